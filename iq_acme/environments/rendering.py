@@ -1,0 +1,46 @@
+"""Says in words what is missing when MuJoCo cannot draw or its GL backend not load."""
+
+import os
+
+
+def gl_error(action: str, cause: BaseException) -> RuntimeError:
+  """Returns the error to raise when something failed for want of an OpenGL backend.
+
+  Args:
+    action: what failed, as the start of a sentence.
+    cause: what the library raised.
+  """
+  backend = os.environ.get('MUJOCO_GL')
+  if backend is None:
+    now = "MUJOCO_GL is not set, so MuJoCo uses the GL backend 'glfw', which needs a display"
+  else:
+    now = f"MUJOCO_GL names the GL backend '{backend}'"
+  return RuntimeError(
+    f'{action}: {type(cause).__name__}: {_text(cause)}. {now}. On a machine without a '
+    "display set MUJOCO_GL=egl (needs a GPU driver's or Mesa's libEGL; on Debian: "
+    "libegl1) or MUJOCO_GL=osmesa (needs Mesa's libOSMesa; on Debian: libosmesa6) "
+    'before Python starts. Tasks that are not drawn need neither: unset MUJOCO_GL.'
+  )
+
+
+def check_backend() -> None:
+  """Imports mujoco, which loads the backend that MUJOCO_GL names even to draw nothing.
+
+  Raises:
+    RuntimeError: that backend cannot be loaded.
+  """
+  try:
+    import mujoco  # noqa: F401
+  except Exception as error:
+    # With no backend named, loading none is no error: then mujoco itself is broken.
+    if os.environ.get('MUJOCO_GL') is None:
+      raise
+    raise gl_error('mujoco cannot be imported', error) from error
+
+
+def _text(error: BaseException) -> str:
+  # PyOpenGL's errors can fail while they describe themselves.
+  try:
+    return str(error).strip().rstrip('.')
+  except Exception:
+    return 'no description'
