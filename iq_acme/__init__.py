@@ -1,0 +1,70 @@
+"""IQ: implicitly regularized RL with implicit Q-values, as an agent for Acme.
+
+The pure half (configuration, networks, losses, update, policies in files) needs only
+JAX and its libraries. The Acme half loads TensorFlow, Reverb and Launchpad, and does
+so only once one of its names is used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from iq_acme import _tfp_compat
+
+_tfp_compat.apply()
+
+if TYPE_CHECKING:
+  from iq_acme.agents import IQ, LocalAgent, make_iq_agent
+  from iq_acme.builder import IQBuilder
+  from iq_acme.config import IQConfig, paper_config
+  from iq_acme.environments import make_environment
+  from iq_acme.learning import IQLearner, NonFiniteLossError
+  from iq_acme.networks import IQNetworks, make_networks
+  from iq_acme.policy_io import LoadedPolicy, load_policy, save_policy
+
+_HOME = {
+  'IQ': 'agents',
+  'LocalAgent': 'agents',
+  'make_iq_agent': 'agents',
+  'IQBuilder': 'builder',
+  'IQConfig': 'config',
+  'paper_config': 'config',
+  'make_environment': 'environments',
+  'IQLearner': 'learning',
+  'NonFiniteLossError': 'learning',
+  'IQNetworks': 'networks',
+  'make_networks': 'networks',
+  'LoadedPolicy': 'policy_io',
+  'load_policy': 'policy_io',
+  'save_policy': 'policy_io',
+}
+
+__all__ = [
+  'IQ',
+  'IQBuilder',
+  'IQConfig',
+  'IQLearner',
+  'IQNetworks',
+  'LoadedPolicy',
+  'LocalAgent',
+  'NonFiniteLossError',
+  'load_policy',
+  'make_environment',
+  'make_iq_agent',
+  'make_networks',
+  'paper_config',
+  'save_policy',
+]
+
+__version__ = '0.1.0'
+
+
+def __getattr__(name: str) -> Any:
+  if name not in _HOME:
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+  value = getattr(importlib.import_module(f'{__name__}.{_HOME[name]}'), name)
+  globals()[name] = value
+  return value
+
+
+def __dir__() -> list[str]:
+  return sorted([*globals(), *__all__])

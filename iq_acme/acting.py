@@ -1,0 +1,91 @@
+"""Choosing actions from a policy's variables, as pure functions.
+
+What an actor needs of the learner is one bundle, `ActingVariables`, so that actors,
+evaluators and loaded policies all act through the same few lines.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from iq_acme.networks import IQNetworks
+from iq_acme.normalization import RunningStatistics, normalize
+
+
+class ActingVariables(NamedTuple):
+  """What acting takes from learning.
+
+  Attributes:
+    params: the policy's parameters.
+    normalizer: statistics of the observations, None where they are not normalised.
+    exploring: whether the uniform exploration before learning still goes on; a bool
+      scalar, which evaluation ignores.
+  """
+
+  params: Any
+  normalizer: RunningStatistics | None
+  exploring: Any
+
+
+# (variables, key, observation [...]) -> (action [D], the next key), unbatched.
+ActingPolicy = Callable[[ActingVariables, jax.Array, Any], tuple[jax.Array, jax.Array]]
+
+
+def make_behavior_policy(networks: IQNetworks) -> ActingPolicy:
+  """The policy that collects data: uniform before learning starts, then pi itself.
+
+  Args:
+    networks: the networks whose policy acts.
+
+  Returns:
+    A pure function of (variables, key, observation) that returns an action [D] in the
+    environment's units and the key to pass next time.
+  """
+  policy = networks.policy
+
+  def act(
+    variables: ActingVariables, key: jax.Array, observation: Any
+  ) -> tuple[jax.Array, jax.Array]:
+    key, sample_key = jax.random.split(key)
+    batch = _normalized_batch(variables, observation)
+    action = jnp.where(
+      variables.exploring,
+      policy.sample_uniform(sample_key, 1),
+      policy.sample(variables.params, sample_key, batch),
+    )
+    return action[0], key
+
+  return act
+
+
+def make_evaluation_policy(networks: IQNetworks, *, mode: bool) -> ActingPolicy:
+  """The policy that is evaluated, which never explores uniformly.
+
+  Args:
+    networks: the networks whose policy acts.
+    mode: whether to take the most likely action, or to sample from pi.
+
+  Returns:
+    A pure function like `make_behavior_policy`'s.
+  """
+  policy = networks.policy
+
+  def act(
+    variables: ActingVariables, key: jax.Array, observation: Any
+  ) -> tuple[jax.Array, jax.Array]:
+    key, sample_key = jax.random.split(key)
+    batch = _normalized_batch(variables, observation)
+    if mode:
+      action = policy.mode(variables.params, batch)
+    else:
+      action = policy.sample(variables.params, sample_key, batch)
+    return action[0], key
+
+  return act
+
+
+def _normalized_batch(variables: ActingVariables, observation: Any) -> Any:
+  batch = jax.tree.map(lambda x: jnp.asarray(x)[None], observation)
+  return normalize(batch, variables.normalizer)

@@ -1,0 +1,69 @@
+"""Checks that an environment is one the agent can learn."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def check_environment_spec(spec: Any) -> None:
+  """Raises where an environment's spec is not one IQ can be built for.
+
+  Args:
+    spec: an `acme.specs.EnvironmentSpec`, or anything with `observations` and
+      `actions` of dm_env specs.
+
+  Raises:
+    ValueError: naming the part of the spec, what it is, and what would be right:
+      one float action vector [D] with finite bounds, minimum below maximum, and
+      observations that are float vectors or scalars, possibly nested.
+  """
+  _check_action_spec(spec.actions)
+  _check_observation_spec(spec.observations)
+
+
+def _check_action_spec(action: Any) -> None:
+  if not hasattr(action, 'shape'):
+    raise ValueError(
+      f'The action spec is nested ({action!r}); IQ needs one flat vector of actions.'
+    )
+  if not np.issubdtype(action.dtype, np.floating):
+    raise ValueError(
+      f'The action spec has dtype {np.dtype(action.dtype).name} ({action!r}); IQ '
+      'discretises continuous actions itself and needs a float vector.'
+    )
+  if len(action.shape) != 1 or action.shape[0] == 0:
+    raise ValueError(
+      f'The action spec has shape {action.shape}; IQ needs a non-empty vector [D].'
+    )
+  if not (hasattr(action, 'minimum') and hasattr(action, 'maximum')):
+    raise ValueError(
+      f'The action spec has no bounds ({action!r}); IQ needs a BoundedArray.'
+    )
+  minimum = np.broadcast_to(action.minimum, action.shape)
+  maximum = np.broadcast_to(action.maximum, action.shape)
+  for i, (low, high) in enumerate(zip(minimum, maximum)):
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+      raise ValueError(
+        f'Action dimension {i} is bounded by [{low}, {high}]; the bounds must be '
+        'finite, the minimum below the maximum.'
+      )
+
+
+def _check_observation_spec(observation: Any) -> None:
+  leaves = jax.tree.leaves(observation)
+  if not leaves:
+    raise ValueError('The observation spec is empty; IQ needs at least one array.')
+  for leaf in leaves:
+    if len(leaf.shape) > 1:
+      raise ValueError(
+        f'An observation has shape {leaf.shape} ({leaf!r}); IQ takes vectors. '
+        'Pixels and matrices need a network of their own or a flattening wrapper.'
+      )
+    if not np.issubdtype(leaf.dtype, np.floating):
+      raise ValueError(
+        f'An observation has dtype {np.dtype(leaf.dtype).name} ({leaf!r}); IQ '
+        'needs float observations: convert it in a wrapper.'
+      )
+  if sum(int(np.prod(leaf.shape)) for leaf in leaves) == 0:
+    raise ValueError('The observation spec has no elements; IQ needs at least one.')

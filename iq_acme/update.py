@@ -1,0 +1,252 @@
+"""The algorithm as pure functions: a training state, and the step that improves it.
+
+Shapes: B batch, D action dimensions, K SGD steps.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from iq_acme import losses
+from iq_acme.config import IQConfig
+from iq_acme.networks import IQNetworks
+from iq_acme.normalization import (
+  RunningStatistics,
+  init_statistics,
+  normalize,
+  update_statistics,
+)
+
+Metrics = dict[str, jax.Array]
+
+# Metrics that keep their minimum, not their mean, over several SGD steps.
+MINIMUM_METRICS = ('log_policy_min',)
+
+
+class Transition(NamedTuple):
+  """A batch of transitions.
+
+  Attributes:
+    observation: s, a nest of arrays [B, ...].
+    action: a, in the environment's units, [B, D].
+    reward: r, [B]; discounted and summed over the steps of an n-step transition.
+    discount: the environment's own discount (0 where the episode terminated) times
+      gamma^(n - 1), [B]; the update multiplies it by one more gamma.
+    next_observation: s', a nest of arrays [B, ...].
+  """
+
+  observation: Any
+  action: jax.Array
+  reward: jax.Array
+  discount: jax.Array
+  next_observation: Any
+
+
+class IQParams(NamedTuple):
+  """Parameters of both networks."""
+
+  policy: Any
+  value: Any
+
+
+class TrainingState(NamedTuple):
+  """Everything that learning carries from one step to the next.
+
+  Attributes:
+    params: the online parameters, theta and phi in the paper.
+    target_params: their Polyak average.
+    optimizer_state: Adam's moments.
+    normalizer: statistics of the observations; None where they are not normalised.
+    steps: SGD steps taken, an int32 scalar.
+    key: a random key, uint32 [2], for policy families whose loss needs one.
+  """
+
+  params: IQParams
+  target_params: IQParams
+  optimizer_state: optax.OptState
+  normalizer: RunningStatistics | None
+  steps: jax.Array
+  key: jax.Array
+
+
+def make_optimizer(config: IQConfig) -> optax.GradientTransformation:
+  """Adam, as in Section 6."""
+  return optax.adam(config.learning_rate)
+
+
+def init_state(key: jax.Array, networks: IQNetworks, config: IQConfig) -> TrainingState:
+  """A fresh training state, its targets equal to its parameters.
+
+  Args:
+    key: a random key, from which both networks are initialised.
+    networks: the networks to train.
+    config: the hyperparameters.
+
+  Returns:
+    The state before the first SGD step.
+  """
+  policy_key, value_key, key = jax.random.split(key, 3)
+  params = IQParams(networks.policy.init(policy_key), networks.value.init(value_key))
+  normalizer = None
+  if config.normalize_observations:
+    normalizer = init_statistics(networks.environment_spec.observations)
+  return TrainingState(
+    params=params,
+    # A copy of its own: a buffer that stands in one state twice cannot be donated.
+    target_params=jax.tree.map(jnp.copy, params),
+    optimizer_state=make_optimizer(config).init(params),
+    normalizer=normalizer,
+    steps=jnp.zeros((), jnp.int32),
+    key=key,
+  )
+
+
+def sgd_step(
+  state: TrainingState,
+  transitions: Transition,
+  *,
+  networks: IQNetworks,
+  config: IQConfig,
+) -> tuple[TrainingState, Metrics]:
+  """One step of Adam on Eq. 2, then the Polyak average of both networks.
+
+  Args:
+    state: the state before the step.
+    transitions: a batch of B transitions.
+    networks: the networks that the state's parameters are of.
+    config: the hyperparameters.
+
+  Returns:
+    The state after the step, and scalar metrics of the step (see `batch_loss`).
+  """
+  normalizer = state.normalizer
+  if normalizer is not None:
+    normalizer = update_statistics(normalizer, transitions.observation)
+    transitions = transitions._replace(
+      observation=normalize(transitions.observation, normalizer),
+      next_observation=normalize(transitions.next_observation, normalizer),
+    )
+
+  gradient, metrics = jax.grad(batch_loss, has_aux=True)(
+    state.params, state.target_params, transitions, networks=networks, config=config
+  )
+  metrics['gradient_norm'] = optax.global_norm(gradient)
+  updates, optimizer_state = make_optimizer(config).update(
+    gradient, state.optimizer_state
+  )
+  params = optax.apply_updates(state.params, updates)
+  target_params = optax.incremental_update(
+    params, state.target_params, config.target_update_rate
+  )
+  return TrainingState(
+    params=params,
+    target_params=target_params,
+    optimizer_state=optimizer_state,
+    normalizer=normalizer,
+    steps=state.steps + 1,
+    key=state.key,
+  ), metrics
+
+
+def sgd_steps(
+  state: TrainingState,
+  transitions: Transition,
+  *,
+  networks: IQNetworks,
+  config: IQConfig,
+) -> tuple[TrainingState, Metrics]:
+  """`config.num_sgd_steps_per_step` SGD steps over equal parts of one large batch.
+
+  Args:
+    state: the state before the steps.
+    transitions: K * B transitions; SGD step k takes those from k B to (k + 1) B.
+    networks: the networks that the state's parameters are of.
+    config: the hyperparameters.
+
+  Returns:
+    The state after the steps, and each metric's mean over them (the minimum of the
+    `MINIMUM_METRICS`).
+  """
+  num_steps = config.num_sgd_steps_per_step
+  if num_steps == 1:
+    return sgd_step(state, transitions, networks=networks, config=config)
+  batches = jax.tree.map(
+    lambda x: x.reshape(num_steps, x.shape[0] // num_steps, *x.shape[1:]), transitions
+  )
+  state, metrics = jax.lax.scan(
+    lambda state, batch: sgd_step(state, batch, networks=networks, config=config),
+    state,
+    batches,
+  )
+  reduced = {
+    name: jnp.min(x) if name in MINIMUM_METRICS else jnp.mean(x)
+    for name, x in metrics.items()
+  }
+  return state, reduced
+
+
+def batch_loss(
+  params: IQParams,
+  target_params: IQParams,
+  transitions: Transition,
+  *,
+  networks: IQNetworks,
+  config: IQConfig,
+) -> tuple[jax.Array, Metrics]:
+  """Eq. 2 on a batch.
+
+  Args:
+    params: the online parameters, which the gradient is of.
+    target_params: the target parameters, which get none.
+    transitions: a batch of B transitions, observations normalised.
+    networks: the networks.
+    config: the hyperparameters.
+
+  Returns:
+    The loss, and scalar metrics: `loss`, `td_error_mean`, `td_error_abs_mean`,
+    `value_mean` (V(s)), `log_policy_mean` and `log_policy_min` (log pi(a|s), nats),
+    `munchausen_term_mean` (alpha tau log pi_target(a|s), units of reward) and
+    `policy_entropy_per_dim` (nats, or whichever entropy the family names).
+  """
+  policy, value = networks.policy, networks.value
+  observation, action = transitions.observation, transitions.action
+  online_bootstrap = config.value_bootstrap == 'online'
+  bootstrap_params = params if online_bootstrap else target_params
+
+  v_tm1 = value.apply(params.value, observation)  # [B]
+  v_t = value.apply(bootstrap_params.value, transitions.next_observation)  # [B]
+  log_prob_tm1 = policy.log_prob(params.policy, observation, action)  # [B]
+  target_log_prob_tm1 = policy.log_prob(target_params.policy, observation, action)
+
+  def td_error(*args: jax.Array) -> jax.Array:
+    return losses.iq_td_error(
+      *args,
+      temperature=config.temperature,
+      munchausen_coefficient=config.munchausen_coefficient,
+      stop_bootstrap_gradients=not online_bootstrap,
+    )
+
+  td_errors = jax.vmap(td_error)(
+    v_tm1,
+    log_prob_tm1,
+    target_log_prob_tm1,
+    transitions.reward,
+    config.discount * transitions.discount,
+    v_t,
+  )
+  loss = losses.iq_loss(td_errors)
+  entropy = policy.entropy(params.policy, observation)  # [B]
+  munchausen_scale = config.munchausen_coefficient * config.temperature
+  metrics = {
+    'loss': loss,
+    'td_error_mean': jnp.mean(td_errors),
+    'td_error_abs_mean': jnp.mean(jnp.abs(td_errors)),
+    'value_mean': jnp.mean(v_tm1),
+    'log_policy_mean': jnp.mean(log_prob_tm1),
+    'log_policy_min': jnp.min(log_prob_tm1),
+    'munchausen_term_mean': munchausen_scale * jnp.mean(target_log_prob_tm1),
+    f'{policy.entropy_name}_per_dim': jnp.mean(entropy) / action.shape[-1],
+  }
+  return loss, metrics
