@@ -41,15 +41,12 @@ later papers often count an episode in which that was true at any step, or at th
 `episode_metrics` gives all three under separate names; compare like with like.
 """
 
-import contextlib
-import io
-import sys
 from typing import Any
 
 import gymnasium
 import numpy as np
 
-from iq_acme.environments import gymnasium_adapter, validation
+from iq_acme.environments import gymnasium_adapter, quiet, validation
 
 TASKS = ('door', 'hammer', 'pen', 'relocate')
 
@@ -175,11 +172,6 @@ class AdroitTask(gymnasium.Wrapper):
 
 
 def _register_tasks() -> None:
-  """Imports gymnasium_robotics without its notice that the reward's sign is wrong."""
-  captured = io.StringIO()
-  with contextlib.redirect_stderr(captured):
+  # At import the library tells all users that its reward is wrong. Here it is not.
+  with quiet.without_stderr_lines('AdroitHand'):
     import gymnasium_robotics  # noqa: F401
-  # Here the sign is right; anything else that the import had to say is passed on.
-  for line in captured.getvalue().splitlines(keepends=True):
-    if not line.startswith('AdroitHand'):
-      sys.stderr.write(line)

@@ -1,15 +1,11 @@
 """Tasks of the DeepMind Control Suite with their observations in one flat vector."""
 
-import contextlib
-import logging
-import warnings
-from collections.abc import Iterator
 from types import ModuleType
 
 import dm_env
 import numpy as np
 
-from iq_acme.environments import base, validation
+from iq_acme.environments import base, quiet, validation
 
 # Height and width of a frame in pixels: that of Gymnasium's MuJoCo tasks.
 FRAME_SIZE = (480, 480)
@@ -42,7 +38,7 @@ def make(
       + hint
     )
   domain, task_name = task.split(':')
-  with _without_model_advice():
+  with quiet.loading_a_model():
     env = suite.load(
       domain,
       task_name,
@@ -100,24 +96,6 @@ class DmControlEnvironment(base.Environment):
 
 
 def _import_suite() -> ModuleType:
-  with warnings.catch_warnings():
-    # dm_control tries glfw at import; without a display that warns although nothing
-    # is to be drawn. Rendering has its own error.
-    warnings.filterwarnings('ignore', message='.*(DISPLAY|GLFW library)')
+  with quiet.making_a_task():
     from dm_control import suite
   return suite
-
-
-@contextlib.contextmanager
-def _without_model_advice() -> Iterator[None]:
-  """Keeps MuJoCo's advice to the authors of the suite's models off the terminal."""
-
-  def is_for_user(record: logging.LogRecord) -> bool:
-    return 'is deprecated and will be removed' not in record.getMessage()
-
-  logger = logging.getLogger('absl')
-  logger.addFilter(is_for_user)
-  try:
-    yield
-  finally:
-    logger.removeFilter(is_for_user)

@@ -66,8 +66,8 @@ def _split(name: Any) -> tuple[str, str]:
   if suite not in _SUITES:
     raise ValueError(
       f'name {name!r} has the unknown suite {suite!r}'
-      + (validation.close_matches(suite, _SUITES) or ';')
-      + f' The suites are {", ".join(_SUITES)}: names look like {examples}'
+      + validation.close_matches(suite, _SUITES)
+      + f'. The suites are {", ".join(_SUITES)}; names look like {examples}'
     )
   return suite, task
 

@@ -1,12 +1,10 @@
 """Gymnasium environments as dm_env, with termination and truncation told apart."""
 
-import warnings
-
 import gymnasium
 import numpy as np
 from dm_env import specs
 
-from iq_acme.environments import base, validation
+from iq_acme.environments import base, quiet, validation
 
 
 def make(
@@ -40,7 +38,7 @@ def make(
     options['render_mode'] = render_mode
   try:
     env = make_quietly(task, **options)
-  except ImportError as error:
+  except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
     successor = f'{task.rpartition("-")[0]}-v4'
     if not task.endswith(('-v2', '-v3')) or successor not in gymnasium.registry:
       raise
@@ -52,13 +50,8 @@ def make(
 
 
 def make_quietly(task: str, **options: object) -> gymnasium.Env:
-  """Calls gymnasium.make without its advice to move on to another version.
-
-  The version is the user's choice: scores of '-v4' and '-v5' cannot be compared.
-  """
-  with warnings.catch_warnings():
-    for message in ('.*is out of date', '.*precision lowered by casting'):
-      warnings.filterwarnings('ignore', message=message)
+  """Calls gymnasium.make without its advice to move on to another version."""
+  with quiet.loading_a_model():
     # The checker repeats at every first step what our own specs check once.
     return gymnasium.make(task, disable_env_checker=True, **options)
 

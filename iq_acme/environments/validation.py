@@ -69,12 +69,12 @@ def check_render_mode(render_mode: Any) -> str | None:
 
 
 def close_matches(word: str, candidates: Iterable[str]) -> str:
-  """Returns a clause naming up to five candidates near `word`, or an empty string."""
+  """Returns a parenthesis naming up to five candidates near `word`, or an empty string."""
   by_lower_case = {candidate.lower(): candidate for candidate in candidates}
-  matches = difflib.get_close_matches(word.lower(), by_lower_case, n=5, cutoff=0.6)
+  matches = difflib.get_close_matches(word.lower(), by_lower_case, n=5, cutoff=0.7)
   if not matches:
     return ''
-  return '; did you mean ' + ' or '.join(repr(by_lower_case[m]) for m in matches) + '?'
+  return ' (did you mean ' + ' or '.join(repr(by_lower_case[m]) for m in matches) + '?)'
 
 
 def _as_int(value: Any) -> int | None:
