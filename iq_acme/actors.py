@@ -1,0 +1,102 @@
+"""An actor for a policy of `acting`: one small jitted call per step."""
+
+from typing import Any
+
+from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
+
+# isort: split
+import acme
+import courier
+import dm_env
+import jax
+import numpy as np
+from acme import adders
+from acme.jax import variable_utils
+
+from iq_acme import acting
+
+
+class IQActor(acme.Actor):
+  """Acts by a policy, records what it sees, and keeps its variables fresh."""
+
+  def __init__(
+    self,
+    policy: acting.ActingPolicy,
+    environment_spec: Any,
+    random_key: jax.Array,
+    variable_source: acme.core.VariableSource,
+    adder: adders.Adder | None = None,
+  ):
+    """Creates an actor.
+
+    Args:
+      policy: a policy of `acting.make_behavior_policy` or `make_evaluation_policy`.
+      environment_spec: an `acme.specs.EnvironmentSpec`.
+      random_key: what actions are sampled from.
+      variable_source: serves 'policy'. A source in this process is asked at every
+        step, which copies nothing; a remote one is asked in the background.
+      adder: what transitions are written to; none where None.
+    """
+    self._cpu = jax.local_devices(backend='cpu')[0]
+    self._on_accelerator = jax.default_backend() != 'cpu'
+    self._policy = jax.jit(policy)
+    self._spec = environment_spec
+    self._key = jax.device_put(random_key, self._cpu)
+    self._source = variable_source
+    self._adder = adder
+    self._client: variable_utils.VariableClient | None = None
+    if isinstance(variable_source, courier.Client):
+      self._client = variable_utils.VariableClient(
+        variable_source, 'policy', device=self._cpu
+      )
+
+  @property
+  def random_key(self) -> jax.Array:
+    """The key that the next action is sampled from."""
+    return self._key
+
+  @random_key.setter
+  def random_key(self, key: jax.Array) -> None:
+    self._key = jax.device_put(key, self._cpu)
+
+  def select_action(self, observation: Any) -> np.ndarray:
+    action, self._key = self._policy(self._variables(), self._key, observation)
+    return np.asarray(action)
+
+  def observe_first(self, timestep: dm_env.TimeStep) -> None:
+    _check_finite('observation', timestep.observation)
+    if self._adder:
+      self._adder.add_first(timestep)
+
+  def observe(self, action: np.ndarray, next_timestep: dm_env.TimeStep) -> None:
+    _check_finite('observation', next_timestep.observation)
+    _check_finite('reward', next_timestep.reward)
+    if self._adder:
+      # Environments that return Python floats would not match the table's dtypes.
+      next_timestep = next_timestep._replace(
+        reward=np.asarray(next_timestep.reward, self._spec.rewards.dtype),
+        discount=np.asarray(next_timestep.discount, self._spec.discounts.dtype),
+      )
+      self._adder.add(action, next_timestep)
+
+  def update(self, wait: bool = False) -> None:
+    if self._client:
+      self._client.update(wait)
+
+  def _variables(self) -> acting.ActingVariables:
+    if self._client:
+      return self._client.params
+    variables = self._source.get_variables(['policy'])[0]
+    if self._on_accelerator:
+      variables = jax.device_put(variables, self._cpu)
+    return variables
+
+
+def _check_finite(what: str, value: Any) -> None:
+  for leaf in jax.tree.leaves(value):
+    if not np.all(np.isfinite(leaf)):
+      raise ValueError(
+        f'The environment returned a {what} that is not finite: {leaf}. One such '
+        'number would spoil the networks for good; mend the environment or end its '
+        'episode before that happens.'
+      )

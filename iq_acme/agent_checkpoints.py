@@ -1,0 +1,134 @@
+"""What a local agent's checkpoint holds, and how it is written and read back."""
+
+import dataclasses
+import json
+import os
+import shutil
+import tempfile
+from typing import Any
+
+from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
+
+# isort: split
+import jax
+import numpy as np
+import reverb
+from absl import logging
+from reverb.platform import checkpointers_lib
+
+from iq_acme import serialization
+from iq_acme.checkpointing import CheckpointInfo, CheckpointStore
+
+_LEARNER = 'learner.npz'
+_PROGRESS = 'progress.json'
+_REPLAY = 'replay'
+
+
+@dataclasses.dataclass(frozen=True)
+class RestoredAgent:
+  """What a checkpoint held, but for the replay, which Reverb reads itself.
+
+  Attributes:
+    path: the checkpoint's folder.
+    learner_state: what the learner's `save` returned.
+    actor_key: the actor's random key, uint32 [2].
+    progress: step counts and the like.
+  """
+
+  path: str
+  learner_state: Any
+  actor_key: np.ndarray
+  progress: dict[str, Any]
+
+
+class AgentCheckpoints:
+  """Checkpoints below a run's folder: learner, counts, random key and replay.
+
+  A Reverb server writes to, and reads from, folders that it is told of when it
+  starts. So it writes into a scratch folder, from which each checkpoint is moved to
+  its place, and is started with the folder of the checkpoint to restore.
+  """
+
+  def __init__(self, workdir: str, keep: int, with_replay: bool):
+    """Opens the folder and picks the checkpoint to restore, if there is one.
+
+    Args:
+      workdir: the run's folder.
+      keep: how many of the newest to keep.
+      with_replay: whether to save what is in replay.
+    """
+    self._store = CheckpointStore(os.path.join(workdir, 'checkpoints'), keep)
+    self._with_replay = with_replay
+    self._latest = self._store.latest()
+    for name in os.listdir(workdir):
+      if name.startswith('.replay_'):  # Left by a process that was killed.
+        shutil.rmtree(os.path.join(workdir, name), ignore_errors=True)
+    self._scratch = tempfile.mkdtemp(prefix='.replay_', dir=os.path.abspath(workdir))
+
+  def reverb_checkpointer(self) -> checkpointers_lib.CheckpointerBase:
+    """What to start the replay server with."""
+    fallback = None
+    if self._latest:
+      replay = os.path.join(self._latest.path, _REPLAY)
+      fallback = replay if os.path.exists(replay) else None
+    return checkpointers_lib.DefaultCheckpointer(
+      self._scratch, fallback_checkpoint_path=fallback
+    )
+
+  def save(
+    self,
+    actor_steps: int,
+    *,
+    learner_state: Any,
+    actor_key: jax.Array,
+    progress: dict[str, Any],
+    replay_client: reverb.Client,
+  ) -> CheckpointInfo:
+    """Makes a checkpoint.
+
+    Args:
+      actor_steps: the environment steps it is made after.
+      learner_state: what the learner's `save` returned.
+      actor_key: the actor's random key.
+      progress: anything JSON can hold.
+      replay_client: a client of the server that `reverb_checkpointer` was for.
+
+    Returns:
+      The checkpoint.
+    """
+
+    def write(directory: str) -> None:
+      tree = {'learner': learner_state, 'actor_key': actor_key}
+      serialization.save_tree(os.path.join(directory, _LEARNER), tree)
+      with open(os.path.join(directory, _PROGRESS), 'w') as file:
+        json.dump(progress, file, indent=2)
+      if self._with_replay:
+        os.rename(replay_client.checkpoint(), os.path.join(directory, _REPLAY))
+
+    return self._store.save(actor_steps, write)
+
+  def restore(self, learner_state_like: Any) -> RestoredAgent | None:
+    """Reads the checkpoint that was picked when this was made.
+
+    Args:
+      learner_state_like: a learner's state of the shapes that are expected.
+
+    Returns:
+      What it held, None where there was none.
+
+    Raises:
+      ValueError: where it belongs to a learner of another configuration.
+    """
+    if not self._latest:
+      return None
+    path = self._latest.path
+    like = {'learner': learner_state_like, 'actor_key': np.zeros(2, np.uint32)}
+    tree = serialization.load_tree(os.path.join(path, _LEARNER), like)
+    with open(os.path.join(path, _PROGRESS)) as file:
+      progress = json.load(file)
+    logging.info('Restored %s', path)
+    return RestoredAgent(path, tree['learner'], tree['actor_key'], progress)
+
+  def close(self) -> None:
+    """Removes the scratch folder."""
+    shutil.rmtree(self._scratch, ignore_errors=True)

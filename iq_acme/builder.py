@@ -1,0 +1,90 @@
+"""IQ's parts for Acme's layouts."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
+
+# isort: split
+import acme
+import jax
+import reverb
+from acme import adders
+from acme.agents.jax import builders
+from acme.utils import counting, loggers
+
+from iq_acme import acting, replay
+from iq_acme.actors import IQActor
+from iq_acme.config import IQConfig
+from iq_acme.learning import IQLearner
+from iq_acme.networks import IQNetworks
+from iq_acme.specs import check_environment_spec
+
+
+class IQBuilder(builders.ActorLearnerBuilder):
+  """Makes each part of the agent, for a local or a distributed layout.
+
+  The methods have the names and order of dm-acme 0.4.0, whose layouts call them.
+  """
+
+  def __init__(
+    self,
+    config: IQConfig,
+    environment_spec: Any,
+    logger_fn: Callable[[], loggers.Logger | None] = lambda: None,
+    *,
+    rate_limiter: str = 'ratio',
+  ):
+    """Creates a builder.
+
+    Args:
+      config: the hyperparameters.
+      environment_spec: an `acme.specs.EnvironmentSpec`.
+      logger_fn: makes the learner's logger.
+      rate_limiter: 'ratio' or 'min_size', see `replay.make_tables`.
+
+    Raises:
+      ValueError: where the environment or the limiter is not supported.
+    """
+    check_environment_spec(environment_spec)
+    if rate_limiter not in replay.RATE_LIMITERS:
+      raise ValueError(
+        f'rate_limiter is {rate_limiter!r}; it must be one of {replay.RATE_LIMITERS}.'
+      )
+    self._config = config
+    self._spec = environment_spec
+    self._logger_fn = logger_fn
+    self._rate_limiter = rate_limiter
+
+  def make_replay_tables(self, environment_spec: Any) -> list[reverb.Table]:
+    return replay.make_tables(environment_spec, self._config, self._rate_limiter)
+
+  def make_dataset_iterator(self, replay_client: reverb.Client) -> Iterator[Any]:
+    return replay.make_iterator(replay_client, self._config)
+
+  def make_adder(self, replay_client: reverb.Client) -> adders.Adder:
+    return replay.make_adder(replay_client, self._config)
+
+  def make_actor(
+    self,
+    random_key: jax.Array,
+    policy_network: acting.ActingPolicy,
+    adder: adders.Adder | None = None,
+    variable_source: acme.core.VariableSource | None = None,
+  ) -> IQActor:
+    if variable_source is None:
+      raise ValueError('variable_source is None; an IQ actor needs its parameters.')
+    return IQActor(policy_network, self._spec, random_key, variable_source, adder)
+
+  def make_learner(
+    self,
+    random_key: jax.Array,
+    networks: IQNetworks,
+    dataset: Iterator[Any],
+    replay_client: reverb.Client | None = None,
+    counter: counting.Counter | None = None,
+  ) -> IQLearner:
+    del replay_client  # Only prioritised replay needs it.
+    return IQLearner(
+      networks, self._config, random_key, dataset, counter, self._logger_fn()
+    )

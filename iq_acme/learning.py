@@ -1,0 +1,195 @@
+"""IQ's learner: Acme's plumbing around the pure update."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
+
+# isort: split
+import acme
+import jax
+import jax.numpy as jnp
+import numpy as np
+from acme.utils import counting, loggers
+
+from iq_acme import acting, update
+from iq_acme.config import IQConfig
+from iq_acme.networks import IQNetworks
+
+
+class NonFiniteLossError(RuntimeError):
+  """The loss became NaN or infinite; the last checkpoint is from before that."""
+
+
+class IQLearner(acme.Learner):
+  """Feeds batches from replay to `update.sgd_steps`, logs, saves and restores."""
+
+  def __init__(
+    self,
+    networks: IQNetworks,
+    config: IQConfig,
+    random_key: jax.Array,
+    iterator: Iterator[Any],
+    counter: counting.Counter | None = None,
+    logger: loggers.Logger | None = None,
+  ):
+    """Creates a learner in its initial state.
+
+    Args:
+      networks: the networks to train.
+      config: the hyperparameters.
+      random_key: what the networks are initialised from.
+      iterator: batches of `reverb.ReplaySample` whose data are K * B transitions.
+      counter: counts `learner_steps` (SGD steps) and `learner_walltime` (seconds).
+      logger: gets a row of metrics every `config.log_period` SGD steps; none where
+        None.
+    """
+    self._config = config
+    self._iterator = iterator
+    self._counter = counting.Counter(counter, prefix='learner', time_delta=0.0)
+    self._logger = logger
+    self._metric_names: list[str] = []
+    self._state = update.init_state(random_key, networks, config)
+    self._exploring = True
+    # Metrics since the last row, one small device array per step: reading them here
+    # would make the step wait for the device.
+    self._unread_metrics: list[jax.Array] = []
+    self._last_step_time: float | None = None
+
+    def update_and_pack(
+      state: update.TrainingState, transitions: update.Transition
+    ) -> tuple[update.TrainingState, jax.Array]:
+      state, metrics = update.sgd_steps(
+        state, transitions, networks=networks, config=config
+      )
+      self._metric_names = sorted(metrics)  # Set while tracing; the same every time.
+      return state, jnp.stack([metrics[name] for name in self._metric_names])
+
+    # The state is not donated: actors read it from other threads while this runs.
+    self._update = jax.jit(update_and_pack)
+
+  def step(self) -> None:
+    """Takes `config.num_sgd_steps_per_step` SGD steps on the iterator's next batch.
+
+    Raises:
+      NonFiniteLossError: at the next row of metrics after a loss was not finite.
+    """
+    transitions = update.Transition(*next(self._iterator).data[:5])
+    self._exploring = False
+    self._state, metrics = self._update(self._state, transitions)
+    self._unread_metrics.append(metrics)
+
+    now = time.monotonic()
+    elapsed = 0.0 if self._last_step_time is None else now - self._last_step_time
+    self._last_step_time = now
+    num_steps = self._config.num_sgd_steps_per_step
+    counts = self._counter.increment(steps=num_steps, walltime=elapsed)
+    if len(self._unread_metrics) * num_steps >= self._config.log_period:
+      self._log(counts)
+
+  @property
+  def state(self) -> update.TrainingState:
+    """The training state as it is, on the device."""
+    return self._state
+
+  def end_exploration(self) -> None:
+    """Lets actors follow the policy from now on; the first `step` does so too."""
+    self._exploring = False
+
+  def get_variables(self, names: list[str]) -> list[Any]:
+    """Variables for actors; may be called from any thread at any time.
+
+    Args:
+      names: 'policy' (an `acting.ActingVariables`) or 'value' (parameters).
+
+    Returns:
+      A consistent snapshot for each name.
+
+    Raises:
+      KeyError: for any other name.
+    """
+    state = self._state  # One read: a step may replace it meanwhile.
+    variables = {
+      'policy': acting.ActingVariables(
+        state.params.policy, state.normalizer, np.bool_(self._exploring)
+      ),
+      'value': state.params.value,
+    }
+    unknown = set(names) - set(variables)
+    if unknown:
+      raise KeyError(f'No variables {sorted(unknown)}; there are {sorted(variables)}.')
+    return [variables[name] for name in names]
+
+  def check_finite(self) -> None:
+    """Raises where a loss since the last row of metrics was not finite.
+
+    Raises:
+      NonFiniteLossError: naming the step and what to try.
+    """
+    self._read_metrics()
+
+  def save(self) -> update.TrainingState:
+    """The whole training state, as numpy arrays.
+
+    Raises:
+      NonFiniteLossError: where the state is spoiled and not worth keeping.
+    """
+    self.check_finite()
+    return jax.device_get(self._state)
+
+  def restore(self, state: update.TrainingState) -> None:
+    """Continues from what `save` returned.
+
+    Raises:
+      ValueError: where the state has other shapes than this learner's.
+    """
+    mine = jax.tree.map(np.shape, self._state)
+    theirs = jax.tree.map(np.shape, state)
+    if mine != theirs:
+      raise ValueError(
+        f'The saved state does not fit this learner: it has shapes {theirs}, the '
+        f'learner has {mine}.'
+      )
+    self._state = jax.device_put(state)
+    self._exploring = self._exploring and int(state.steps) == 0
+    self._unread_metrics = []
+
+  def _read_metrics(self) -> np.ndarray:
+    """Metrics since the last row, [steps, metrics], checked for non-finite losses."""
+    rows = (
+      np.stack(jax.device_get(self._unread_metrics))
+      if self._unread_metrics
+      else (np.zeros((0, len(self._metric_names))))
+    )
+    if len(rows):
+      losses = rows[:, self._metric_names.index('loss')]
+      bad = np.flatnonzero(~np.isfinite(losses))
+      if bad.size:
+        first = int(self._state.steps) - (
+          (len(rows) - int(bad[0])) * self._config.num_sgd_steps_per_step - 1
+        )
+        raise NonFiniteLossError(
+          f'The loss became {losses[bad[0]]} at SGD step {first}. Nothing has been '
+          'saved since. Try a lower learning_rate, normalize_observations, or a '
+          'larger temperature, and check the scale of the rewards.'
+        )
+    return rows
+
+  def _log(self, counts: dict[str, float]) -> None:
+    rows = self._read_metrics()
+    self._unread_metrics = []
+    if self._logger is None:
+      return
+    reduced = {
+      name: float((np.min if name in update.MINIMUM_METRICS else np.mean)(rows[:, i]))
+      for i, name in enumerate(self._metric_names)
+    }
+    self._logger.write(
+      {
+        **reduced,
+        'learner_steps': int(self._state.steps),
+        'learner_walltime': counts['learner_walltime'],
+        'actor_steps': counts.get('actor_steps', 0),
+      }
+    )

@@ -1,0 +1,53 @@
+"""How many SGD steps are due, counted exactly, also across a resume."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class UpdateSchedule:
+  """One SGD step per `batch_size / samples_per_insert` environment steps.
+
+  Attributes:
+    samples_per_step: sampled transitions per environment step.
+    batch_size: transitions per SGD step.
+    start_actor_steps: environment steps that no SGD step is due for: the uniformly
+      random ones, or, where a resumed run has to fill its replay again, all those
+      until it is filled.
+    start_sgd_steps: SGD steps that were taken by then.
+  """
+
+  samples_per_step: float
+  batch_size: int
+  start_actor_steps: int
+  start_sgd_steps: int = 0
+
+  def sgd_steps_due(self, actor_steps: int) -> int:
+    """SGD steps that there should have been after so many environment steps.
+
+    Args:
+      actor_steps: environment steps taken since the very start of the run.
+
+    Returns:
+      SGD steps since the very start, `start_sgd_steps` at the least.
+    """
+    learning_steps = max(0, actor_steps - self.start_actor_steps)
+    sampled = learning_steps * self.samples_per_step
+    return self.start_sgd_steps + int(sampled // self.batch_size)
+
+  def after_refill(
+    self, actor_steps: int, sgd_steps: int, missing: int
+  ) -> 'UpdateSchedule':
+    """The schedule of a run resumed without its replay.
+
+    Args:
+      actor_steps: environment steps taken when the run resumes.
+      sgd_steps: SGD steps taken when it resumes.
+      missing: transitions that replay lacks before it can be sampled.
+
+    Returns:
+      A schedule by which nothing is due until replay is filled, and nothing is made
+      up for afterwards.
+    """
+    return dataclasses.replace(
+      self, start_actor_steps=actor_steps + missing, start_sgd_steps=sgd_steps
+    )
