@@ -87,19 +87,25 @@ def pen_reward(environment):
 
 def at_target(environment):
   """Puts the ball of the relocate task where it should go."""
-  for axis, joint in enumerate(('OBJTx', 'OBJTy', 'OBJTz')):
-    offset = site(environment, 'target') - body(environment, 'Object')
-    set_joint(environment, joint, offset[axis])
+  _, data = simulator(environment)
+  offset = site(environment, 'target') - body(environment, 'Object')
+  for joint, shift in zip(('OBJTx', 'OBJTy', 'OBJTz'), offset):
+    set_joint(environment, joint, data.joint(joint).qpos[0] + shift)
 
 
 def turned_to_target(environment):
-  """Turns the target of the pen task to where the pen is."""
+  """Puts the pen back into the hand and turns the target to where it points."""
   model, data = simulator(environment)
-  target = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, 'target')
-  model.body_quat[target] = [1, 0, 0, 0]
   data.qpos[:] = model.qpos0
   data.qvel[:] = 0
   mujoco.mj_forward(model, data)
+  model.body('target').quat[:] = data.body('Object').xquat
+  mujoco.mj_forward(model, data)
+
+
+def set_pen_height(environment, height):
+  # The pen lies on its side: its own x axis points down.
+  set_joint(environment, 'OBJTx', body(environment, 'Object')[2] - height)
 
 
 # Task, its reward, how to bring about a state, and bounds of the reward there, which
@@ -111,16 +117,16 @@ SIGNED_STATES = {
     'door',
     door_reward,
     lambda e: set_joint(e, 'door_hinge', 1.2),
-    (9, 10),
+    (9, 10.1),
   ),
   'door open': (
     'door',
     door_reward,
     lambda e: set_joint(e, 'door_hinge', 1.5),
-    (19, 20),
+    (19, 20.1),
   ),
   'hammer down': ('hammer', hammer_reward, lambda e: None, (-3, 0)),
-  'hammer up': ('hammer', hammer_reward, lambda e: set_joint(e, 'OBJTz', 0.3), (0, 2)),
+  'hammer up': ('hammer', hammer_reward, lambda e: set_joint(e, 'OBJTy', 0.3), (0, 2)),
   'nail near': (
     'hammer',
     hammer_reward,
@@ -177,7 +183,7 @@ def test_pen_reward_has_no_term_with_a_sign(original):
   for bring_about, low, high in [
     (lambda e: None, -1, 1),
     (turned_to_target, 60, 61),
-    (lambda e: set_joint(e, 'OBJTz', -0.2), -7, -4),
+    (lambda e: set_pen_height(e, 0.05), -7, -4),
   ]:
     bring_about(environment)
     timestep = idle(environment)
@@ -189,7 +195,7 @@ def test_dropped_pen_terminates():
   environment = make_environment('adroit:pen', seed=0)
   environment.reset()
   assert idle(environment).mid()
-  set_joint(environment, 'OBJTz', -0.2)
+  set_pen_height(environment, 0.05)
   timestep = idle(environment)
   assert body(environment, 'Object')[2] < 0.075
   assert timestep.last()
@@ -197,17 +203,17 @@ def test_dropped_pen_terminates():
 
 
 def test_pen_terminates_below_75_millimetres_and_not_above():
-  for height, last in [(0.09, False), (0.07, True)]:
+  for height, last in [(0.077, False), (0.074, True)]:
     environment = make_environment('adroit:pen', seed=0)
     environment.reset()
-    set_joint(environment, 'OBJTz', height - body(environment, 'Object')[2])
+    set_pen_height(environment, height)
     assert idle(environment).last() == last
 
 
 def test_dropped_pen_goes_on_without_original_termination():
   environment = make_environment('adroit:pen', seed=0, original_pen_termination=False)
   environment.reset()
-  set_joint(environment, 'OBJTz', -0.2)
+  set_pen_height(environment, 0.05)
   timestep = idle(environment)
   assert body(environment, 'Object')[2] < 0.075
   assert timestep.mid()

@@ -321,7 +321,7 @@ def test_non_finite_transition_is_reported(bad):
     environment.step(np.zeros(1))
   environment = GymnasiumEnvironment(FakeGym(reward=bad))
   environment.reset()
-  with pytest.raises(FloatingPointError, match='reward.*step 1'):
+  with pytest.raises(FloatingPointError, match=r'reward.*step 1'):
     environment.step(np.zeros(1))
 
 
@@ -383,7 +383,7 @@ def test_failure_to_render_says_which_backend_to_set(monkeypatch):
     raise AttributeError('no context')
 
   monkeypatch.setattr(environment, '_draw', fail)
-  with pytest.raises(RuntimeError, match="no context.*'osmesa'.*MUJOCO_GL=egl"):
+  with pytest.raises(RuntimeError, match=r"no context.*'osmesa'.*MUJOCO_GL=egl"):
     environment.render()
 
 
