@@ -1,0 +1,1 @@
+"""Scripts that train, evaluate and plot: flags, runs and figures, no algorithm."""

@@ -1,0 +1,151 @@
+"""Evaluates a saved policy, and can write a video of it.
+
+  python experiments/evaluate.py --policy=runs/x/policy.npz --num_episodes=5
+
+Needs neither Acme, Reverb, TensorFlow nor Launchpad. A video needs an OpenGL backend:
+on a machine without a display, set MUJOCO_GL=egl or MUJOCO_GL=osmesa.
+"""
+
+import contextlib
+import pathlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+# So that a clone runs without being installed.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from absl import app, flags
+
+from experiments import evaluation, files, seeding
+
+if TYPE_CHECKING:
+  import dm_env
+  import numpy as np
+
+  from iq_acme import LoadedPolicy
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string('policy', None, 'Policy file, such as runs/x/policy.npz.')
+flags.DEFINE_integer('num_episodes', 5, 'Episodes.', lower_bound=1)
+flags.DEFINE_integer('seed', 0, 'Seed of the episodes and of samples.', lower_bound=0)
+flags.DEFINE_boolean('deterministic', True, "Act by the policy's mode, not by samples.")
+flags.DEFINE_string('env_name', None, 'Task; unset: the one the policy was trained on.')
+flags.DEFINE_string('video', None, 'Video to write, such as out.mp4.')
+flags.DEFINE_integer('frames_per_second', 30, 'Of the video.', lower_bound=1)
+flags.mark_flag_as_required('policy')
+
+_FAILED, _REFUSED = 1, 2
+
+
+class PolicyActor:
+  """A loaded policy as the actor of an evaluation."""
+
+  def __init__(self, policy: 'LoadedPolicy', deterministic: bool, seed: int):
+    policy.seed(seed)
+    self._policy = policy
+    self._deterministic = deterministic
+
+  def select_action(self, observation: Any) -> Any:
+    return self._policy(observation, deterministic=self._deterministic)
+
+  def observe_first(self, timestep: 'dm_env.TimeStep') -> None:
+    pass
+
+  def observe(self, action: Any, next_timestep: 'dm_env.TimeStep') -> None:
+    pass
+
+
+class Video:
+  """A video file that appears once it is whole; opened at its first frame."""
+
+  def __init__(self, path: str, frames_per_second: int):
+    self._path = path
+    self._frames_per_second = frames_per_second
+    self._stack = contextlib.ExitStack()
+    self._writer: Any = None
+
+  def append(self, frame: 'np.ndarray') -> None:
+    """Adds an RGB frame, uint8 [H, W, 3]."""
+    if self._writer is None:
+      import imageio
+
+      temporary = self._stack.enter_context(files.replacing(self._path))
+      self._writer = self._stack.enter_context(
+        imageio.get_writer(temporary, fps=self._frames_per_second)
+      )
+    self._writer.append_data(frame)
+
+  def __enter__(self) -> 'Video':
+    return self
+
+  def __exit__(self, *exception: Any) -> bool | None:
+    return self._stack.__exit__(*exception)
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the script; returns its exit status."""
+  del argv
+  from iq_acme import load_policy
+
+  try:
+    policy = load_policy(FLAGS.policy)
+    name, options = _task(policy.metadata)
+  except (OSError, ValueError) as error:
+    print(error, file=sys.stderr)
+    return _REFUSED
+  try:
+    episodes = _run(policy, name, options)
+  except (ValueError, RuntimeError, ModuleNotFoundError) as error:
+    print(error, file=sys.stderr)
+    return _FAILED
+  _print_table(name, episodes)
+  if FLAGS.video:
+    print(f'video: {FLAGS.video}')
+  return 0
+
+
+def _task(metadata: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+  trained_on = metadata.get('env_name')
+  if FLAGS.env_name in (None, trained_on):
+    if trained_on is None:
+      raise ValueError(f'{FLAGS.policy} names no task; give one with --env_name.')
+    return trained_on, metadata.get('env_options', {})
+  return FLAGS.env_name, {}
+
+
+def _run(
+  policy: 'LoadedPolicy', name: str, options: Mapping[str, Any]
+) -> list[evaluation.Episode]:
+  from iq_acme import make_environment
+
+  env_seed, actor_seed = seeding.derive_seeds(FLAGS.seed, 'evaluation', 0, 2)
+  actor = PolicyActor(policy, FLAGS.deterministic, actor_seed)
+  with contextlib.ExitStack() as stack:
+    if not FLAGS.video:
+      environment = make_environment(name, env_seed, **options)
+      stack.enter_context(contextlib.closing(environment))
+      return evaluation.run_episodes(actor, environment, FLAGS.num_episodes)
+    environment = make_environment(
+      name, env_seed, **{**options, 'render_mode': 'rgb_array'}
+    )
+    stack.enter_context(contextlib.closing(environment))
+    video = stack.enter_context(Video(FLAGS.video, FLAGS.frames_per_second))
+    return evaluation.run_episodes(
+      actor,
+      environment,
+      FLAGS.num_episodes,
+      on_step=lambda: video.append(environment.render()),
+    )
+
+
+def _print_table(name: str, episodes: Sequence[evaluation.Episode]) -> None:
+  kind = 'mode' if FLAGS.deterministic else 'sampled'
+  print(f'{name}, {kind} policy, {len(episodes)} episodes, seed {FLAGS.seed}')
+  for key, value in evaluation.summarize(episodes).items():
+    print(f'  {key:<20} {value:>12,.2f}')
+
+
+if __name__ == '__main__':
+  app.run(main)

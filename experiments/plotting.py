@@ -1,0 +1,204 @@
+"""Learning curves from the files of runs."""
+
+import collections
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from experiments import files, metrics_files
+from experiments.evaluation import POLICY_MODES
+from experiments.run_directory import RunDirectory
+
+if TYPE_CHECKING:  # Loading Matplotlib takes seconds, drawing happens rarely.
+  from matplotlib.axes import Axes
+  from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, which stay apart for colour-blind readers.
+_COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
+_POLICY_LABELS = {'mode': 'mode policy', 'sampled': 'sampled policy'}
+
+
+class Curve(NamedTuple):
+  """One line with a band.
+
+  Attributes:
+    steps: actor steps [T].
+    mean: [T].
+    spread: half the height of the band [T].
+    label: its legend.
+  """
+
+  steps: np.ndarray
+  mean: np.ndarray
+  spread: np.ndarray
+  label: str
+
+
+def plot_curve(run_dir: str) -> str | None:
+  """Draws a run's evaluations to `curve.png` in its folder.
+
+  Args:
+    run_dir: the folder of a run.
+
+  Returns:
+    The picture's path, None where nothing has been evaluated yet.
+  """
+  directory = RunDirectory(run_dir)
+  rows = metrics_files.read_rows(directory.evaluations)
+  if not rows:
+    return None
+  config = files.read_json(directory.config)
+  figure = _figure(1)
+  axes = figure.subplots()
+  steps = _column(rows, 'actor_steps')
+  for name, color in zip(POLICY_MODES, _COLORS):
+    mean = _column(rows, f'{name}_return_mean')
+    spread = _column(rows, f'{name}_return_std')
+    _draw(axes, Curve(steps, mean, spread, _POLICY_LABELS[name]), color)
+  title = f'{config["env_name"]} · {config["algorithm"]} · seed {config["seed"]}'
+  _label(axes, title, f'band: std of {config["evaluation_episodes"]} episodes')
+  _save(figure, directory.curve)
+  return directory.curve
+
+
+def plot_runs(
+  run_dirs: Sequence[str], output: str, metric: str = 'mode_return_mean'
+) -> None:
+  """Draws several runs over each other: one panel per task, one line per setting.
+
+  Runs that differ by nothing but their seed make one line: the mean over seeds at the
+  steps that all of them have reached, with a band of one standard deviation.
+
+  Args:
+    run_dirs: folders of runs.
+    output: the picture to write.
+    metric: a column of `eval.csv`.
+
+  Raises:
+    ValueError: if no folder holds evaluations, or the column is missing.
+  """
+  groups = _group_runs(run_dirs, metric)
+  if not groups:
+    raise ValueError(f'None of {list(run_dirs)} holds the evaluations of a run.')
+  tasks = sorted({task for task, _ in groups})
+  figure = _figure(len(tasks))
+  for axes, task in zip(np.ravel(figure.subplots(1, len(tasks))), tasks):
+    lines = {label: runs for (name, label), runs in groups.items() if name == task}
+    for index, (label, runs) in enumerate(sorted(lines.items())):
+      curve = mean_over_seeds(runs, label)
+      _draw(axes, curve, _COLORS[index % len(_COLORS)])
+    _label(axes, task, 'band: std of seeds', metric.replace('_', ' '))
+  _save(figure, output)
+
+
+def mean_over_seeds(runs: Sequence[Mapping[int, float]], label: str = '') -> Curve:
+  """Averages runs at the steps that all of them have.
+
+  Args:
+    runs: one mapping from actor step to value for each seed.
+    label: the curve's legend, to which the number of seeds is added.
+
+  Returns:
+    Their mean and standard deviation, over seeds.
+  """
+  steps = sorted(set.intersection(*(set(run) for run in runs)))
+  values = np.array([[run[step] for step in steps] for run in runs])  # [seeds, T]
+  count = f'{len(runs)} seed' + ('s' if len(runs) > 1 else '')
+  return Curve(
+    np.array(steps), values.mean(axis=0), values.std(axis=0), f'{label} ({count})'
+  )
+
+
+def _group_runs(
+  run_dirs: Sequence[str], metric: str
+) -> dict[tuple[str, str], list[dict[int, float]]]:
+  """Collects runs by task and by a label that tells their settings apart."""
+  found = []
+  for run_dir in run_dirs:
+    directory = RunDirectory(run_dir)
+    rows = metrics_files.read_rows(directory.evaluations)
+    config = files.read_json(directory.config)
+    if not rows or config is None:
+      continue
+    if metric not in rows[0]:
+      raise ValueError(
+        f'{directory.evaluations} has no column {metric!r}; it has {list(rows[0])}.'
+      )
+    found.append((config, {int(row['actor_steps']): row[metric] for row in rows}))
+  varying = _varying_settings([config for config, _ in found])
+  groups = collections.defaultdict(list)
+  for config, run in found:
+    settings = _settings(config)
+    parts = [f'{name}={settings.get(name)}' for name in varying]
+    groups[config['env_name'], ' '.join([config['algorithm'], *parts])].append(run)
+  return dict(groups)
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+  return {**config.get('env_options', {}), **config.get('agent', {})}
+
+
+def _varying_settings(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+  """Returns the settings that differ between runs of one task and one algorithm."""
+  values = collections.defaultdict(set)
+  names = {name for config in configs for name in _settings(config)}
+  for config in configs:
+    settings = _settings(config)
+    for name in names:
+      key = (config['env_name'], config['algorithm'], name)
+      values[key].add(repr(settings.get(name)))
+  return sorted({name for (_, _, name), seen in values.items() if len(seen) > 1})
+
+
+def _figure(panels: int) -> 'Figure':
+  # Without pyplot, which would choose a backend and keep the figure.
+  from matplotlib.figure import Figure
+
+  return Figure(figsize=(6.4 * panels, 4.2), dpi=130, layout='constrained')
+
+
+def _draw(axes: 'Axes', curve: Curve, color: str) -> None:
+  axes.fill_between(
+    curve.steps,
+    curve.mean - curve.spread,
+    curve.mean + curve.spread,
+    color=color,
+    alpha=0.18,
+    linewidth=0,
+  )
+  # A single point makes no line.
+  marker = 'o' if len(curve.steps) < 30 else None
+  axes.plot(
+    curve.steps,
+    curve.mean,
+    color=color,
+    label=curve.label,
+    linewidth=1.8,
+    marker=marker,
+    markersize=3.5,
+  )
+
+
+def _label(axes: 'Axes', title: str, band: str, metric: str = 'episode return') -> None:
+  from matplotlib.ticker import EngFormatter
+
+  axes.set_title(title)
+  axes.set_xlabel('environment steps')
+  axes.set_ylabel(metric)
+  axes.xaxis.set_major_formatter(EngFormatter(sep=''))
+  axes.set_xlim(left=0)
+  axes.grid(alpha=0.25)
+  axes.spines[['top', 'right']].set_visible(False)
+  axes.legend(frameon=False, title=band, title_fontsize='small', alignment='left')
+
+
+def _column(rows: Sequence[Mapping[str, float]], name: str) -> np.ndarray:
+  return np.array([row[name] for row in rows])
+
+
+def _save(figure: 'Figure', path: str) -> None:
+  os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+  with files.replacing(path) as temporary:
+    figure.savefig(temporary)

@@ -1,0 +1,134 @@
+"""What a user sees of a run: a bar on a terminal, a line a minute in a log."""
+
+import collections
+import sys
+import time
+
+import tqdm
+
+_LINE_PERIOD = 60.0  # Seconds between two lines where there is no terminal.
+_BAR_PERIOD = 0.2
+
+
+class Clock:
+  """Seconds of training, which stand still while something else goes on."""
+
+  def __init__(self, seconds: float = 0.0):
+    self._total = seconds
+    self._started: float | None = None
+
+  @property
+  def seconds(self) -> float:
+    """Seconds so far."""
+    if self._started is None:
+      return self._total
+    return self._total + time.perf_counter() - self._started
+
+  def start(self) -> None:
+    """Goes on; no effect on a running clock."""
+    if self._started is None:
+      self._started = time.perf_counter()
+
+  def stop(self) -> None:
+    """Stands still; no effect on a standing clock."""
+    self._total = self.seconds
+    self._started = None
+
+
+class Progress:
+  """Shows the step, the return, the speed and the time that is left."""
+
+  def __init__(self, num_steps: int, start: int, learning_starts: int):
+    """Shows the bar.
+
+    Args:
+      num_steps: where it ends.
+      start: where it begins, above 0 for a resumed run.
+      learning_starts: the step of the first update. The time left is shown from
+        there on, as steps before are much faster.
+    """
+    self._num_steps = num_steps
+    self._step = start
+    self._learning_starts = learning_starts
+    self._returns: collections.deque[float] = collections.deque(maxlen=10)
+    self._speed: float | None = None
+    self._last = (start, 0.0)  # Step and training seconds when last shown.
+    # Step and wall clock from which the time left is estimated, evaluations included.
+    self._mark: tuple[int, float] | None = None
+    self._next_show = 0.0
+    self._bar: tqdm.tqdm | None = None
+    if sys.stderr.isatty():
+      tqdm.tqdm.monitor_interval = 0  # Its thread would draw while others write.
+      self._bar = tqdm.tqdm(
+        total=num_steps,
+        initial=start,
+        dynamic_ncols=True,
+        leave=False,
+        bar_format='{percentage:3.0f}% {bar:20} {desc}',
+      )
+
+  def add_episode(self, episode_return: float) -> None:
+    """Takes the return of a training episode; the last ten are averaged."""
+    self._returns.append(episode_return)
+
+  def update(self, step: int, training_seconds: float) -> None:
+    """Moves on to a step; shows it if the last time was long enough ago."""
+    self._step = step
+    now = time.monotonic()
+    if self._mark is None and step >= self._learning_starts:
+      self._mark = (step, now)
+    if now < self._next_show:
+      return
+    self._measure(step, training_seconds)
+    if self._bar is None:
+      if self._next_show:  # Nothing to say at the very start.
+        print(self._text(now), file=sys.stderr, flush=True)
+      self._next_show = now + _LINE_PERIOD
+    else:
+      self._bar.n = step
+      self._bar.set_description_str(self._text(now))
+      self._next_show = now + _BAR_PERIOD
+
+  def say(self, text: str) -> None:
+    """Prints a line that stays, above the bar."""
+    if self._bar is not None:
+      self._bar.clear()
+    print(text, flush=True)
+    if self._bar is not None:
+      self._bar.refresh()
+
+  def close(self) -> None:
+    """Removes the bar."""
+    if self._bar is not None:
+      self._bar.close()
+
+  def _measure(self, step: int, training_seconds: float) -> None:
+    last_step, last_seconds = self._last
+    if training_seconds > last_seconds and step > last_step:
+      speed = (step - last_step) / (training_seconds - last_seconds)
+      # A moving average: single intervals are too short to be read.
+      self._speed = speed if self._speed is None else 0.9 * self._speed + 0.1 * speed
+    self._last = (step, training_seconds)
+
+  def _text(self, now: float) -> str:
+    parts = [f'{self._step:,}/{self._num_steps:,}']
+    if self._returns:
+      parts.append(f'return {sum(self._returns) / len(self._returns):,.1f}')
+    if self._speed is not None:
+      parts.append(f'{self._speed:,.0f} steps/s')
+    if self._step < self._learning_starts:
+      parts.append(f'learning starts at {self._learning_starts:,}')
+    elif self._mark is not None and self._step > self._mark[0]:
+      seconds_per_step = (now - self._mark[1]) / (self._step - self._mark[0])
+      left = (self._num_steps - self._step) * seconds_per_step
+      parts.append(f'ETA {readable_duration(left)}')
+    return ' · '.join(parts)
+
+
+def readable_duration(seconds: float) -> str:
+  """Returns a duration such as '1:05:09' or '4:07'."""
+  minutes, seconds = divmod(int(seconds), 60)
+  hours, minutes = divmod(minutes, 60)
+  if hours:
+    return f'{hours}:{minutes:02d}:{seconds:02d}'
+  return f'{minutes}:{seconds:02d}'

@@ -1,0 +1,197 @@
+"""Trains IQ on one task, and leaves curves, checkpoints and a policy in one folder.
+
+  python experiments/run_iq.py --env_name=gym:HalfCheetah-v4 --num_steps=100000
+
+The algorithm is M-IQ with the paper's settings for the task; every field of IQConfig
+is a flag of the same name. The same command again goes on where the last one stopped.
+
+Exit status: 0 when the last step is reached, 1 when the run failed, 2 when it was
+refused (flags, folder), 130 after Ctrl-C and 143 after SIGTERM, both resumable.
+"""
+
+import ast
+import dataclasses
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+# So that a clone runs without being installed.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from absl import app, flags
+
+from experiments import config_flags, threads
+from iq_acme.config import IQConfig, paper_config
+
+if TYPE_CHECKING:
+  import dm_env
+
+  from experiments.metrics_files import Logger
+  from experiments.settings import RunSettings
+  from iq_acme import IQ
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string('env_name', 'gym:HalfCheetah-v4', 'Task.')
+flags.DEFINE_multi_string(
+  'env_option', [], 'Option of the environment, name=value; may be repeated.'
+)
+flags.DEFINE_integer('num_steps', 100_000, 'Environment steps at which the run ends.')
+flags.DEFINE_integer('seed', 0, 'Seed of the run.')
+flags.DEFINE_string(
+  'workdir', None, 'Folder of the run; unset: runs/<task>/<algorithm>/seed_<seed>.'
+)
+flags.DEFINE_integer('evaluation_period', 10_000, 'Steps between evaluations.')
+flags.DEFINE_integer(
+  'evaluation_episodes', 5, 'Episodes of an evaluation, for either policy.'
+)
+flags.DEFINE_integer('checkpoint_period', 50_000, 'Steps between checkpoints.')
+flags.DEFINE_integer('keep_checkpoints', 2, 'Checkpoints kept, the newest.')
+flags.DEFINE_boolean(
+  'checkpoint_replay',
+  True,
+  'Save replay with each checkpoint. Without it a resumed run refills replay first.',
+)
+flags.DEFINE_boolean('tensorboard', True, 'Write TensorBoard events.')
+flags.DEFINE_integer(
+  'num_threads', None, 'Threads of XLA, TensorFlow and BLAS; unset: all cores.'
+)
+flags.DEFINE_integer(
+  'cpu_core', None, 'Bind the run to num_threads (default 1) cores from this one on.'
+)
+config_flags.define_flags(IQConfig, FLAGS)
+
+_FAILED, _REFUSED = 1, 2
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the script; returns its exit status."""
+  if len(argv) > 1:
+    return _refuse(f'Arguments that are no flags: {argv[1:]}.')
+  try:
+    if FLAGS.num_threads is not None or FLAGS.cpu_core is not None:
+      threads.limit_threads(FLAGS.num_threads or 1, FLAGS.cpu_core)
+    config = config_flags.apply_flags(paper_config(FLAGS.env_name), FLAGS)
+    settings = _settings(config)
+  except ValueError as error:
+    return _refuse(str(error))
+  try:
+    return _train(settings, config)
+  except KeyboardInterrupt:  # While loading, before the run takes signals over.
+    return 130
+
+
+def _train(settings: 'RunSettings', config: IQConfig) -> int:
+  # Late, because threads are limited before and the flags' help needs none of it.
+  print(f'{settings.algorithm} on {settings.env_name}, seed {settings.seed}')
+  print(f'Folder: {settings.workdir}', flush=True)
+  from experiments import quiet, run_directory, runner, versions
+  from iq_acme import NonFiniteLossError, make_environment
+
+  quiet.quiet_jax()
+
+  def make_task(seed: int) -> 'dm_env.Environment':
+    return make_environment(settings.env_name, seed, **settings.env_options)
+
+  def make_agent(
+    environment: 'dm_env.Environment', workdir: str, logger: 'Logger'
+  ) -> 'IQ':
+    return _make_agent(environment, workdir, logger, config)
+
+  try:
+    outcome = runner.run(settings, make_task, make_agent)
+  except run_directory.RunDirectoryError as error:
+    return _refuse(str(error))
+  except NonFiniteLossError as error:
+    print(f'\nStopped: {error}', file=sys.stderr)
+    return _FAILED
+  if not outcome.finished:
+    print(
+      f'Stopped at step {outcome.actor_steps:,}. To go on:\n  {versions.command_line()}'
+    )
+  return outcome.exit_status
+
+
+def _make_agent(
+  environment: 'dm_env.Environment', workdir: str, logger: 'Logger', config: IQConfig
+) -> 'IQ':
+  from iq_acme import _acme_compat  # noqa: F401, I001
+  from acme import specs
+
+  from iq_acme import make_iq_agent
+
+  return make_iq_agent(
+    specs.make_environment_spec(environment),
+    config=config,
+    seed=FLAGS.seed,
+    workdir=workdir,
+    logger=logger,
+    keep_checkpoints=FLAGS.keep_checkpoints,
+    checkpoint_replay=FLAGS.checkpoint_replay,
+  )
+
+
+def _settings(config: IQConfig) -> 'RunSettings':
+  from experiments.settings import RunSettings
+
+  algorithm = algorithm_name(config)
+  return RunSettings(
+    env_name=FLAGS.env_name,
+    env_options=parse_options(FLAGS.env_option),
+    algorithm=algorithm,
+    workdir=FLAGS.workdir or _default_workdir(algorithm),
+    num_steps=FLAGS.num_steps,
+    seed=FLAGS.seed,
+    agent_config=dataclasses.asdict(config),
+    evaluation_period=FLAGS.evaluation_period,
+    evaluation_episodes=FLAGS.evaluation_episodes,
+    checkpoint_period=FLAGS.checkpoint_period,
+    tensorboard=FLAGS.tensorboard,
+  )
+
+
+def algorithm_name(config: IQConfig) -> str:
+  """Returns the name of the algorithm that a configuration amounts to."""
+  munchausen = config.munchausen_coefficient > 0
+  if config.value_bootstrap == 'online':
+    name = 'trust_pcl' if munchausen else 'pcl'
+  else:
+    name = 'm_iq' if munchausen else 'iq'
+  return name if config.policy_family == 'multicategorical' else f'{name}_gaussian'
+
+
+def parse_options(options: Sequence[str]) -> dict[str, Any]:
+  """Returns options by name, from 'name=value' with a Python literal or a word.
+
+  Args:
+    options: such as ['original_reward_sign=False'].
+
+  Raises:
+    ValueError: if one has no '='.
+  """
+  parsed = {}
+  for option in options:
+    name, equals, value = option.partition('=')
+    if not (name and equals):
+      raise ValueError(f'--env_option={option!r} is not of the form name=value.')
+    try:
+      parsed[name] = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+      parsed[name] = value
+  return parsed
+
+
+def _default_workdir(algorithm: str) -> str:
+  task = FLAGS.env_name.replace(':', '_').replace('/', '_')
+  return os.path.join('runs', task, algorithm, f'seed_{FLAGS.seed}')
+
+
+def _refuse(message: str) -> int:
+  print(message, file=sys.stderr)
+  return _REFUSED
+
+
+if __name__ == '__main__':
+  app.run(main)

@@ -1,0 +1,59 @@
+"""Ctrl-C and SIGTERM: the first asks a run to stop, the second ends it at once."""
+
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopSignals:
+  """Context within which SIGINT and SIGTERM ask for a stop instead of stopping.
+
+  The first signal is only remembered. It also gives both signals back to the
+  system's default, so a second one ends the process whatever it is doing, even if
+  it is stuck in a library that never returns to Python. On exit the handlers that
+  were there before are put back. Outside the main thread, where Python allows no
+  handlers, nothing is installed.
+
+  Attributes:
+    received: the first signal's number, None before.
+  """
+
+  def __init__(self):
+    self.received: int | None = None
+    self._previous: dict[int, Any] = {}
+
+  def __enter__(self) -> 'StopSignals':
+    if threading.current_thread() is threading.main_thread():
+      for number in _SIGNALS:
+        self._previous[number] = signal.signal(number, self._handle)
+    return self
+
+  def __exit__(self, *unused_exception: Any) -> None:
+    for number, handler in self._previous.items():
+      signal.signal(number, handler)
+    self._previous.clear()
+
+  def requested(self) -> bool:
+    """Whether a signal has asked for a stop."""
+    return self.received is not None
+
+  @property
+  def exit_status(self) -> int:
+    """The shell's status for the signal received: 130 SIGINT, 143 SIGTERM, else 0."""
+    return 0 if self.received is None else 128 + self.received
+
+  def _handle(self, number: int, unused_frame: FrameType | None) -> None:
+    self.received = number
+    for other in _SIGNALS:
+      signal.signal(other, signal.SIG_DFL)
+    # os.write, because print may be what the signal interrupted.
+    name = signal.Signals(number).name
+    os.write(
+      2,
+      f'\n{name}: finishing this step and saving. '
+      'Once more ends the run at once, unsaved.\n'.encode(),
+    )
