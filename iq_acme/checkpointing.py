@@ -86,7 +86,12 @@ class CheckpointStore:
       path = os.path.join(self._directory, name)
       if match and (sizes := _whole(path)) is not None:
         found.append(CheckpointInfo(path, sum(sizes.values()), int(match[1])))
-    return sorted(found, key=lambda info: info.actor_steps, reverse=True)
+    # Of two after the same step, the one that replaced the other comes first.
+    return sorted(
+      found,
+      key=lambda info: (info.actor_steps, not info.path.endswith('.old')),
+      reverse=True,
+    )
 
   def latest(self) -> CheckpointInfo | None:
     """The newest whole checkpoint, None where there is none."""
@@ -115,8 +120,9 @@ def _whole(path: str) -> dict[str, int] | None:
   try:
     with open(os.path.join(path, _MANIFEST)) as file:
       expected = json.load(file)['files']
-  except (OSError, ValueError, KeyError):
+  except (OSError, ValueError, KeyError, TypeError):
     return None
-  found = _file_sizes(path)
-  found.pop(_MANIFEST)
-  return expected if found == expected else None
+  if not isinstance(expected, dict):
+    return None
+  # Files that came later, such as a file browser's, do no harm.
+  return expected if expected.items() <= _file_sizes(path).items() else None

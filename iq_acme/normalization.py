@@ -26,7 +26,7 @@ class RunningStatistics(NamedTuple):
 
 
 def init_statistics(observation_spec: Any) -> RunningStatistics:
-  """Statistics of no observations, which normalise to the identity.
+  """Statistics of no observations, which leave an observation as it is, but clipped.
 
   Args:
     observation_spec: a nest of specs with a `shape`.
@@ -63,10 +63,12 @@ def update_statistics(
   def merged_mean(mean: jax.Array, x: jax.Array) -> jax.Array:
     return mean + weight * (jnp.mean(x, axis=0) - mean)
 
+  # As a step from the old value, not as (1 - weight) * old + weight * new: late in a
+  # run 1 - weight is rounded, and the error of each step would add up to a drift.
   def merged_variance(variance: jax.Array, mean: jax.Array, x: jax.Array) -> jax.Array:
     shift = jnp.mean(x, axis=0) - mean
-    within = (1 - weight) * variance + weight * jnp.var(x, axis=0)
-    return within + weight * (1 - weight) * jnp.square(shift)
+    between = (1 - weight) * jnp.square(shift)
+    return variance + weight * (jnp.var(x, axis=0) - variance + between)
 
   return RunningStatistics(
     count=count,

@@ -1,5 +1,6 @@
 """A trained policy in one file that needs neither Acme, Reverb nor TensorFlow."""
 
+import collections
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
@@ -141,11 +142,19 @@ def load_policy(path: str, networks: IQNetworks | None = None) -> LoadedPolicy:
   """
   header = serialization.load_header(path)
   if header.get('format') != _FORMAT:
-    raise serialization.CorruptFileError(f'{path} is not a policy of this package.')
+    raise serialization.CorruptFileError(
+      f'{path} is not a policy of this package: use a file that save_policy wrote.'
+    )
   if header['version'] > _VERSION:
     raise ValueError(
       f'{path} has format version {header["version"]}; this package reads up to '
       f'{_VERSION}: upgrade it.'
+    )
+  unknown = set(header['config']) - {f.name for f in dataclasses.fields(IQConfig)}
+  if unknown:
+    raise ValueError(
+      f'{path} has hyperparameters that this package does not know: '
+      f'{sorted(unknown)}; a newer package wrote it: upgrade this one.'
     )
   config = IQConfig(**header['config'])
   spec = EnvironmentSpec(
@@ -164,7 +173,12 @@ def load_policy(path: str, networks: IQNetworks | None = None) -> LoadedPolicy:
 def _encode_spec(spec: Any) -> Any:
   """A nest of specs as something JSON can hold, exactly."""
   if isinstance(spec, Mapping):
-    return {'mapping': {name: _encode_spec(leaf) for name, leaf in spec.items()}}
+    # JAX sorts the keys of a dict but keeps an OrderedDict's order, and the networks'
+    # inputs are concatenated in that order.
+    return {
+      'mapping': {name: _encode_spec(leaf) for name, leaf in spec.items()},
+      'ordered': isinstance(spec, collections.OrderedDict),
+    }
   if isinstance(spec, (list, tuple)):
     return {
       'sequence': [_encode_spec(leaf) for leaf in spec],
@@ -179,7 +193,8 @@ def _encode_spec(spec: Any) -> Any:
 
 def _decode_spec(encoded: Mapping[str, Any]) -> Any:
   if 'mapping' in encoded:
-    return {name: _decode_spec(leaf) for name, leaf in encoded['mapping'].items()}
+    leaves = {name: _decode_spec(leaf) for name, leaf in encoded['mapping'].items()}
+    return collections.OrderedDict(leaves) if encoded['ordered'] else leaves
   if 'sequence' in encoded:
     leaves = [_decode_spec(leaf) for leaf in encoded['sequence']]
     return tuple(leaves) if encoded['tuple'] else leaves

@@ -1,6 +1,7 @@
 """How many SGD steps are due, counted exactly, also across a resume."""
 
 import dataclasses
+import fractions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +32,9 @@ class UpdateSchedule:
       SGD steps since the very start, `start_sgd_steps` at the least.
     """
     learning_steps = max(0, actor_steps - self.start_actor_steps)
-    sampled = learning_steps * self.samples_per_step
-    return self.start_sgd_steps + int(sampled // self.batch_size)
+    # As a fraction: in floats, 100 steps of 0.29 samples are fewer than 29 samples.
+    samples_per_step = fractions.Fraction(str(self.samples_per_step))
+    return self.start_sgd_steps + learning_steps * samples_per_step // self.batch_size
 
   def after_refill(
     self, actor_steps: int, sgd_steps: int, missing: int

@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from typing import Any
 
 import jax
@@ -104,6 +105,8 @@ def _load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     with np.load(path, allow_pickle=False) as file:
       arrays = {name: file[name] for name in file.files}
     header = json.loads(arrays.pop(_HEADER).tobytes())
+    if not isinstance(header, dict):
+      raise TypeError('its header is not a mapping')
   except FileNotFoundError:
     raise
   except (
@@ -114,6 +117,8 @@ def _load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     EOFError,
     AttributeError,
     TypeError,
+    RuntimeError,  # What zipfile raises for features that damage can feign.
+    zlib.error,
   ) as error:
     raise CorruptFileError(
       f'{path} is damaged or was not written by this package: {error}'

@@ -42,11 +42,14 @@ def _check_action_spec(action: Any) -> None:
     )
   minimum = np.broadcast_to(action.minimum, action.shape)
   maximum = np.broadcast_to(action.maximum, action.shape)
+  with np.errstate(over='ignore', invalid='ignore'):
+    # In float32, which the networks compute in: the largest float is no bound there.
+    width = maximum.astype(np.float32) - minimum.astype(np.float32)
   for i, (low, high) in enumerate(zip(minimum, maximum)):
-    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+    if not (np.isfinite(width[i]) and width[i] > 0):
       raise ValueError(
         f'Action dimension {i} is bounded by [{low}, {high}]; the bounds must be '
-        'finite, the minimum below the maximum.'
+        'finite, the minimum below the maximum, and so in float32.'
       )
 
 

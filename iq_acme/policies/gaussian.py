@@ -54,7 +54,8 @@ def make_gaussian_policy(environment_spec: Any, config: IQConfig) -> base.Policy
     return distrax.MultivariateNormalDiag(*network.apply(params, observation))
 
   def to_action(unsquashed: jax.Array) -> jax.Array:
-    return minimum + (jnp.tanh(unsquashed) + 1) / 2 * (maximum - minimum)
+    action = minimum + (jnp.tanh(unsquashed) + 1) / 2 * (maximum - minimum)
+    return jnp.clip(action, minimum, maximum)  # Rounding can pass a bound.
 
   def log_prob(
     params: base.Params, observation: base.Observation, action: jax.Array
