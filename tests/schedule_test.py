@@ -1,0 +1,77 @@
+import fractions
+import math
+
+import pytest
+
+from iq_acme.schedule import UpdateSchedule
+
+
+def due(schedule, steps):
+  return [schedule.sgd_steps_due(step) for step in steps]
+
+
+def test_nothing_is_due_during_exploration_and_one_per_step_after_it():
+  schedule = UpdateSchedule(256.0, 256, start_actor_steps=10)
+  assert due(schedule, [0, 1, 9, 10, 11, 12, 1_000]) == [0, 0, 0, 0, 1, 2, 990]
+
+
+@pytest.mark.parametrize(
+  ('samples_per_step', 'batch_size', 'expected'),
+  [
+    (512.0, 256, [0, 2, 4, 6, 8, 10]),  # Two SGD steps an environment step.
+    (128.0, 256, [0, 0, 1, 1, 2, 2]),  # One every second environment step.
+    (384.0, 256, [0, 1, 3, 4, 6, 7]),  # 1.5 an environment step.
+    (0.5, 1, [0, 0, 1, 1, 2, 2]),
+    (8, 32, [0, 0, 0, 0, 1, 1]),  # The ratio may be an integer.
+  ],
+)
+def test_fractional_ratios_are_counted_down(samples_per_step, batch_size, expected):
+  schedule = UpdateSchedule(samples_per_step, batch_size, start_actor_steps=0)
+  assert due(schedule, range(6)) == expected
+
+
+@pytest.mark.parametrize(
+  'ratio', ['0.29', '0.1', '0.7', '1.1', '3.3', '1e-05', '256.0']
+)
+@pytest.mark.parametrize('batch_size', [1, 7, 256])
+def test_counts_are_exact_for_decimal_ratios(ratio, batch_size):
+  # In floats 100 * 0.29 is below 29.
+  schedule = UpdateSchedule(float(ratio), batch_size, start_actor_steps=0)
+  for steps in (*range(300), 1_000_000, 123_456_789, 10**12):
+    exact = math.floor(fractions.Fraction(ratio) * steps / batch_size)
+    assert schedule.sgd_steps_due(steps) == exact
+
+
+def test_due_steps_are_integers_that_never_go_back():
+  counts = due(UpdateSchedule(0.3, 1, start_actor_steps=5), range(200))
+  assert all(type(count) is int for count in counts)
+  assert counts == sorted(counts)
+
+
+def test_resume_with_the_replay_goes_on_as_if_nothing_happened():
+  # The schedule depends on the environment steps alone, so a resumed run that
+  # builds it again owes what the unbroken one does.
+  unbroken = due(UpdateSchedule(96.0, 64, 100), range(1_000))
+  resumed = due(UpdateSchedule(96.0, 64, 100), range(500, 1_000))
+  assert unbroken[500:] == resumed
+
+
+def test_refill_owes_nothing_until_filled_and_makes_nothing_up():
+  schedule = UpdateSchedule(256.0, 256, start_actor_steps=100)
+  assert schedule.sgd_steps_due(400) == 300
+  # Resumed after 400 environment steps without the 100 transitions it needs; 298 SGD
+  # steps were taken by then.
+  refilled = schedule.after_refill(actor_steps=400, sgd_steps=298, missing=100)
+  assert due(refilled, [400, 450, 500, 501, 510]) == [298, 298, 298, 299, 308]
+
+
+def test_refill_keeps_the_ratio():
+  schedule = UpdateSchedule(128.0, 256, start_actor_steps=0)
+  refilled = schedule.after_refill(actor_steps=10, sgd_steps=5, missing=0)
+  assert due(refilled, [10, 11, 12, 14]) == [5, 5, 6, 7]
+
+
+def test_second_refill_counts_from_the_second_resume():
+  schedule = UpdateSchedule(1.0, 1, start_actor_steps=10)
+  twice = schedule.after_refill(20, 10, 10).after_refill(40, 20, 10)
+  assert due(twice, [40, 50, 51]) == [20, 20, 21]
