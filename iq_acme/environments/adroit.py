@@ -32,6 +32,10 @@ another. The very first release of mj_envs (July 2018) had another pen: 200 step
 termination, 5 subtracted below z = 0.15 m, a lighter pen. `redesign` itself leaves out
 the pen's bonuses unless a constant is changed; D4RL has them, and so has this module.
 
+A uniformly random policy scores -56.8 (door), -274.0 (hammer), 96.9 (pen) and -5.4
+(relocate) here, and -56.5, -274.9, 96.3 and -6.4 in D4RL's own reference scores; means
+of 20 episodes (pen: 100), with standard errors of 0.1, 1.1, 26 and 1.6.
+
 Success. The original counts an episode as a success when the goal is achieved in more
 than 25 of its steps (more than 20 for the pen): `evaluate_success` in both code bases.
 The goal is achieved in a step when the door is open to 1.35 rad, the nail within

@@ -5,7 +5,7 @@ from types import ModuleType
 import dm_env
 import numpy as np
 
-from iq_acme.environments import base, quiet, validation
+from iq_acme.environments import base, quiet, rendering, validation
 
 # Height and width of a frame in pixels: that of Gymnasium's MuJoCo tasks.
 FRAME_SIZE = (480, 480)
@@ -91,6 +91,7 @@ class DmControlEnvironment(base.Environment):
     )
 
   def _draw(self) -> np.ndarray:
+    rendering.check_display()
     height, width = FRAME_SIZE
     return self._env.physics.render(height=height, width=width, camera_id=0)
 

@@ -4,7 +4,7 @@ import gymnasium
 import numpy as np
 from dm_env import specs
 
-from iq_acme.environments import base, quiet, validation
+from iq_acme.environments import base, quiet, rendering, validation
 
 
 def make(
@@ -117,6 +117,8 @@ class GymnasiumEnvironment(base.Environment):
     )
 
   def _draw(self) -> np.ndarray:
+    if hasattr(self._env.unwrapped, 'mujoco_renderer'):
+      rendering.check_display()
     try:
       return self._env.render()
     except gymnasium.error.DependencyNotInstalled as error:

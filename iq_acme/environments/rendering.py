@@ -1,6 +1,10 @@
 """Says in words what is missing when MuJoCo cannot draw or its GL backend not load."""
 
 import os
+import sys
+
+# The values of MUJOCO_GL with which MuJoCo and dm_control draw through glfw.
+_GLFW = (None, '', 'glfw', 'on', 'enable', 'enabled', 'true', '1')
 
 
 def gl_error(action: str, cause: BaseException) -> RuntimeError:
@@ -36,6 +40,21 @@ def check_backend() -> None:
     if os.environ.get('MUJOCO_GL') is None:
       raise
     raise gl_error('mujoco cannot be imported', error) from error
+
+
+def check_display() -> None:
+  """Checks that glfw has a display, if it is glfw that would draw a MuJoCo scene.
+
+  Without one, glfw hands out contexts that draw nothing, and the second that MuJoCo
+  is given aborts the whole process.
+
+  Raises:
+    RuntimeError: there is no display.
+  """
+  if sys.platform != 'linux' or os.environ.get('MUJOCO_GL') not in _GLFW:
+    return
+  if not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
+    raise RuntimeError('no display: neither DISPLAY nor WAYLAND_DISPLAY is set')
 
 
 def _text(error: BaseException) -> str:
