@@ -5,7 +5,8 @@ Deep Reinforcement Learning and Demonstrations", https://arxiv.org/abs/1709.1008
 original" below is their code as D4RL froze it and most papers ran it: mj_envs
 (https://github.com/aravindr93/mj_envs, `redesign`, August 2019) and
 https://github.com/Farama-Foundation/D4RL, `d4rl/hand_manipulation_suite`, whose rewards
-are the same. What runs here is gymnasium-robotics, `AdroitHand*-v1` with dense rewards.
+are the same but for the pen (below). What runs here is gymnasium-robotics,
+`AdroitHand*-v1`, with dense rewards.
 
 Compared with the original, term by term, gymnasium-robotics 1.2.1 to 1.4.2 differs in
 reward or termination as follows. Each difference is undone, and has an option:
