@@ -60,6 +60,12 @@ def readable_size(num_bytes: int) -> str:
   return f'{size:.1f} GB'
 
 
+def readable_path(path: str) -> str:
+  """Returns a path relative to the working folder if it lies in there."""
+  relative = os.path.relpath(path)
+  return os.path.abspath(path) if relative.startswith(os.pardir) else relative
+
+
 def _to_plain(value: Any) -> Any:
   if isinstance(value, (np.generic, np.ndarray)):
     return value.tolist()

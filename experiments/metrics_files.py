@@ -137,21 +137,23 @@ class TensorBoard:
       self._logger = None
 
 
-def mark_restart(folder: str, step: int) -> None:
-  """Tells TensorBoard to forget what it read beyond `step`; no events, no effect.
+def mark_start(folder: str, step: int) -> None:
+  """Tells TensorBoard to forget what it has read beyond `step`.
+
+  TensorBoard takes the first mark for the start of a run and only later ones for a
+  resume, so a new run is marked too.
 
   Args:
-    folder: the folder of event files that a resumed run goes on writing to.
-    step: the actor step of the checkpoint.
+    folder: the folder of event files.
+    step: the actor step from which a run goes on.
   """
-  if not os.path.isdir(folder) or not os.listdir(folder):
-    return
+  os.makedirs(folder, exist_ok=True)
   import tensorflow as tf
   from tensorflow.core.util import event_pb2
 
   now = time.time()
   # TensorBoard reads a folder's files in the order of their names.
-  name = f'events.out.tfevents.{int(now):010d}.resumed.{os.getpid()}'
+  name = f'events.out.tfevents.{int(now):010d}.started.{os.getpid()}'
   start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
   with tf.io.TFRecordWriter(os.path.join(folder, name)) as writer:
     for event in (

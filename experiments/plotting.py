@@ -79,7 +79,7 @@ def plot_runs(
   Raises:
     ValueError: if no folder holds evaluations, or the column is missing.
   """
-  groups = _group_runs(run_dirs, metric)
+  groups = group_runs(run_dirs, metric)
   if not groups:
     raise ValueError(f'None of {list(run_dirs)} holds the evaluations of a run.')
   tasks = sorted({task for task, _ in groups})
@@ -111,7 +111,7 @@ def mean_over_seeds(runs: Sequence[Mapping[int, float]], label: str = '') -> Cur
   )
 
 
-def _group_runs(
+def group_runs(
   run_dirs: Sequence[str], metric: str
 ) -> dict[tuple[str, str], list[dict[int, float]]]:
   """Collects runs by task and by a label that tells their settings apart."""

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import math
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -225,7 +224,7 @@ class _Run:
         actor_steps=step, training_seconds=self._clock.seconds, finished=False
       )
       size = files.readable_size(checkpoint.num_bytes)
-      path = os.path.relpath(checkpoint.path)
+      path = files.readable_path(checkpoint.path)
       self._progress.say(f'{step:>11,}  checkpoint, {size}: {path}')
     self._save_policy(self._directory.policy)
     plotting.plot_curve(self._directory.path)
@@ -246,9 +245,9 @@ class _Run:
     directory.update_summary(finished=False)
     cut = directory.cut_after(step)
     if self._settings.tensorboard:
-      metrics_files.mark_restart(directory.tensorboard, step)
+      metrics_files.mark_start(directory.tensorboard, step)
     if self._agent.restored_from is not None:
-      path = os.path.relpath(self._agent.restored_from)
+      path = files.readable_path(self._agent.restored_from)
       print(f'Resumed at step {step:,} from {path}.')
     if cut:
       print(f'Dropped {cut} rows of metrics from beyond step {step:,}.')

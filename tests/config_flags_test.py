@@ -1,0 +1,73 @@
+import dataclasses
+from collections.abc import Sequence
+
+import pytest
+from absl import flags
+
+from experiments import config_flags
+from iq_acme.config import IQConfig, paper_config
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  rate: float = dataclasses.field(default=0.5, metadata={'help': 'How fast.'})
+  count: int = 3
+  name: str = 'x'
+  active: bool = True
+  sizes: Sequence[int] = (8, 8)
+  ratio: float | None = None
+
+
+def _apply(*arguments, base=None, config_class=Config):
+  values = flags.FlagValues()
+  config_flags.define_flags(config_class, values)
+  values(['program', *arguments])
+  return config_flags.apply_flags(base or config_class(), values)
+
+
+def test_flags_not_given_leave_the_base_as_it_is():
+  base = Config(rate=0.1, active=False, sizes=(1,), ratio=2.0)
+  assert _apply(base=base) == base
+
+
+def test_every_kind_of_field_is_set_by_its_flag():
+  arguments = '--rate=1e-3 --count=0 --name=y --noactive --sizes=4,5,6 --ratio=2'
+  assert _apply(*arguments.split()) == Config(
+    rate=0.001, count=0, name='y', active=False, sizes=(4, 5, 6), ratio=2.0
+  )
+
+
+def test_help_is_the_fields_own():
+  values = flags.FlagValues()
+  config_flags.define_flags(Config, values)
+  assert values['rate'].help == 'How fast.'
+
+
+@pytest.mark.parametrize('argument', ['--rate=fast', '--count=1.5', '--sizes=4,x'])
+def test_value_of_another_type_is_refused(argument):
+  with pytest.raises(flags.IllegalFlagValueError):
+    _apply(argument)
+
+
+def test_field_without_a_kind_of_flag_is_refused_by_name():
+  @dataclasses.dataclass
+  class Unsupported:
+    table: dict[str, int] | None = None
+
+  with pytest.raises(TypeError, match='table'):
+    config_flags.define_flags(Unsupported, flags.FlagValues())
+
+
+def test_every_hyperparameter_is_a_flag_over_the_papers_value():
+  changed = _apply(
+    '--munchausen_coefficient=0',
+    base=paper_config('adroit:door'),
+    config_class=IQConfig,
+  )
+  assert changed.temperature == 0.001  # Section 6: Adroit's.
+  assert changed.munchausen_coefficient == 0.0
+
+
+def test_value_that_makes_no_sense_is_refused_by_the_configuration():
+  with pytest.raises(ValueError, match='temperature'):
+    _apply('--temperature=-1', config_class=IQConfig)

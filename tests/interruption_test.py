@@ -1,0 +1,110 @@
+"""Signals, kills and two runs at once, on real processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from experiments import metrics_files
+from experiments.run_directory import RunDirectory
+
+SCRIPT = os.path.join(os.path.dirname(__file__), 'runner_fakes.py')
+
+
+def _start(directory, *arguments):
+  return subprocess.Popen(
+    [sys.executable, SCRIPT, directory.path, *arguments],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def _wait_for_steps(directory, count):
+  deadline = time.monotonic() + 60
+  while len(_steps(directory.episodes)) < count:
+    assert time.monotonic() < deadline, 'no episodes'
+    time.sleep(0.05)
+
+
+def _steps(path):
+  return [int(row['actor_steps']) for row in metrics_files.read_rows(path)]
+
+
+def _finish(directory):
+  process = _start(directory, '--step_seconds=0')
+  out, err = process.communicate(timeout=60)
+  assert process.returncode == 0, err
+  return out
+
+
+@pytest.fixture
+def directory(tmp_path):
+  return RunDirectory(str(tmp_path / 'run'))
+
+
+@pytest.mark.parametrize(
+  ('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_signal_saves_at_its_step_and_the_run_goes_on_from_there(
+  directory, number, status
+):
+  process = _start(directory)
+  _wait_for_steps(directory, 3)
+  process.send_signal(number)
+  out, err = process.communicate(timeout=60)
+  assert process.returncode == status
+  assert f'{number.name}: finishing this step' in err
+  assert 'Traceback' not in err
+  (name,) = os.listdir(directory.checkpoints)
+  stopped = int(name.split('.')[0])
+  assert stopped >= 21 and f'{stopped:,}  checkpoint' in out
+  assert directory.read_summary()['actor_steps'] == stopped
+
+  assert max(_steps(directory.episodes)) <= stopped
+
+  assert f'Resumed at step {stopped:,}' in _finish(directory)
+  assert _steps(directory.evaluations) == list(range(0, 501, 10))
+
+
+def test_second_signal_ends_the_process_at_once_unsaved(directory):
+  process = _start(directory, '--hang_in_save')
+  _wait_for_steps(directory, 1)
+  process.send_signal(signal.SIGINT)
+  for line in process.stdout:
+    if line == 'hanging\n':
+      break
+  process.send_signal(signal.SIGINT)
+  process.communicate(timeout=60)
+  assert process.returncode == -signal.SIGINT
+  assert os.listdir(directory.checkpoints) == []
+
+
+def test_killed_run_starts_again_from_its_last_checkpoint(directory):
+  process = _start(directory)
+  _wait_for_steps(directory, 2)
+  process.kill()
+  process.communicate(timeout=60)
+  with open(directory.episodes, 'a') as file:
+    file.write('999')  # What a kill in the middle of a write leaves.
+
+  _finish(directory)
+  episodes = _steps(directory.episodes)
+  assert episodes == list(range(7, 500, 7))
+  assert _steps(directory.evaluations) == list(range(0, 501, 10))
+
+
+def test_folder_in_use_is_refused_until_its_run_ends(directory):
+  first = _start(directory)
+  _wait_for_steps(directory, 1)
+  second = _start(directory)
+  _, err = second.communicate(timeout=60)
+  assert second.returncode == 2
+  assert f'process {first.pid}' in err
+  first.kill()
+  first.communicate(timeout=60)
+  with directory.lock():
+    pass

@@ -1,0 +1,88 @@
+import json
+import os
+
+import numpy as np
+import pytest
+from matplotlib import image
+
+from experiments import plotting
+
+
+def _write_run(folder, returns, *, seed=0, temperature=0.01, env='gym:A', name='m_iq'):
+  os.makedirs(folder)
+  config = {
+    'env_name': env,
+    'env_options': {},
+    'algorithm': name,
+    'seed': seed,
+    'evaluation_episodes': 5,
+    'agent': {'temperature': temperature, 'sizes': [8, 8]},
+  }
+  with open(os.path.join(folder, 'config.json'), 'w') as file:
+    json.dump(config, file)
+  with open(os.path.join(folder, 'eval.csv'), 'w') as file:
+    file.write('actor_steps,mode_return_mean,mode_return_std,')
+    file.write('sampled_return_mean,sampled_return_std\n')
+    for step, value in returns.items():
+      file.write(f'{step},{value},1.0,{value - 2},2.0\n')
+  return str(folder)
+
+
+def test_mean_and_spread_over_seeds_at_the_steps_that_all_have():
+  curve = plotting.mean_over_seeds([{0: 1.0, 10: 2.0, 15: 9.0}, {0: 3.0, 10: 8.0}], 'x')
+  np.testing.assert_array_equal(curve.steps, [0, 10])
+  np.testing.assert_array_equal(curve.mean, [2.0, 5.0])
+  np.testing.assert_array_equal(curve.spread, [1.0, 3.0])
+  assert curve.label == 'x (2 seeds)'
+
+
+def test_runs_are_grouped_by_everything_but_their_seed(tmp_path):
+  folders = [
+    _write_run(tmp_path / 'a0', {0: 1.0}, seed=0),
+    _write_run(tmp_path / 'a1', {0: 3.0}, seed=1),
+    _write_run(tmp_path / 'b', {0: 5.0}, temperature=0.1),
+    _write_run(tmp_path / 'c', {0: 7.0}, name='sac'),
+    _write_run(tmp_path / 'd', {0: 9.0}, env='gym:B'),
+  ]
+  groups = plotting.group_runs(folders, 'mode_return_mean')
+  assert groups == {
+    ('gym:A', 'm_iq temperature=0.01'): [{0: 1.0}, {0: 3.0}],
+    ('gym:A', 'm_iq temperature=0.1'): [{0: 5.0}],
+    ('gym:A', 'sac'): [{0: 7.0}],
+    ('gym:B', 'm_iq'): [{0: 9.0}],
+  }
+
+
+def test_curve_of_a_run_is_a_picture_in_its_folder(tmp_path):
+  folder = _write_run(tmp_path / 'run', {0: 1.0, 10: 5.0})
+  path = plotting.plot_curve(folder)
+  assert path == os.path.join(folder, 'curve.png')
+  assert image.imread(path).std() > 0.01
+  assert sorted(os.listdir(folder)) == ['config.json', 'curve.png', 'eval.csv']
+
+
+def test_run_without_evaluations_has_no_curve(tmp_path):
+  folder = _write_run(tmp_path / 'run', {})
+  assert plotting.plot_curve(folder) is None
+  assert not os.path.exists(os.path.join(folder, 'curve.png'))
+
+
+def test_overlay_has_one_panel_for_each_task(tmp_path):
+  one = _write_run(tmp_path / 'a', {0: 1.0, 10: 5.0})
+  two = _write_run(tmp_path / 'b', {0: 1.0, 10: 5.0}, env='gym:B')
+  plotting.plot_runs([one], str(tmp_path / 'one.png'))
+  plotting.plot_runs([one, two], str(tmp_path / 'two.png'))
+  narrow = image.imread(tmp_path / 'one.png').shape
+  wide = image.imread(tmp_path / 'two.png').shape
+  assert wide[:2] == (narrow[0], 2 * narrow[1])
+
+
+def test_nothing_to_draw_is_an_error(tmp_path):
+  with pytest.raises(ValueError, match='nowhere'):
+    plotting.plot_runs([str(tmp_path / 'nowhere')], str(tmp_path / 'x.png'))
+
+
+def test_missing_column_is_named_with_those_there_are(tmp_path):
+  folder = _write_run(tmp_path / 'run', {0: 1.0})
+  with pytest.raises(ValueError, match=r"'success'.*sampled_return_mean"):
+    plotting.plot_runs([folder], str(tmp_path / 'x.png'), 'success')

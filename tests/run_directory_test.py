@@ -1,0 +1,128 @@
+import json
+import os
+
+import pytest
+
+from experiments.run_directory import RunDirectory, RunDirectoryError
+
+CONFIG = {'seed': 1, 'num_steps': 100, 'agent': {'width': 4, 'sizes': (8, 8)}}
+
+
+@pytest.fixture
+def directory(tmp_path):
+  return RunDirectory(str(tmp_path / 'run'))
+
+
+@pytest.fixture
+def used(directory):
+  with directory.lock():
+    directory.write_config(CONFIG)
+  return directory
+
+
+def test_second_run_in_a_folder_is_refused_with_the_first_ones_process(directory):
+  with (
+    directory.lock(),
+    pytest.raises(RunDirectoryError, match=f'process {os.getpid()}'),
+    RunDirectory(directory.path).lock(),
+  ):
+    pass
+
+
+def test_lock_ends_with_its_block_also_when_that_raises(directory):
+  with pytest.raises(KeyError), directory.lock():
+    raise KeyError
+  with directory.lock():
+    pass
+
+
+def test_same_configuration_is_accepted(used):
+  used.check_config(CONFIG)
+
+
+def test_other_configuration_is_refused_listing_every_field_that_differs(used):
+  other = {'seed': 2, 'num_steps': 100, 'agent': {'width': 5, 'sizes': (8, 8)}}
+  with pytest.raises(RunDirectoryError) as refusal:
+    used.check_config(other)
+  text = str(refusal.value)
+  assert 'seed: 1 there, 2 here' in text
+  assert 'agent.width: 4 there, 5 here' in text
+  assert 'sizes' not in text and 'num_steps' not in text
+
+
+def test_field_on_one_side_only_is_a_difference(used):
+  with pytest.raises(RunDirectoryError, match=r'agent\.width: 4 there, absent here'):
+    used.check_config({**CONFIG, 'agent': {'sizes': (8, 8)}})
+  with pytest.raises(RunDirectoryError, match='depth: absent there, 2 here'):
+    used.check_config({**CONFIG, 'depth': 2})
+
+
+def test_larger_budget_is_accepted_and_recorded(used):
+  used.check_config({**CONFIG, 'num_steps': 200})
+  used.write_config({**CONFIG, 'num_steps': 200})
+  with open(used.config) as file:
+    assert json.load(file)['num_steps'] == 200
+
+
+def test_smaller_budget_is_refused(used):
+  with pytest.raises(RunDirectoryError, match='num_steps: 100 there, 99 here'):
+    used.check_config({**CONFIG, 'num_steps': 99})
+
+
+def test_refusal_leaves_the_folder_as_it_was(used):
+  before = _contents(used)
+  with pytest.raises(RunDirectoryError):
+    used.check_config({})
+  assert _contents(used) == before
+
+
+def test_results_of_unknown_origin_are_refused(directory):
+  os.makedirs(os.path.join(directory.checkpoints, 'step_1'))
+  open(directory.evaluations, 'w').close()
+  with pytest.raises(RunDirectoryError, match=r'eval\.csv, checkpoints but no config'):
+    directory.check_config(CONFIG)
+
+
+def test_folder_without_results_is_accepted(directory):
+  os.makedirs(directory.checkpoints)
+  open(os.path.join(directory.path, 'notes.txt'), 'w').close()
+  directory.check_config(CONFIG)
+
+
+def test_unreadable_configuration_is_refused_by_name(used):
+  with open(used.config, 'w') as file:
+    file.write('{')
+  with pytest.raises(RunDirectoryError, match=r'config\.json is not valid JSON'):
+    used.check_config(CONFIG)
+
+
+def test_each_start_adds_its_versions(used):
+  used.add_versions({'python': '3.10'})
+  used.add_versions({'python': '3.11'})
+  with open(used.versions) as file:
+    assert json.load(file) == [{'python': '3.10'}, {'python': '3.11'}]
+
+
+def test_summary_keeps_what_is_not_replaced(used):
+  assert used.read_summary() == {}
+  used.update_summary(a=1, b=2)
+  used.update_summary(b=3)
+  assert used.read_summary() == {'a': 1, 'b': 3}
+
+
+def test_cut_drops_the_rows_beyond_a_step_from_every_file(used):
+  for path in (used.train, used.episodes, used.evaluations):
+    with open(path, 'w') as file:
+      file.write('actor_steps,x\n10,1\n20,2\n30,3\n')
+  assert used.cut_after(20) == 3
+  for path in (used.train, used.episodes, used.evaluations):
+    with open(path) as file:
+      assert file.read() == 'actor_steps,x\n10,1\n20,2\n'
+
+
+def _contents(directory):
+  contents = {}
+  for name in os.listdir(directory.path):
+    with open(os.path.join(directory.path, name)) as file:
+      contents[name] = file.read()
+  return contents
