@@ -90,7 +90,7 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
       seed: what parameters and actions are drawn from.
       counter: counts `learner_steps` and `learner_walltime`. Where it is None the
         agent counts `actor_steps` too; where it is given whoever runs the environment
-        does, as Acme's `EnvironmentLoop` with the same counter.
+        does, as Acme's `EnvironmentLoop` with `counting.Counter(counter, 'actor')`.
     """
     self._settings = settings
     self._counts_steps = counter is None
@@ -114,11 +114,9 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
       self._client,
       self.counter,
     )
+    self._adder = builder.make_adder(self._client)
     self.actor = builder.make_actor(
-      actor_key,
-      policy,
-      builder.make_adder(self._client),
-      variable_source=self.learner,
+      actor_key, policy, self._adder, variable_source=self.learner
     )
     self._actor_steps = 0
     self._sgd_steps = 0
@@ -187,6 +185,7 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     """
     if self._checkpoints is None:
       raise RuntimeError('This agent was made without a workdir: nowhere to save.')
+    _flush(self._adder)
     info = self._checkpoints.save(
       self._actor_steps,
       learner_state=self.learner.save(),
@@ -204,7 +203,7 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
 
   def close(self) -> None:
     """Stops the replay server; the agent cannot be used afterwards."""
-    del self.actor  # Its writer must go before the server it writes to.
+    del self.actor, self._adder  # The writer must go before the server.
     self._server.stop()
     if self._checkpoints is not None:
       self._checkpoints.close()
@@ -233,6 +232,16 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
       self.learner, 'end_exploration'
     ):
       self.learner.end_exploration()
+
+
+def _flush(adder: Any) -> None:
+  """Waits until all that was added is in replay; the last few items travel behind."""
+  # Acme's adders have no public way; adders of other builders may have a `flush`.
+  flush = getattr(adder, 'flush', None)
+  if flush is None and hasattr(adder, '_writer'):
+    flush = adder._writer.flush
+  if flush is not None:
+    flush()
 
 
 class IQ(LocalAgent):
@@ -334,8 +343,9 @@ def make_iq_agent(
     seed: what parameters and actions are drawn from. Reverb's sampler takes no seed,
       so two runs of one seed start alike and then drift apart.
     workdir: where checkpoints go; its newest whole one is restored.
-    counter: counts `learner_steps` and `learner_walltime`; share it with the
-      `EnvironmentLoop` for `actor_steps`.
+    counter: counts `learner_steps` and `learner_walltime`. Where it is given, give
+      the `EnvironmentLoop` `counting.Counter(counter, prefix='actor')`, so that it
+      counts `actor_steps`; where it is None the agent counts them itself.
     logger: gets a row of metrics every `config.log_period` SGD steps.
     checkpoint_every: environment steps between checkpoints; where None, they are made
       by calls of `save` alone.

@@ -77,8 +77,10 @@ class IQLearner(acme.Learner):
     """
     transitions = update.Transition(*next(self._iterator).data[:5])
     self._exploring = False
-    self._state, metrics = self._update(self._state, transitions)
+    state, metrics = self._update(self._state, transitions)
+    # In this order, a state that another thread saves has had its loss checked.
     self._unread_metrics.append(metrics)
+    self._state = state
 
     now = time.monotonic()
     elapsed = 0.0 if self._last_step_time is None else now - self._last_step_time
@@ -122,7 +124,7 @@ class IQLearner(acme.Learner):
     return [variables[name] for name in names]
 
   def check_finite(self) -> None:
-    """Raises where a loss since the last row of metrics was not finite.
+    """Raises where a loss or gradient since the last row was not finite.
 
     Raises:
       NonFiniteLossError: naming the step and what to try.
@@ -135,8 +137,9 @@ class IQLearner(acme.Learner):
     Raises:
       NonFiniteLossError: where the state is spoiled and not worth keeping.
     """
+    state = self._state
     self.check_finite()
-    return jax.device_get(self._state)
+    return jax.device_get(state)
 
   def restore(self, state: update.TrainingState) -> None:
     """Continues from what `save` returned.
@@ -156,22 +159,25 @@ class IQLearner(acme.Learner):
     self._unread_metrics = []
 
   def _read_metrics(self) -> np.ndarray:
-    """Metrics since the last row, [steps, metrics], checked for non-finite losses."""
+    """Metrics since the last row, [steps, metrics], checked to be finite."""
     rows = (
       np.stack(jax.device_get(self._unread_metrics))
       if self._unread_metrics
       else (np.zeros((0, len(self._metric_names))))
     )
     if len(rows):
-      losses = rows[:, self._metric_names.index('loss')]
-      bad = np.flatnonzero(~np.isfinite(losses))
+      # A finite loss can have a gradient that is not, and that spoils the state.
+      columns = [self._metric_names.index(name) for name in ('loss', 'gradient_norm')]
+      checked = rows[:, columns]
+      bad = np.flatnonzero(~np.isfinite(checked).all(axis=1))
       if bad.size:
+        loss, gradient_norm = checked[bad[0]]
         first = int(self._state.steps) - (
           (len(rows) - int(bad[0])) * self._config.num_sgd_steps_per_step - 1
         )
         raise NonFiniteLossError(
-          f'The loss became {losses[bad[0]]} at SGD step {first}. Nothing has been '
-          'saved since. Try a lower learning_rate, normalize_observations, or a '
+          f'The loss became {loss} and its gradient norm {gradient_norm} at SGD step '
+          f'{first}. Nothing has been saved since. Try a lower learning_rate, normalize_observations, or a '
           'larger temperature, and check the scale of the rewards.'
         )
     return rows

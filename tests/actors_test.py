@@ -1,0 +1,194 @@
+"""IQActor: what it acts by, what it records, and what it refuses."""
+
+import dm_env
+import jax
+import numpy as np
+import pytest
+from acme import specs
+from tiny_environments import NumberedEnvironment, spec_of, tiny_config
+
+from iq_acme import acting
+from iq_acme.actors import IQActor
+from iq_acme.networks import make_networks
+from iq_acme.normalization import RunningStatistics, normalize
+
+GRID = {-1.0, 0.0, 1.0, 2.0, 3.0}
+SPEC = spec_of(NumberedEnvironment())
+NETWORKS = make_networks(SPEC, tiny_config())
+OBSERVATION = np.array([0.5, -1.0], np.float32)
+
+
+class Source:
+  """A learner that serves what it is told to."""
+
+  def __init__(self, seed=0, exploring=False, normalizer=None):
+    self.set_policy(seed)
+    self.exploring = exploring
+    self.normalizer = normalizer
+
+  def set_policy(self, seed):
+    """A policy that all but always takes its most likely action."""
+    params = NETWORKS.policy.init(jax.random.PRNGKey(seed))
+    self.params = jax.tree.map(lambda x: 30 * x, params)
+
+  def get_variables(self, names):
+    assert names == ['policy']
+    return [
+      acting.ActingVariables(self.params, self.normalizer, np.bool_(self.exploring))
+    ]
+
+
+class RecordingAdder:
+  def __init__(self):
+    self.added = []
+
+  def add_first(self, timestep):
+    self.added.append(timestep)
+
+  def add(self, action, next_timestep):
+    self.added.append((action, next_timestep))
+
+
+def make_actor(source=None, policy=None, seed=0, adder=None, spec=SPEC):
+  policy = policy or acting.make_behavior_policy(NETWORKS)
+  key = jax.random.PRNGKey(seed)
+  return IQActor(policy, spec, key, source or Source(), adder)
+
+
+def act(actor, num=1):
+  return [float(actor.select_action(OBSERVATION)[0]) for _ in range(num)]
+
+
+def mode_of(source):
+  return float(NETWORKS.policy.mode(source.params, OBSERVATION[None])[0, 0])
+
+
+def sources_of_two_modes():
+  sources = [Source(seed) for seed in range(10)]
+  first = sources[0]
+  return first, next(s for s in sources if mode_of(s) != mode_of(first))
+
+
+def test_exploration_is_uniform_on_the_grid_of_values():
+  actions = act(make_actor(Source(exploring=True)), 1000)
+  values, counts = np.unique(actions, return_counts=True)
+  assert set(values) == GRID
+  # 200 of each are expected, with a standard deviation of 12.6.
+  assert np.all(np.abs(counts - 200) < 70)
+
+
+@pytest.mark.parametrize('mode', [True, False])
+def test_evaluation_never_explores(mode):
+  source = Source(exploring=True)
+  actor = make_actor(source, acting.make_evaluation_policy(NETWORKS, mode=mode))
+  assert act(actor, 50).count(mode_of(source)) >= (50 if mode else 40)
+
+
+def test_sampling_takes_other_actions_than_the_mode():
+  source = Source()
+  source.params = jax.tree.map(lambda x: x / 300, source.params)  # Nearly uniform.
+  sampled = make_actor(source, acting.make_evaluation_policy(NETWORKS, mode=False))
+  by_mode = make_actor(source, acting.make_evaluation_policy(NETWORKS, mode=True))
+  assert len(set(act(sampled, 100))) > 1
+  assert len(set(act(by_mode, 100))) == 1
+
+
+def test_an_actor_follows_the_newest_parameters_at_once():
+  first, second = sources_of_two_modes()
+  actor = make_actor(first)
+  assert act(actor) == [mode_of(first)]
+  first.params = second.params
+  assert act(actor) == [mode_of(second)]
+  first.exploring = True
+  assert len(set(act(actor, 50))) > 1
+
+
+def test_observations_are_normalised_by_the_statistics_that_are_served():
+  statistics = RunningStatistics(
+    count=np.float32(1),
+    mean=np.array([5.0, 1.0], np.float32),
+    variance=np.array([4.0, 0.25], np.float32),
+  )
+  # Some policy whose mode differs between the raw and the normalised observation.
+  for seed in range(20):
+    source = Source(seed, normalizer=statistics)
+    normalized = normalize(OBSERVATION[None], statistics)
+    expected = float(NETWORKS.policy.mode(source.params, normalized)[0, 0])
+    if expected != mode_of(source):
+      break
+  actor = make_actor(source, acting.make_evaluation_policy(NETWORKS, mode=True))
+  assert expected != mode_of(source)
+  assert act(actor) == [expected]
+
+
+def test_actions_are_reproduced_by_the_seed_and_by_the_key():
+  source = Source(exploring=True)
+  actor, same, other = (make_actor(source, seed=seed) for seed in (1, 1, 2))
+  start = act(actor, 10)
+  assert start == act(same, 10)
+  assert start != act(other, 10)
+  other.random_key = np.asarray(actor.random_key)
+  assert act(actor, 10) == act(other, 10)
+
+
+def test_acting_is_compiled_once():
+  source = Source(exploring=True)
+  actor = make_actor(source)
+  act(actor, 2)
+  source.exploring = False
+  act(actor, 2)
+  actor.random_key = np.asarray(actor.random_key)
+  act(actor, 2)
+  assert actor._policy._cache_size() == 1
+
+
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+def test_actions_fit_the_environment_spec(dtype):
+  # float32(0.1) is above 0.1.
+  actions = specs.BoundedArray((1,), dtype, -0.1, 0.1)
+  spec = SPEC._replace(actions=actions)
+  networks = make_networks(spec, tiny_config())
+  source = Source(exploring=True)
+  actor = make_actor(source, acting.make_behavior_policy(networks), spec=spec)
+  for _ in range(20):
+    actions.validate(actor.select_action(OBSERVATION))
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf])
+def test_observations_that_are_not_finite_are_refused_and_not_recorded(bad):
+  adder = RecordingAdder()
+  actor = make_actor(adder=adder)
+  observation = np.array([0.5, bad], np.float32)
+  message = rf'observation that is not finite: .*{bad}'
+  with pytest.raises(ValueError, match=message):
+    actor.observe_first(dm_env.restart(observation))
+  action = actor.select_action(OBSERVATION)
+  with pytest.raises(ValueError, match=message):
+    actor.observe(action, dm_env.transition(1.0, observation))
+  assert adder.added == []
+
+
+@pytest.mark.parametrize('bad', [np.nan, -np.inf])
+def test_rewards_that_are_not_finite_are_refused_and_not_recorded(bad):
+  adder = RecordingAdder()
+  actor = make_actor(adder=adder)
+  with pytest.raises(ValueError, match=f'reward that is not finite: {bad}'):
+    actor.observe(np.zeros(1), dm_env.termination(bad, OBSERVATION))
+  assert adder.added == []
+
+
+def test_python_floats_are_recorded_in_the_dtypes_of_the_spec():
+  adder = RecordingAdder()
+  actor = make_actor(adder=adder)
+  actor.observe(np.zeros(1, np.float32), dm_env.transition(2.5, OBSERVATION, 1.0))
+  ((_, timestep),) = adder.added
+  assert timestep.reward == 2.5
+  assert timestep.reward.dtype == timestep.discount.dtype == np.float32
+  assert timestep.discount == 1.0
+
+
+def test_an_actor_without_an_adder_records_nothing():
+  actor = make_actor()
+  actor.observe_first(dm_env.restart(OBSERVATION))
+  actor.observe(act(actor), dm_env.transition(1.0, OBSERVATION))
+  actor.update()
