@@ -1,0 +1,138 @@
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from dm_env import specs
+
+from iq_acme.networks import make_networks
+from iq_acme.specs import check_environment_spec
+
+OBSERVATION = specs.Array((3,), np.float32)
+ACTION = specs.BoundedArray((2,), np.float32, -1.0, 1.0)
+
+
+def environment(observations=OBSERVATION, actions=ACTION):
+  return SimpleNamespace(observations=observations, actions=actions)
+
+
+def bounded(minimum, maximum, dtype=np.float32):
+  """A bounded spec that dm_env itself may refuse to make."""
+  minimum, maximum = np.asarray(minimum, dtype), np.asarray(maximum, dtype)
+  shape = np.broadcast_shapes(minimum.shape, maximum.shape)
+  return SimpleNamespace(
+    shape=shape, dtype=np.dtype(dtype), minimum=minimum, maximum=maximum
+  )
+
+
+FLOAT_MAX = float(np.finfo(np.float32).max)
+
+BAD_ACTIONS = {
+  'discrete': (specs.DiscreteArray(4), ('int32', 'num_values=4', 'float vector')),
+  'integer': (
+    specs.BoundedArray((2,), np.int64, 0, 5),
+    ('dtype int64', 'float vector'),
+  ),
+  'dict': ({'arm': ACTION}, ('nested', "'arm'", 'one flat vector')),
+  'list': ([ACTION, ACTION], ('nested', 'one flat vector')),
+  'scalar': (
+    specs.BoundedArray((), np.float32, -1, 1),
+    ('shape ()', 'non-empty vector'),
+  ),
+  'matrix': (
+    specs.BoundedArray((2, 3), np.float32, -1, 1),
+    ('shape (2, 3)', 'vector'),
+  ),
+  'empty': (specs.BoundedArray((0,), np.float32, -1, 1), ('shape (0,)', 'non-empty')),
+  'unbounded': (specs.Array((2,), np.float32), ('no bounds', 'BoundedArray')),
+  'infinite': (
+    specs.BoundedArray((2,), np.float32, [-1, -1], [1, math.inf]),
+    ('dimension 1 ', '[-1.0, inf]', 'finite'),
+  ),
+  'minus infinite': (
+    specs.BoundedArray((2,), np.float32, -math.inf, 1),
+    ('dimension 0 ', '[-inf, 1.0]', 'finite'),
+  ),
+  'nan': (bounded([-1, math.nan], [1, 1]), ('dimension 1 ', '[nan, 1.0]', 'finite')),
+  'equal': (
+    specs.BoundedArray((2,), np.float32, [-1, 3], [1, 3]),
+    ('dimension 1 ', '[3.0, 3.0]', 'minimum below the maximum'),
+  ),
+  'swapped': (
+    bounded([1, -1], [-1, 1]),
+    ('dimension 0 ', '[1.0, -1.0]', 'minimum below the maximum'),
+  ),
+  'the largest float as infinity': (
+    specs.BoundedArray((2,), np.float32, -FLOAT_MAX, FLOAT_MAX),
+    ('dimension 0 ', 'finite', 'in float32'),
+  ),
+  'infinite in float32': (
+    bounded([-1], [1e300], np.float64),
+    ('dimension 0 ', '[-1.0, 1e+300]', 'in float32'),
+  ),
+  'equal in float32': (
+    bounded([1.0], [1.0 + 1e-12], np.float64),
+    ('dimension 0 ', 'minimum below the maximum', 'in float32'),
+  ),
+}
+
+BAD_OBSERVATIONS = {
+  'pixels': (specs.Array((84, 84, 3), np.uint8), ('(84, 84, 3)', 'Pixels')),
+  'float pixels': (specs.Array((64, 64, 3), np.float32), ('(64, 64, 3)', 'Pixels')),
+  'matrix': (specs.Array((4, 2), np.float32), ('(4, 2)', 'flattening wrapper')),
+  'integer': (specs.Array((3,), np.int32), ('dtype int32', 'float observations')),
+  'bool': (specs.Array((3,), bool), ('dtype bool', 'float observations')),
+  'discrete': (specs.DiscreteArray(16), ('num_values=16', 'float observations')),
+  'one bad leaf of a dict': (
+    {'joints': OBSERVATION, 'camera': specs.Array((8, 8, 3), np.uint8, name='camera')},
+    ('(8, 8, 3)', "name='camera'"),
+  ),
+  'no leaves': ({}, ('empty', 'at least one array')),
+  'none': (None, ('empty', 'at least one array')),
+  'no elements': (specs.Array((0,), np.float32), ('no elements', 'at least one')),
+}
+
+
+def refuses(spec, words):
+  for check in (check_environment_spec, make_networks):
+    with pytest.raises(ValueError) as error:
+      check(spec)
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+@pytest.mark.parametrize('kind', BAD_ACTIONS)
+def test_bad_action_spec_is_refused_by_name(kind):
+  actions, words = BAD_ACTIONS[kind]
+  refuses(environment(actions=actions), ('ction', *words))
+
+
+@pytest.mark.parametrize('kind', BAD_OBSERVATIONS)
+def test_bad_observation_spec_is_refused_by_name(kind):
+  observations, words = BAD_OBSERVATIONS[kind]
+  refuses(environment(observations=observations), ('bservation', *words))
+
+
+@pytest.mark.parametrize(
+  'observations',
+  [
+    specs.Array((), np.float32),
+    specs.Array((3,), np.float64),
+    specs.BoundedArray((3,), np.float32, -np.inf, np.inf),
+    {'a': OBSERVATION, 'b': (specs.Array((), np.float64), OBSERVATION)},
+    {'a': OBSERVATION, 'nothing': specs.Array((0,), np.float32)},
+  ],
+)
+def test_float_vectors_and_scalars_are_accepted_also_nested(observations):
+  check_environment_spec(environment(observations=observations))
+
+
+@pytest.mark.parametrize(
+  'actions',
+  [
+    specs.BoundedArray((1,), np.float64, -0.4, 0.4),
+    specs.BoundedArray((2,), np.float32, [0, -1], [2, 3]),
+    specs.BoundedArray((17,), np.float32, 0, 1e6),
+  ],
+)
+def test_finite_bounds_of_any_kind_are_accepted(actions):
+  check_environment_spec(environment(actions=actions))
