@@ -1,0 +1,241 @@
+"""Replay through Reverb: what goes in, what comes out, and who waits for whom."""
+
+import contextlib
+import threading
+import time
+
+import numpy as np
+import pytest
+import reverb
+from absl import logging
+from tiny_environments import NumberedEnvironment, spec_of, tiny_config
+
+from iq_acme.builder import IQBuilder
+from iq_acme.replay import WatchedIterator
+
+KINDS = ['table', 'resident']
+
+
+class OpenReplay:
+  """A replay server, an adder that writes to it and the batches that come out."""
+
+  def __init__(self, config, **builder_options):
+    self.environment = NumberedEnvironment()
+    spec = spec_of(self.environment)
+    self.builder = IQBuilder(config, spec, **builder_options)
+    self.server = reverb.Server(self.builder.make_replay_tables(spec))
+    self.client = reverb.Client(f'localhost:{self.server.port}')
+    self.adder = self.builder.make_adder(self.client)
+    self.iterator = self.builder.make_dataset_iterator(self.client)
+    self._timestep = None
+    self._rng = np.random.default_rng(0)
+
+  def write(self, num_steps):
+    """Steps the environment by random actions, and adds every step."""
+    for _ in range(num_steps):
+      if self._timestep is None or self._timestep.last():
+        self._timestep = self.environment.reset()
+        self.adder.add_first(self._timestep)
+      action = self._rng.uniform(-1, 3, 1).astype(np.float32)
+      self._timestep = self.environment.step(action)
+      self.adder.add(action, self._timestep)
+
+  def wait_for_arrival(self, kind, num_items):
+    """Waits until a table has taken in all items, some of which travel behind."""
+    deadline = time.monotonic() + 60
+    while kind == 'table' and time.monotonic() < deadline:
+      (info,) = self.client.server_info().values()
+      if info.rate_limiter_info.insert_stats.completed == num_items:
+        break
+
+  def sample(self, num_batches):
+    """All transitions of some batches, as tuples of five numpy arrays."""
+    transitions = []
+    for _ in range(num_batches):
+      batch = self.builder.replay.unpack(next(self.iterator).data)
+      columns = [np.asarray(column) for column in batch[:5]]
+      transitions += list(zip(*columns))
+    return transitions
+
+
+@pytest.fixture
+def open_replay():
+  with contextlib.ExitStack() as stack:
+
+    def open_one(config, **builder_options):
+      builder_options = {
+        'rate_limiter': 'min_size',
+        'drain': 'inline',
+      } | builder_options
+      replay = OpenReplay(config, **builder_options)
+      stack.callback(replay.server.stop)
+      return replay
+
+    yield open_one
+
+
+def numbers_of(transitions):
+  """The numbers of the steps that transitions start with."""
+  return {int(transition[0][1]) for transition in transitions}
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_batches_hold_what_was_added_bit_for_bit(open_replay, kind):
+  replay = open_replay(tiny_config(replay=kind, batch_size=20))
+  replay.environment._reward_fn = lambda n: n / 3 - 1
+  replay.write(30)
+  sampled = replay.sample(30)
+  # Each is missed by one uniform draw of 600 in 10^8.
+  assert numbers_of(sampled) >= set(range(20))
+  for transition in sampled:
+    expected = replay.environment.transitions[int(transition[0][1])]
+    for ours, theirs in zip(transition, expected):
+      assert ours.dtype == np.float32
+      np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('terminates', [True, False])
+def test_n_step_transitions_by_hand(open_replay, kind, terminates):
+  config = tiny_config(
+    replay=kind, n_step=3, discount=0.9, batch_size=6, min_replay_size=6
+  )
+  replay = open_replay(config)
+  replay.environment._lengths = (4,)
+  replay.environment._terminates = (terminates,)
+  replay.environment._reward_fn = lambda n: [1.0, 10.0, 100.0, 1000.0][n]
+  replay.write(4)
+  # From step, to step: return, discount without the last gamma.
+  end = 0.0 if terminates else 1.0
+  expected = {
+    (0, 1): (1.0, 1.0),
+    (0, 2): (1 + 0.9 * 10, 0.9),
+    (0, 3): (1 + 0.9 * 10 + 0.81 * 100, 0.81),
+    (1, 4): (10 + 0.9 * 100 + 0.81 * 1000, 0.81 * end),
+    (2, 4): (100 + 0.9 * 1000, 0.9 * end),
+    (3, 4): (1000.0, end),
+  }
+  actions = [transition[1] for transition in replay.environment.transitions]
+  found = set()
+  for observation, action, reward, discount, next_observation in replay.sample(30):
+    key = int(observation[1]), int(next_observation[1])
+    found.add(key)
+    np.testing.assert_allclose((reward, discount), expected[key], rtol=1e-6)
+    np.testing.assert_array_equal(action, actions[key[0]])
+  assert found == set(expected)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_the_oldest_transitions_leave_first(open_replay, kind):
+  config = tiny_config(replay=kind, max_replay_size=24)
+  replay = open_replay(config)
+  replay.write(72)
+  replay.wait_for_arrival(kind, 72)
+  # Each of 24 is missed by one uniform draw of 800 in 10^14.
+  assert numbers_of(replay.sample(100)) == set(range(48, 72))
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_no_batch_before_the_smallest_replay(open_replay, kind):
+  drain = 'thread' if kind == 'resident' else 'inline'
+  replay = open_replay(tiny_config(replay=kind), drain=drain)
+  replay.write(19)
+  batch = []
+  thread = threading.Thread(target=lambda: batch.extend(replay.sample(1)), daemon=True)
+  thread.start()
+  thread.join(0.5)
+  assert not batch
+  replay.write(1)
+  thread.join(60)
+  assert len(batch) == 8
+
+
+@pytest.mark.parametrize('samples_per_insert', [0.5, 8.0, 300.0])
+def test_the_ratio_limiter_never_lets_both_sides_wait(open_replay, samples_per_insert):
+  config = tiny_config(
+    samples_per_insert=samples_per_insert, samples_per_insert_tolerance_rate=1e-6
+  )
+  replay = open_replay(config, rate_limiter='ratio')
+  ((_, info),) = replay.client.server_info().items()
+  limiter = info.rate_limiter_info
+  assert limiter.samples_per_insert == samples_per_insert
+  assert limiter.min_size_to_sample == 20
+  window = limiter.max_diff - limiter.min_diff
+  assert window >= 2 * max(1.0, samples_per_insert)
+  # The samplers hold back part of a batch each before the learner gets a whole one.
+  assert window / 2 >= 2 * config.batch_size
+
+
+def test_the_ratio_limiter_is_as_wide_as_the_config_says(open_replay):
+  config = tiny_config(samples_per_insert=4.0, samples_per_insert_tolerance_rate=0.5)
+  replay = open_replay(config, rate_limiter='ratio')
+  ((_, info),) = replay.client.server_info().items()
+  limiter = info.rate_limiter_info
+  # (0.5 * 20 inserts) * 4 samples to each side of 20 inserts * 4 samples.
+  assert (limiter.min_diff, limiter.max_diff) == (40.0, 120.0)
+
+
+def test_unknown_limiters_and_drains_are_refused():
+  spec = spec_of(NumberedEnvironment())
+  with pytest.raises(ValueError, match=r"rate_limiter is 'fast'.*'ratio', 'min_size'"):
+    IQBuilder(tiny_config(), spec, rate_limiter='fast')
+  with pytest.raises(ValueError, match=r"drain is 'fast'.*'inline', 'thread'"):
+    IQBuilder(tiny_config(replay='resident'), spec, drain='fast')
+
+
+class LogLines:
+  """Collects warnings, and says when there are some."""
+
+  def __init__(self, monkeypatch):
+    self.lines = []
+    self.arrived = threading.Event()
+    monkeypatch.setattr(logging, 'warning', self._warning)
+
+  def _warning(self, message, *args):
+    self.lines.append(message % args)
+    self.arrived.set()
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_the_log_says_what_a_learner_waits_for(open_replay, kind, monkeypatch):
+  log = LogLines(monkeypatch)
+  drain = 'thread' if kind == 'resident' else 'inline'
+  replay = open_replay(
+    tiny_config(replay=kind, samples_per_insert_tolerance_rate=0.5),
+    rate_limiter='ratio',
+    drain=drain,
+  )
+  replay.iterator._patience = 0.05
+  replay.write(3)
+  thread = threading.Thread(target=lambda: replay.sample(1), daemon=True)
+  thread.start()
+  assert log.arrived.wait(60)
+  replay.write(25)
+  thread.join(60)
+  assert not thread.is_alive()
+  (line, *_) = log.lines
+  assert 'waited for replay' in line
+  assert 'of the 20' in line
+  assert 'inserted' in line
+  assert '0 sampled' in line
+  assert '80' in line  # Half of 20 transitions, 8 samples each.
+
+
+def test_a_learner_that_need_not_wait_is_not_logged(monkeypatch):
+  log = LogLines(monkeypatch)
+  release = threading.Event()
+
+  def elements():
+    yield from range(3)
+    release.wait(60)
+    yield 3
+
+  iterator = WatchedIterator(elements(), lambda: 'Godot.', patience_seconds=0.05)
+  assert [next(iterator) for _ in range(3)] == [0, 1, 2]
+  assert not log.arrived.wait(0.3)  # Nobody asks for an element meanwhile.
+  thread = threading.Thread(target=lambda: next(iterator), daemon=True)
+  thread.start()
+  assert log.arrived.wait(60)
+  release.set()
+  thread.join(60)
+  assert log.lines[0].endswith('It waits for Godot.')
