@@ -12,12 +12,12 @@ from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
 # isort: split
 import jax
 import numpy as np
-import reverb
 from absl import logging
 from reverb.platform import checkpointers_lib
 
 from iq_acme import serialization
 from iq_acme.checkpointing import CheckpointInfo, CheckpointStore
+from iq_acme.replay.contents import ReplayContents, is_server_checkpoint
 
 _LEARNER = 'learner.npz'
 _PROGRESS = 'progress.json'
@@ -70,7 +70,7 @@ class AgentCheckpoints:
     fallback = None
     if self._latest:
       replay = os.path.join(self._latest.path, _REPLAY)
-      fallback = replay if os.path.exists(replay) else None
+      fallback = replay if is_server_checkpoint(replay) else None
     return checkpointers_lib.DefaultCheckpointer(
       self._scratch, fallback_checkpoint_path=fallback
     )
@@ -82,7 +82,7 @@ class AgentCheckpoints:
     learner_state: Any,
     actor_key: jax.Array,
     progress: dict[str, Any],
-    replay_client: reverb.Client,
+    replay: ReplayContents,
   ) -> CheckpointInfo:
     """Makes a checkpoint.
 
@@ -91,7 +91,7 @@ class AgentCheckpoints:
       learner_state: what the learner's `save` returned.
       actor_key: the actor's random key.
       progress: anything JSON can hold.
-      replay_client: a client of the server that `reverb_checkpointer` was for.
+      replay: what is in replay.
 
     Returns:
       The checkpoint.
@@ -103,15 +103,18 @@ class AgentCheckpoints:
       with open(os.path.join(directory, _PROGRESS), 'w') as file:
         json.dump(progress, file, indent=2)
       if self._with_replay:
-        os.rename(replay_client.checkpoint(), os.path.join(directory, _REPLAY))
+        replay.save(os.path.join(directory, _REPLAY))
 
     return self._store.save(actor_steps, write)
 
-  def restore(self, learner_state_like: Any) -> RestoredAgent | None:
+  def restore(
+    self, learner_state_like: Any, replay: ReplayContents
+  ) -> RestoredAgent | None:
     """Reads the checkpoint that was picked when this was made.
 
     Args:
       learner_state_like: a learner's state of the shapes that are expected.
+      replay: what is filled with the saved replay, if there is any.
 
     Returns:
       What it held, None where there was none.
@@ -126,6 +129,7 @@ class AgentCheckpoints:
     tree = serialization.load_tree(os.path.join(path, _LEARNER), like)
     with open(os.path.join(path, _PROGRESS)) as file:
       progress = json.load(file)
+    replay.restore(os.path.join(path, _REPLAY))
     logging.info('Restored %s', path)
     return RestoredAgent(path, tree['learner'], tree['actor_key'], progress)
 

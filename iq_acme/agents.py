@@ -20,6 +20,7 @@ from iq_acme.builder import IQBuilder
 from iq_acme.checkpointing import CheckpointInfo
 from iq_acme.config import IQConfig
 from iq_acme.networks import IQNetworks, make_networks
+from iq_acme.replay.contents import ReplayContents, ServerContents, resident_replay
 from iq_acme.schedule import UpdateSchedule
 
 
@@ -102,11 +103,15 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
       self._checkpoints = AgentCheckpoints(
         settings.workdir, settings.keep_checkpoints, settings.checkpoint_replay
       )
-    tables = builder.make_replay_tables(environment_spec)
+    resident = resident_replay(builder)
     self._server = reverb.Server(
-      tables, checkpointer=self._checkpoints and self._checkpoints.reverb_checkpointer()
+      builder.make_replay_tables(environment_spec),
+      checkpointer=self._checkpoints.reverb_checkpointer()
+      if self._checkpoints and not resident
+      else None,
     )
     self._client = reverb.Client(f'localhost:{self._server.port}')
+    self._replay: ReplayContents = resident or ServerContents(self._client)
     self.learner = builder.make_learner(
       learner_key,
       networks,
@@ -174,7 +179,7 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
 
   def replay_size(self) -> int:
     """Transitions in replay, over all its tables."""
-    return sum(info.current_size for info in self._client.server_info().values())
+    return self._replay.size
 
   def save(self) -> CheckpointInfo:
     """Makes a checkpoint of everything a resumed run needs, whole or not at all.
@@ -196,7 +201,7 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
         'schedule': dataclasses.asdict(self._schedule),
         'counts': self.counter.get_counts(),
       },
-      replay_client=self._client,
+      replay=self._replay,
     )
     self._saved_at = self._actor_steps
     return info
@@ -209,7 +214,9 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
       self._checkpoints.close()
 
   def _restore(self) -> None:
-    restored = self._checkpoints and self._checkpoints.restore(self.learner.save())
+    restored = self._checkpoints and self._checkpoints.restore(
+      self.learner.save(), self._replay
+    )
     if not restored:
       return
     self.learner.restore(restored.learner_state)
@@ -273,7 +280,14 @@ class IQ(LocalAgent):
     self._networks = networks
     self._spec = environment_spec
     super().__init__(
-      IQBuilder(config, environment_spec, lambda: logger, rate_limiter='min_size'),
+      IQBuilder(
+        config,
+        environment_spec,
+        lambda: logger,
+        rate_limiter='min_size',
+        drain='inline',
+        seed=seed,
+      ),
       networks,
       acting.make_behavior_policy(networks),
       environment_spec,

@@ -13,11 +13,12 @@ from acme import adders
 from acme.agents.jax import builders
 from acme.utils import counting, loggers
 
-from iq_acme import acting, replay
+from iq_acme import acting
 from iq_acme.actors import IQActor
 from iq_acme.config import IQConfig
 from iq_acme.learning import IQLearner
 from iq_acme.networks import IQNetworks
+from iq_acme.replay import make_replay
 from iq_acme.specs import check_environment_spec
 
 
@@ -34,6 +35,8 @@ class IQBuilder(builders.ActorLearnerBuilder):
     logger_fn: Callable[[], loggers.Logger | None] = lambda: None,
     *,
     rate_limiter: str = 'ratio',
+    drain: str = 'thread',
+    seed: int = 0,
   ):
     """Creates a builder.
 
@@ -41,29 +44,31 @@ class IQBuilder(builders.ActorLearnerBuilder):
       config: the hyperparameters.
       environment_spec: an `acme.specs.EnvironmentSpec`.
       logger_fn: makes the learner's logger.
-      rate_limiter: 'ratio' or 'min_size', see `replay.make_tables`.
+      rate_limiter: of a replay table: 'ratio' or 'min_size', see `TableReplay`.
+      drain: of a resident replay: 'inline' or 'thread', see `ResidentReplay`.
+      seed: of a resident replay's sampler.
 
     Raises:
       ValueError: where the environment or the limiter is not supported.
     """
     check_environment_spec(environment_spec)
-    if rate_limiter not in replay.RATE_LIMITERS:
-      raise ValueError(
-        f'rate_limiter is {rate_limiter!r}; it must be one of {replay.RATE_LIMITERS}.'
-      )
     self._config = config
     self._spec = environment_spec
     self._logger_fn = logger_fn
-    self._rate_limiter = rate_limiter
+    # Held here, so that the iterator serves the ring that the agent saves.
+    self.replay = make_replay(
+      config, environment_spec, rate_limiter=rate_limiter, drain=drain, seed=seed
+    )
 
   def make_replay_tables(self, environment_spec: Any) -> list[reverb.Table]:
-    return replay.make_tables(environment_spec, self._config, self._rate_limiter)
+    del environment_spec  # The one given to the constructor.
+    return self.replay.make_tables()
 
   def make_dataset_iterator(self, replay_client: reverb.Client) -> Iterator[Any]:
-    return replay.make_iterator(replay_client, self._config)
+    return self.replay.make_iterator(replay_client)
 
   def make_adder(self, replay_client: reverb.Client) -> adders.Adder:
-    return replay.make_adder(replay_client, self._config)
+    return self.replay.make_adder(replay_client)
 
   def make_actor(
     self,
@@ -86,5 +91,11 @@ class IQBuilder(builders.ActorLearnerBuilder):
   ) -> IQLearner:
     del replay_client  # Only prioritised replay needs it.
     return IQLearner(
-      networks, self._config, random_key, dataset, counter, self._logger_fn()
+      networks,
+      self._config,
+      random_key,
+      dataset,
+      counter,
+      self._logger_fn(),
+      unpack=self.replay.unpack,
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 VALUE_BOOTSTRAPS = ('target', 'online')
+REPLAYS = ('table', 'resident')
 POLICY_FAMILIES = ('multicategorical', 'gaussian')
 
 
@@ -53,6 +54,8 @@ class IQConfig:
     min_replay_size: environment steps, over all actors, taken uniformly at random
       before the first SGD step; replay holds that many transitions by then.
     max_replay_size: transitions kept; the oldest leave first.
+    replay: 'table' samples from Reverb's own table; 'resident' from a ring beside the
+      learner, to which Reverb carries each transition once.
     samples_per_insert: sampled transitions per environment step; None stands for
       `batch_size`, that is one SGD step per environment step.
     samples_per_insert_tolerance_rate: how far a distributed run may stray from
@@ -106,6 +109,9 @@ class IQConfig:
     10_000, 'Uniformly random environment steps before the first SGD step.'
   )
   max_replay_size: int = _hyperparameter(1_000_000, 'Transitions kept in replay.')
+  replay: str = _hyperparameter(
+    'table', "'table' (Reverb samples) or 'resident' (a ring beside the learner does)."
+  )
   samples_per_insert: float | None = _hyperparameter(
     None, 'Sampled transitions per environment step; unset: the batch size.'
   )
@@ -158,6 +164,8 @@ def _check(config: IQConfig) -> None:
   _check_numbers(config)
   if config.value_bootstrap not in VALUE_BOOTSTRAPS:
     raise _error(config, 'value_bootstrap', f'one of {VALUE_BOOTSTRAPS}')
+  if config.replay not in REPLAYS:
+    raise _error(config, 'replay', f'one of {REPLAYS}')
   if config.policy_family not in POLICY_FAMILIES:
     raise _error(config, 'policy_family', f'one of {POLICY_FAMILIES}')
   sizes = config.hidden_layer_sizes

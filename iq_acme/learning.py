@@ -1,7 +1,7 @@
 """IQ's learner: Acme's plumbing around the pure update."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
@@ -33,6 +33,9 @@ class IQLearner(acme.Learner):
     iterator: Iterator[Any],
     counter: counting.Counter | None = None,
     logger: loggers.Logger | None = None,
+    unpack: Callable[[Any], update.Transition] = lambda data: update.Transition(
+      *data[:5]
+    ),
   ):
     """Creates a learner in its initial state.
 
@@ -40,10 +43,12 @@ class IQLearner(acme.Learner):
       networks: the networks to train.
       config: the hyperparameters.
       random_key: what the networks are initialised from.
-      iterator: batches of `reverb.ReplaySample` whose data are K * B transitions.
+      iterator: batches of `reverb.ReplaySample` whose data hold K * B transitions.
       counter: counts `learner_steps` (SGD steps) and `learner_walltime` (seconds).
       logger: gets a row of metrics every `config.log_period` SGD steps; none where
         None.
+      unpack: makes transitions of a sample's data, inside the jitted update; by default
+        of Acme's own transitions.
     """
     self._config = config
     self._iterator = iterator
@@ -58,10 +63,10 @@ class IQLearner(acme.Learner):
     self._last_step_time: float | None = None
 
     def update_and_pack(
-      state: update.TrainingState, transitions: update.Transition
+      state: update.TrainingState, data: Any
     ) -> tuple[update.TrainingState, jax.Array]:
       state, metrics = update.sgd_steps(
-        state, transitions, networks=networks, config=config
+        state, unpack(data), networks=networks, config=config
       )
       self._metric_names = sorted(metrics)  # Set while tracing; the same every time.
       return state, jnp.stack([metrics[name] for name in self._metric_names])
@@ -75,9 +80,9 @@ class IQLearner(acme.Learner):
     Raises:
       NonFiniteLossError: at the next row of metrics after a loss was not finite.
     """
-    transitions = update.Transition(*next(self._iterator).data[:5])
+    data = next(self._iterator).data
     self._exploring = False
-    state, metrics = self._update(self._state, transitions)
+    state, metrics = self._update(self._state, data)
     # In this order, a state that another thread saves has had its loss checked.
     self._unread_metrics.append(metrics)
     self._state = state

@@ -61,9 +61,7 @@ class PackedTransitionAdder(adders.Adder):
     self._steps.clear()
     self._observation = timestep.observation
 
-  def add(
-    self, action: Any, next_timestep: dm_env.TimeStep, extras: Any = ()
-  ) -> None:
+  def add(self, action: Any, next_timestep: dm_env.TimeStep, extras: Any = ()) -> None:
     if self._observation is None:
       raise ValueError('add_first must be called before add.')
     del extras  # IQ's transitions have none.
@@ -97,19 +95,20 @@ class PackedTransitionAdder(adders.Adder):
 class RowWriter:
   """Writes rows to a Reverb table, one item per group of rows."""
 
-  def __init__(self, client: reverb.Client, table: str, group_size: int = 1):
+  def __init__(self, client: reverb.Client, table: str, group_size: int | None = None):
     """Opens a writer.
 
     Args:
       client: a client of the server that holds the table.
-      table: its name; its signature is one array [group, width], or [width] where
-        `group_size` is 1.
-      group_size: rows per item. A larger group costs less per row, and reaches replay
-        later.
+      table: its name. Its signature is one array, [width] where `group_size` is None
+        and [rows, width] otherwise.
+      group_size: rows per item; None for items of one row. A larger group costs less
+        per row, and reaches replay later.
     """
     self._client = client
     self._table = table
-    self._group_size = group_size
+    self._grouped = group_size is not None
+    self._group_size = group_size or 1
     self._rows: list[np.ndarray] = []
     self._writer: reverb.TrajectoryWriter | None = None
     self.num_items_written = 0
@@ -124,21 +123,27 @@ class RowWriter:
     """Sends what there is of a group."""
     if not self._rows:
       return
+    if len(self._rows) < self._group_size:
+      # A writer keeps to one shape. Closing it sends the earlier groups first.
+      self.close_writer()
     if self._writer is None:
       self._writer = self._client.trajectory_writer(num_keep_alive_refs=1)
-    data = self._rows[0] if self._group_size == 1 else np.stack(self._rows)
+    is_whole = len(self._rows) == self._group_size
+    data = np.stack(self._rows) if self._grouped else self._rows[0]
     self._rows = []
     self._writer.append([data])
     self._writer.create_item(
       table=self._table, priority=1.0, trajectory=[self._writer.history[0][-1]]
     )
     self.num_items_written += 1
-    # Bounds what is in flight, so that a blocked table blocks the actor in turn.
-    self._writer.flush(block_until_num_items=8)
+    if is_whole:
+      # Bounds what is in flight, so that a blocked table blocks the actor in turn.
+      self._writer.flush(block_until_num_items=8)
+    else:
+      self.close_writer()
 
-  def close(self) -> None:
-    """Sends what is left and closes the writer."""
-    self.flush()
+  def close_writer(self) -> None:
+    """Waits until everything sent so far has arrived, and closes the writer."""
     if self._writer is not None:
       self._writer.flush()
       self._writer.close()

@@ -26,14 +26,14 @@ class Ring(Protocol):
   def sample(self, num_rows: int) -> Any:
     """Returns rows drawn uniformly, [num_rows, width]."""
 
-  def contents(self) -> np.ndarray:
-    """Returns every row, oldest first, [size, width]."""
+  def segments(self) -> list[np.ndarray]:
+    """Returns every row, oldest first, in one or two arrays [N, width]."""
 
   def random_state(self) -> dict[str, Any]:
     """Returns the sampler's state, as JSON can hold it."""
 
   def restore(self, rows: np.ndarray, random_state: dict[str, Any]) -> None:
-    """Replaces everything by what `contents` and `random_state` returned."""
+    """Replaces everything by what `segments` and `random_state` returned."""
 
 
 class HostRing:
@@ -66,10 +66,8 @@ class HostRing:
   def sample(self, num_rows: int) -> np.ndarray:
     return self._rows.take(self._random.integers(self.size, size=num_rows), axis=0)
 
-  def contents(self) -> np.ndarray:
-    if self.size < len(self._rows):
-      return self._rows[: self.size]
-    return np.roll(self._rows, -self._next, axis=0)
+  def segments(self) -> list[np.ndarray]:
+    return _segments(self._rows, self.size, self._next)
 
   def random_state(self) -> dict[str, Any]:
     return self._random.bit_generator.state
@@ -118,11 +116,8 @@ class DeviceRing:
     self._key, rows = self._gather(self._key, self._rows, self.size, num_rows)
     return rows
 
-  def contents(self) -> np.ndarray:
-    rows = np.asarray(self._rows)
-    if self.size < self._capacity:
-      return rows[: self.size]
-    return np.roll(rows, -self._next, axis=0)
+  def segments(self) -> list[np.ndarray]:
+    return _segments(np.asarray(self._rows), self.size, self._next)
 
   def random_state(self) -> dict[str, Any]:
     return {'key': np.asarray(self._key).tolist()}
@@ -152,6 +147,13 @@ def make_ring(capacity: int, width: int, dtype: np.dtype, seed: int) -> Ring:
   """
   on_device = jax.default_backend() != 'cpu' and dtype == np.float32
   return (DeviceRing if on_device else HostRing)(capacity, width, dtype, seed)
+
+
+def _segments(rows: np.ndarray, size: int, start: int) -> list[np.ndarray]:
+  """The rows of a ring from oldest to newest, as views."""
+  if size < len(rows):
+    return [rows[:size]]
+  return [rows[start:], rows[:start]]
 
 
 def _write_rows(

@@ -79,7 +79,7 @@ def additive_projection(
 
   Args:
     target: r + alpha tau ln pi_target + gamma P V_target, `[..., A]`.
-    weights: How often each joint action is in the data, `[..., A]`, >= 0.
+    weights: How often each joint action is in the data, `[..., A]` or `[A]`, >= 0.
     action_shape: Values of each action dimension, [n_1, ..., n_D].
 
   Returns:

@@ -1,0 +1,268 @@
+"""Replay in a ring beside the learner, to which Reverb only carries transitions.
+
+Reverb's queue takes every transition once from the actors to the ring, and the ring
+samples: 256 rows gathered from memory instead of 256 items from a server.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
+
+# isort: split
+import numpy as np
+import reverb
+import tensorflow as tf
+from acme import adders
+
+from iq_acme.config import IQConfig
+from iq_acme.replay.adder import PackedTransitionAdder, RowWriter
+from iq_acme.replay.packing import TransitionPacking
+from iq_acme.replay.ring import Ring, make_ring
+from iq_acme.replay.table import ratio_tolerance, unpack_in_update, unpack_on_host
+from iq_acme.replay.watchdog import WatchedIterator
+
+QUEUE = 'transition_queue'
+DRAINS = ('inline', 'thread')
+# Transitions per item. One process, whose actor and learner share the cores, sends
+# them eight at a time, which costs a sixth; actors on their own send each at once.
+INLINE_GROUP_SIZE = 8
+# Items the queue holds: how far actors can run ahead of the ring.
+QUEUE_SIZE = 1_000
+# In one process: groups that may be under way before the actor fetches them itself.
+_MAX_GROUPS_UNDER_WAY = 32
+
+_ROWS, _STATE = 'ring.bin', 'ring.json'
+
+
+class ResidentReplay:
+  """A ring of packed transitions beside the learner, and the queue that fills it.
+
+  'inline': actor and learner share a thread. The ring takes in, before each batch,
+  whatever this object's own adder has sent by then, no more and no less, so that a
+  seed determines every batch. 'thread': the actors are elsewhere. A thread takes in
+  what arrives, as far as `samples_per_insert` admits it; beyond that the queue fills
+  up, and holds the actors back.
+
+  Attributes:
+    packing: the layout of a stored transition.
+    unpack: turns the data of a batch into transitions, inside the jitted update.
+  """
+
+  def __init__(self, config: IQConfig, environment_spec: Any, drain: str, seed: int):
+    """Creates the parts' maker; the ring takes no memory until it is used.
+
+    Args:
+      config: sizes and ratio.
+      environment_spec: an `acme.specs.EnvironmentSpec`.
+      drain: 'inline' or 'thread'.
+      seed: of the ring's sampler.
+
+    Raises:
+      ValueError: for another drain.
+    """
+    if drain not in DRAINS:
+      raise ValueError(f'drain is {drain!r}; it must be one of {DRAINS}.')
+    self._config = config
+    self._inline = drain == 'inline'
+    self._seed = seed
+    self.packing = TransitionPacking(environment_spec)
+    self.unpack = unpack_in_update(self.packing)
+    self._ring: Ring | None = None
+    self._writer: RowWriter | None = None
+    self._client: reverb.Client | None = None
+    self._items_received = 0
+    # Counted from when the ring was last empty or restored.
+    self._inserted = self._sampled = 0
+    self._changed = threading.Condition()
+
+  def make_tables(self) -> list[reverb.Table]:
+    """One queue, which holds every item until it is taken, and then drops it."""
+    return [
+      reverb.Table(
+        name=QUEUE,
+        sampler=reverb.selectors.Fifo(),
+        # Never used, for a full queue takes nothing in. Not FIFO, because Acme's local
+        # layout takes a FIFO queue for on-policy data and steps the learner wrongly.
+        remover=reverb.selectors.Lifo(),
+        max_size=QUEUE_SIZE,
+        max_times_sampled=1,
+        rate_limiter=reverb.rate_limiters.Queue(QUEUE_SIZE),
+        signature=[tf.TensorSpec([None, self.packing.width], self.packing.dtype)],
+      )
+    ]
+
+  def make_adder(self, client: reverb.Client) -> adders.Adder:
+    """Writes n-step transitions of the environment's own, continuous actions.
+
+    Raises:
+      RuntimeError: for a second adder where the first one's thread is to drain it.
+    """
+    writer = RowWriter(client, QUEUE, INLINE_GROUP_SIZE if self._inline else 1)
+    write = writer.write
+    if self._inline:
+      if self._writer is not None:
+        raise RuntimeError("drain='inline' is for one actor; use drain='thread'.")
+      self._client, self._writer = client, writer
+      write = self._write_inline
+    return PackedTransitionAdder(
+      self.packing, write, self._config.n_step, self._config.discount
+    )
+
+  def make_iterator(self, client: reverb.Client) -> Iterator[reverb.ReplaySample]:
+    """Batches of K * B transitions drawn from the ring.
+
+    Args:
+      client: a client of the server that holds the queue.
+
+    Returns:
+      An iterator whose samples' data `unpack` understands.
+    """
+    self._client = client
+    if not self._inline:
+      threading.Thread(target=self._drain_forever, daemon=True).start()
+    batches = self._batches(
+      self._config.batch_size * self._config.num_sgd_steps_per_step
+    )
+    return WatchedIterator(batches, self._describe_wait)
+
+  @property
+  def size(self) -> int:
+    """Transitions in the ring; in one process, those on their way to it included."""
+    if self._inline:
+      self._take_in(flush=True)
+    return self._make_ring().size
+
+  def save(self, directory: str) -> None:
+    """Writes the ring into an empty folder, as one raw array and a small JSON file.
+
+    Args:
+      directory: the folder, which is made.
+    """
+    if self._inline:
+      self._take_in(flush=True)
+    os.makedirs(directory)
+    with self._changed:
+      ring = self._make_ring()
+      with open(os.path.join(directory, _ROWS), 'wb') as file:
+        for rows in ring.segments():
+          rows.tofile(file)
+      state = {
+        'size': ring.size,
+        'width': self.packing.width,
+        'dtype': self.packing.dtype.name,
+        'random_state': ring.random_state(),
+      }
+    with open(os.path.join(directory, _STATE), 'w') as file:
+      json.dump(state, file)
+
+  def restore(self, directory: str) -> bool:
+    """Fills the ring with what `save` wrote.
+
+    Args:
+      directory: the folder.
+
+    Returns:
+      Whether there was anything to restore.
+
+    Raises:
+      ValueError: where it was written for other transitions.
+    """
+    path = os.path.join(directory, _STATE)
+    if not os.path.exists(path):
+      return False
+    with open(path) as file:
+      state = json.load(file)
+    found = (state['width'], state['dtype'])
+    expected = (self.packing.width, self.packing.dtype.name)
+    if found != expected:
+      raise ValueError(
+        f'{directory} holds transitions of {found[0]} {found[1]} numbers; this '
+        f'environment has {expected[0]} {expected[1]}.'
+      )
+    rows = np.fromfile(os.path.join(directory, _ROWS), self.packing.dtype)
+    with self._changed:
+      self._make_ring().restore(
+        rows.reshape(state['size'], self.packing.width), state['random_state']
+      )
+      self._inserted = self._sampled = 0
+    return True
+
+  def _make_ring(self) -> Ring:
+    if self._ring is None:
+      self._ring = make_ring(
+        self._config.max_replay_size,
+        self.packing.width,
+        self.packing.dtype,
+        self._seed,
+      )
+    return self._ring
+
+  def _batches(self, batch_size: int) -> Iterator[reverb.ReplaySample]:
+    ring = self._make_ring()
+    while True:
+      if self._inline:
+        self._take_in(flush=ring.size < self._config.min_replay_size)
+      with self._changed:
+        if not self._inline:
+          self._changed.wait_for(lambda: self._may_sample(batch_size))
+        rows = ring.sample(batch_size)
+        self._sampled += batch_size
+        self._changed.notify_all()
+      yield reverb.ReplaySample(info=(), data=unpack_on_host(self.packing, rows))
+
+  def _write_inline(self, row: np.ndarray) -> None:
+    self._writer.write(row)
+    under_way = self._writer.num_items_written - self._items_received
+    if under_way >= _MAX_GROUPS_UNDER_WAY:  # Before learning starts nobody else does.
+      self._take_in()
+
+  def _take_in(self, flush: bool = False) -> None:
+    """Moves what this process's adder has sent into the ring."""
+    if self._writer is None:
+      return
+    if flush:
+      self._writer.flush()
+    count = self._writer.num_items_written - self._items_received
+    if count:
+      samples = self._client.sample(QUEUE, count, emit_timesteps=False)
+      for sample in samples:
+        self._ring_append(sample.data[0])
+      self._items_received += count
+
+  def _ring_append(self, rows: np.ndarray) -> None:
+    self._make_ring().append(rows)
+    self._inserted += len(rows)
+
+  def _drain_forever(self) -> None:
+    for sample in self._client.sample(QUEUE, 2**62, emit_timesteps=False):
+      with self._changed:
+        self._changed.wait_for(self._may_insert)
+        self._ring_append(sample.data[0])
+        self._changed.notify_all()
+
+  def _lead(self) -> float:
+    """Samples that inserts since the first batch's would pay for, less those taken."""
+    ratio = self._config.sampled_per_step
+    return (self._inserted - self._config.min_replay_size) * ratio - self._sampled
+
+  def _may_insert(self) -> bool:
+    below_min_size = self._make_ring().size < self._config.min_replay_size
+    return below_min_size or self._lead() <= ratio_tolerance(self._config)
+
+  def _may_sample(self, batch_size: int) -> bool:
+    if self._make_ring().size < self._config.min_replay_size:
+      return False
+    return self._lead() - batch_size >= -ratio_tolerance(self._config)
+
+  def _describe_wait(self) -> str:
+    tolerance = ratio_tolerance(self._config)
+    return (
+      f'transitions: the ring holds {self._make_ring().size} of the '
+      f'{self._config.min_replay_size} it takes to sample; {self._inserted} inserted '
+      f'and {self._sampled} sampled so far; samples may lead by {tolerance:g}, and '
+      f'lead by {-self._lead():g}.'
+    )
