@@ -30,7 +30,7 @@ class PackedTransitionAdder(adders.Adder):
     write: Callable[[np.ndarray], None],
     n_step: int,
     discount: float,
-    end_episode: Callable[[], None] = lambda: None,
+    flush: Callable[[], None] = lambda: None,
   ):
     """Creates an adder.
 
@@ -39,12 +39,11 @@ class PackedTransitionAdder(adders.Adder):
       write: takes each row, shape [width].
       n_step: environment steps per transition.
       discount: the agent's discount, within a transition of several steps.
-      end_episode: called once an episode's last transition was written, and where an
-        episode is given up.
+      flush: waits until the rows have arrived.
     """
     self._packing = packing
     self._write = write
-    self._end_episode = end_episode
+    self._flush = flush
     self._discount = np.float32(discount)
     # (observation, action, reward, discount) of the last n steps.
     self._steps: deque[tuple[Any, Any, Any, Any]] = deque(maxlen=n_step)
@@ -53,7 +52,10 @@ class PackedTransitionAdder(adders.Adder):
   def reset(self) -> None:
     self._steps.clear()
     self._observation = None
-    self._end_episode()
+
+  def flush(self) -> None:
+    """Waits until all that was added is in replay; the last few rows travel behind."""
+    self._flush()
 
   def add_first(self, timestep: dm_env.TimeStep) -> None:
     if not timestep.first():

@@ -67,7 +67,11 @@ class TableReplay:
     """Writes n-step transitions of the environment's own, continuous actions."""
     writer = RowWriter(client, TABLE)
     return PackedTransitionAdder(
-      self.packing, writer.write, self._config.n_step, self._config.discount
+      self.packing,
+      writer.write,
+      self._config.n_step,
+      self._config.discount,
+      flush=writer.close_writer,
     )
 
   def make_iterator(self, client: reverb.Client) -> Iterator[reverb.ReplaySample]:
