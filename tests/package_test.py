@@ -1,0 +1,114 @@
+import importlib
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import iq_acme
+
+HEAVY = ('tensorflow', 'reverb', 'launchpad', 'courier', 'acme', 'sonnet', 'trfl')
+SIMULATORS = ('gymnasium', 'gym', 'mujoco', 'dm_control', 'dm_env')
+# Floors 1 to 3: what a bare accelerator machine needs.
+PURE = (
+  'config',
+  'policies',
+  'policies.base',
+  'policies.multicategorical',
+  'policies.gaussian',
+  'specs',
+  'networks',
+  'losses',
+  'normalization',
+  'update',
+  'acting',
+  'serialization',
+  'schedule',
+  'checkpointing',
+)
+
+
+def run(code):
+  """What a fresh Python process prints, as JSON."""
+  root = os.path.dirname(os.path.dirname(iq_acme.__file__))
+  result = subprocess.run(
+    [sys.executable, '-c', code], cwd=root, capture_output=True, text=True, check=False
+  )
+  assert result.returncode == 0, result.stderr
+  return json.loads(result.stdout)
+
+
+def test_importing_the_package_loads_nothing_heavy():
+  loaded = run(
+    f"""
+import json, sys
+import iq_acme
+dir(iq_acme)
+print(json.dumps([name for name in {HEAVY + SIMULATORS} if name in sys.modules]))
+"""
+  )
+  assert loaded == []
+
+
+def test_config_is_there_without_jax():
+  assert run(
+    """
+import json, sys
+import iq_acme
+iq_acme.IQConfig(temperature=0.1), iq_acme.paper_config('adroit:door')
+print(json.dumps('jax' in sys.modules))
+"""
+  ) is False  # fmt: skip
+
+
+def test_pure_half_trains_where_acme_and_simulators_are_missing():
+  # Not only imports: a step of learning and of acting, with specs of plain Python.
+  found = run(
+    f"""
+import sys
+for name in {HEAVY + SIMULATORS}:
+  if name != 'dm_env':  # rlax has it for its types.
+    sys.modules[name] = None
+import importlib, json
+for name in {PURE}:
+  importlib.import_module('iq_acme.' + name)
+from types import SimpleNamespace
+import jax, numpy as np
+from iq_acme import acting, update
+from iq_acme.config import IQConfig
+from iq_acme.networks import make_networks
+spec = SimpleNamespace(
+  observations=SimpleNamespace(shape=(2,), dtype=np.float32),
+  actions=SimpleNamespace(shape=(1,), dtype=np.float32, minimum=-1, maximum=1))
+config = IQConfig(hidden_layer_sizes=(4,))
+networks = make_networks(spec, config)
+state = update.init_state(jax.random.PRNGKey(0), networks, config)
+s, r = np.ones((4, 2), np.float32), np.ones(4, np.float32)
+state, metrics = jax.jit(lambda *a: update.sgd_step(
+  *a, networks=networks, config=config))(
+    state, update.Transition(s, s[:, :1], r, r, s))
+variables = acting.ActingVariables(state.params.policy, None, False)
+action, _ = jax.jit(acting.make_behavior_policy(networks))(
+  variables, state.key, s[0])
+print(json.dumps([bool(np.isfinite(metrics['loss'])), float(abs(action[0]))]))
+"""
+  )
+  assert found[0]
+  assert 0 <= found[1] <= 1
+
+
+@pytest.mark.parametrize('name', ['IQConfig', 'paper_config', 'make_networks', 'load_policy', 'save_policy', 'LoadedPolicy', 'IQNetworks'])  # fmt: skip
+def test_public_name_is_the_one_of_its_room(name):
+  home = importlib.import_module(f'iq_acme.{iq_acme._HOME[name]}')
+  assert getattr(iq_acme, name) is getattr(home, name)
+
+
+def test_every_public_name_has_a_home_and_is_listed():
+  assert set(iq_acme.__all__) == set(iq_acme._HOME)
+  assert set(iq_acme.__all__) <= set(dir(iq_acme))
+
+
+def test_unknown_name_is_an_attribute_error():
+  with pytest.raises(AttributeError, match="'iq_acme' has no attribute 'IQAgent'"):
+    _ = iq_acme.IQAgent

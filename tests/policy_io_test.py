@@ -1,0 +1,261 @@
+import collections
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from dm_env import specs
+
+import iq_acme
+from iq_acme import acting, policy_io, serialization
+from iq_acme.config import IQConfig
+from iq_acme.networks import make_networks
+from iq_acme.normalization import RunningStatistics
+
+ACTIONS = specs.BoundedArray((2,), np.float32, [-0.4, 0.0], [0.4, 2.0], name='a')
+FLAT = specs.BoundedArray((3,), np.float32, [-1, -np.inf, 0.1], np.inf, name='obs')
+OBSERVATIONS = {
+  'flat': (FLAT, np.float32([0.1, -2.0, 3.0])),
+  'dict': (
+    {'b': specs.Array((2,), np.float64), 'a': specs.Array((), np.float32)},
+    {'b': np.array([1.0, -1.0]), 'a': np.float32(0.5)},
+  ),
+  # JAX keeps this order, and sorts a plain dict's.
+  'ordered dict': (
+    collections.OrderedDict(
+      [('b', specs.Array((1,), np.float32)), ('a', specs.Array((2,), np.float32))]
+    ),
+    collections.OrderedDict([('b', np.float32([4.0])), ('a', np.float32([1.0, -2.0]))]),
+  ),
+  'tuple in a list': (
+    [(specs.Array((2,), np.float32), specs.Array((1,), np.float32))],
+    [(np.float32([1.0, 2.0]), np.float32([-3.0]))],
+  ),
+}
+CONFIG = IQConfig(hidden_layer_sizes=(8,), num_action_values=5, min_replay_size=999)
+
+
+def make(observations=FLAT, **fields):
+  """An environment's specs, a configuration, and variables as after some training."""
+  spec = policy_io.EnvironmentSpec(observations, ACTIONS)
+  config = dataclasses.replace(CONFIG, **fields)
+  networks = make_networks(spec, config)
+  rng = np.random.default_rng(0)
+  shapes = jax.eval_shape(networks.policy.init, jax.random.PRNGKey(0))
+  params = jax.tree.map(
+    lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), shapes
+  )
+  normalizer = None
+  if config.normalize_observations:
+    normalizer = RunningStatistics(
+      count=np.float32(77),
+      mean=jax.tree.map(lambda s: np.full(s.shape, 0.7, np.float32), observations),
+      variance=jax.tree.map(lambda s: np.full(s.shape, 3.1, np.float32), observations),
+    )
+  variables = acting.ActingVariables(params, normalizer, exploring=False)
+  return networks, config, variables
+
+
+def save(path, observations=FLAT, metadata=None, **fields):
+  networks, config, variables = make(observations, **fields)
+  policy_io.save_policy(path, variables, networks.environment_spec, config, metadata)
+  return networks, config, variables
+
+
+def rewrite_header(path, **changes):
+  """Replaces header entries of a policy file; those set to None go."""
+  header = serialization.load_header(path) | changes
+  with np.load(path) as file:
+    arrays = {name: file[name] for name in file.files}
+  header = {name: value for name, value in header.items() if value is not None}
+  arrays['header.json'] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+  np.savez(path, **arrays)
+
+
+@pytest.fixture
+def path(tmp_path):
+  return str(tmp_path / 'policy.npz')
+
+
+@pytest.mark.parametrize(
+  'fields',
+  [{}, {'normalize_observations': True}, {'policy_family': 'gaussian'}],
+  ids=['plain', 'normalised', 'gaussian'],
+)
+@pytest.mark.parametrize('kind', OBSERVATIONS)
+def test_policy_comes_back_bit_for_bit_and_acts_the_same(path, kind, fields):
+  observations, observation = OBSERVATIONS[kind]
+  networks, config, variables = save(path, observations, {'task': 'x'}, **fields)
+  loaded = policy_io.load_policy(path)
+  assert loaded.config == config
+  assert loaded.environment_spec.observations == observations
+  assert loaded.environment_spec.actions == ACTIONS
+  assert loaded.metadata == {'task': 'x'}
+  jax.tree.map(np.testing.assert_array_equal, loaded.variables[:2], variables[:2])
+  act = jax.jit(acting.make_evaluation_policy(networks, mode=True))
+  expected, _ = act(variables, jax.random.PRNGKey(0), observation)
+  action = loaded(observation)
+  assert action.dtype == np.float32
+  np.testing.assert_array_equal(action, expected)
+  ACTIONS.validate(action)
+
+
+def test_specs_come_back_exactly_names_dtypes_and_bounds_included(path):
+  save(path)
+  found = policy_io.load_policy(path).environment_spec.observations
+  assert (found.name, found.dtype, found.shape) == ('obs', np.float32, (3,))
+  np.testing.assert_array_equal(found.minimum, np.float32([-1, -np.inf, 0.1]))
+  np.testing.assert_array_equal(found.maximum, np.float32([np.inf] * 3))
+
+
+def test_sampled_actions_follow_the_seed(path):
+  save(path)
+  policy = policy_io.load_policy(path)
+  observation = OBSERVATIONS['flat'][1]
+
+  def sampled(seed):
+    policy.seed(seed)
+    return [policy(observation, deterministic=False).tolist() for _ in range(12)]
+
+  assert len({tuple(action) for action in sampled(0)}) > 1
+  assert sampled(0) == sampled(0)
+  assert sampled(0) != sampled(1)
+
+
+def test_normaliser_is_used(path):
+  observation = OBSERVATIONS['flat'][1]
+  networks, _, variables = save(path, normalize_observations=True)
+  loaded = policy_io.load_policy(path)
+  loaded.seed(3)
+  # (s - 0.7) / sqrt(3.1), by hand, for a policy that does not normalise.
+  act = jax.jit(acting.make_evaluation_policy(networks, mode=False))
+  key = jax.random.PRNGKey(3)
+  by_hand = jnp.float32((observation - 0.7) / np.sqrt(3.1))
+  plain = acting.ActingVariables(variables.params, None, exploring=False)
+  for _ in range(10):
+    expected, key = act(plain, key, by_hand)
+    np.testing.assert_array_equal(loaded(observation, deterministic=False), expected)
+
+
+@pytest.mark.parametrize(
+  ('observation', 'words'),
+  [
+    (np.zeros(4, np.float32), ('shape (4,)', '(3,)')),
+    (np.zeros((1, 3), np.float32), ('shape (1, 3)', '(3,)')),
+    (np.float32(1), ('shape ()', '(3,)')),
+    ({'a': np.zeros(3)}, ("{'a': *}", 'takes PyTreeDef(*)')),
+    (np.float32([0, np.nan, 0]), ('NaN or infinite',)),
+    (np.float32([0, np.inf, 0]), ('NaN or infinite',)),
+  ],
+)
+def test_bad_observation_is_refused(path, observation, words):
+  save(path)
+  with pytest.raises(ValueError) as error:
+    policy_io.load_policy(path)(observation)
+  assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_missing_file_is_not_called_corrupt(path):
+  with pytest.raises(FileNotFoundError):
+    policy_io.load_policy(path)
+
+
+def test_truncated_policy_is_called_corrupt(path):
+  save(path)
+  os.truncate(path, os.path.getsize(path) - 10)
+  with pytest.raises(serialization.CorruptFileError, match='damaged'):
+    policy_io.load_policy(path)
+
+
+def test_damaged_parameter_is_called_corrupt(path):
+  _, _, variables = save(path)
+  with open(path, 'rb') as file:
+    data = bytearray(file.read())
+  weights = max(jax.tree.leaves(variables.params), key=np.size).tobytes()
+  data[data.index(weights) + 5] ^= 1
+  with open(path, 'wb') as file:
+    file.write(data)
+  with pytest.raises(serialization.CorruptFileError, match='CRC'):
+    policy_io.load_policy(path)
+
+
+def test_other_npz_file_is_refused(path):
+  np.savez(path, weights=np.zeros(3))
+  with pytest.raises(serialization.CorruptFileError, match='not written by this'):
+    policy_io.load_policy(path)
+
+
+def test_file_of_this_package_that_is_no_policy_is_refused(path):
+  serialization.save_tree(path, {'x': np.zeros(3)})  # Such as a checkpoint's.
+  with pytest.raises(serialization.CorruptFileError, match='is not a policy'):
+    policy_io.load_policy(path)
+
+
+@pytest.mark.parametrize(
+  ('changes', 'words'),
+  [
+    ({'version': 2}, ('format version 2', 'up to 1', 'upgrade')),
+    (
+      {'config': dataclasses.asdict(CONFIG) | {'heads': 3}},
+      ("['heads']", 'newer package', 'upgrade'),
+    ),
+    (
+      {'config': dataclasses.asdict(CONFIG) | {'temperature': -1}},
+      ('IQConfig.temperature is -1',),
+    ),
+    (
+      {'config': dataclasses.asdict(CONFIG) | {'num_action_values': 7}},
+      ('does not fit', 'float32[10]', 'expected float32[14]'),
+    ),
+    (
+      {'config': dataclasses.asdict(CONFIG) | {'normalize_observations': True}},
+      ('does not fit', 'missing', 'variance'),
+    ),
+  ],
+)
+def test_policy_that_does_not_fit_says_why(path, changes, words):
+  save(path)
+  rewrite_header(path, **changes)
+  with pytest.raises(ValueError) as error:
+    policy_io.load_policy(path)
+  assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_older_file_without_a_newer_hyperparameter_gets_its_default(path):
+  save(path)
+  config = dataclasses.asdict(CONFIG)
+  del config['log_period']
+  rewrite_header(path, config=config)
+  assert policy_io.load_policy(path).config.log_period == IQConfig().log_period
+
+
+def test_failed_save_leaves_the_previous_policy(path, tmp_path):
+  save(path, metadata={'good': True})
+  with pytest.raises(TypeError):
+    save(path, metadata={'bad': object()})
+  assert policy_io.load_policy(path).metadata == {'good': True}
+  assert os.listdir(tmp_path) == ['policy.npz']
+
+
+def test_saved_policy_acts_where_tensorflow_reverb_launchpad_and_acme_are_missing(path):
+  save(path, normalize_observations=True)
+  expected = policy_io.load_policy(path)(OBSERVATIONS['flat'][1])
+  code = f"""
+import sys
+for name in ('tensorflow', 'reverb', 'launchpad', 'courier', 'acme', 'sonnet'):
+  sys.modules[name] = None
+import iq_acme
+policy = iq_acme.load_policy({path!r})
+print(policy([0.1, -2.0, 3.0] @ __import__('numpy').eye(3)).tolist())
+"""
+  root = os.path.dirname(os.path.dirname(iq_acme.__file__))
+  result = subprocess.run(
+    [sys.executable, '-c', code], cwd=root, capture_output=True, text=True, check=False
+  )
+  assert result.returncode == 0, result.stderr
+  np.testing.assert_array_equal(np.float32(json.loads(result.stdout)), expected)
