@@ -1,0 +1,242 @@
+"""A local agent that is stopped, in one way or another, and goes on."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from tiny_environments import (
+  MARKER,
+  Driver,
+  NumberedEnvironment,
+  marked_networks,
+  spec_of,
+  tiny_config,
+)
+
+from iq_acme import NonFiniteLossError, make_iq_agent
+from iq_acme.replay import TransitionPacking
+
+SPEC = spec_of(NumberedEnvironment())
+KINDS = ['table', 'resident']
+
+
+@pytest.fixture
+def make_agent(tmp_path):
+  """Makes agents that share a folder, closing the last one first."""
+  agents = []
+
+  def close():
+    if agents:
+      agents.pop().close()
+
+  def make(config, **kwargs):
+    close()
+    networks = marked_networks(SPEC, config)
+    agents.append(
+      make_iq_agent(
+        SPEC, config=config, networks=networks, workdir=str(tmp_path), **kwargs
+      )
+    )
+    return agents[-1]
+
+  yield make
+  close()
+
+
+def as_bytes(tree):
+  return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)]
+
+
+def steps_in_replay(agent):
+  """Which of their numbers the observations in replay have, found by sampling."""
+  numbers = set()
+  for _ in range(100):
+    batch = TransitionPacking(SPEC).unpack(next(agent.learner._iterator).data)
+    numbers |= {int(number) for number in np.asarray(batch.observation)[:, 1]}
+  return numbers
+
+
+def num_uniform(actions):
+  return sum(float(action[0]) != MARKER for action in actions)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_resumed_agent_has_everything_that_the_saved_one_had(make_agent, kind):
+  config = tiny_config(replay=kind, normalize_observations=True)
+  agent = make_agent(config)
+  Driver(NumberedEnvironment(), agent).run(45)
+  agent.save()
+  saved = jax.device_get(agent.learner.state)
+  counts, key = agent.counter.get_counts(), np.asarray(agent.actor.random_key)
+
+  resumed = make_agent(config, seed=1)
+  assert resumed.restored_from is not None
+  assert (resumed.actor_steps, resumed.learner_steps) == (45, 25)
+  assert resumed.counter.get_counts() == counts
+  assert as_bytes(resumed.learner.state) == as_bytes(saved)
+  np.testing.assert_array_equal(resumed.actor.random_key, key)
+  assert resumed.replay_size() == 45
+  assert steps_in_replay(resumed) == set(range(45))
+
+
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('saved_at', [13, 20, 33])
+def test_exploration_and_sgd_steps_go_on_as_if_nothing_had_happened(
+  make_agent, kind, saved_at
+):
+  config = tiny_config(replay=kind)
+  agent = make_agent(config)
+  driver = Driver(NumberedEnvironment(), agent)
+  driver.run(saved_at)
+  agent.save()
+  actions = driver.actions
+  for _ in range(2):  # Resumed twice, the second time where it was resumed before.
+    agent = make_agent(config)
+    driver = Driver(NumberedEnvironment(), agent)
+
+    def check(agent=agent):
+      assert agent.learner_steps == max(0, agent.actor_steps - 20)
+      assert agent.learner_steps == int(agent.learner.state.steps)
+
+    driver.run(10, check)
+    agent.save()
+    actions = actions + driver.actions
+  assert agent.actor_steps == saved_at + 20
+  assert [float(action[0]) == MARKER for action in actions] == [False] * 20 + [
+    True
+  ] * saved_at
+  assert agent.counter.get_counts()['actor_steps'] == saved_at + 20
+  assert agent.counter.get_counts()['learner_steps'] == saved_at
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_without_its_replay_a_run_refills_before_it_goes_on_learning(make_agent, kind):
+  config = tiny_config(replay=kind)
+  agent = make_agent(config, checkpoint_replay=False)
+  Driver(NumberedEnvironment(), agent).run(30)
+  agent.save()
+  for _ in range(2):  # Also where the refill itself is interrupted.
+    agent = make_agent(config, checkpoint_replay=False)
+    assert agent.replay_size() == 0
+    driver = Driver(NumberedEnvironment(), agent)
+    taken = []
+    driver.run(8, lambda a=agent, t=taken: t.append(a.learner_steps))
+    assert taken == [10] * 8
+    agent.save()
+  agent = make_agent(config, checkpoint_replay=False)
+  driver = Driver(NumberedEnvironment(), agent)
+  taken = []
+  driver.run(25, lambda: taken.append(agent.learner_steps))
+  assert taken == [10] * 20 + [11, 12, 13, 14, 15]
+  assert num_uniform(driver.actions) == 0
+
+
+def test_another_configuration_is_refused_by_the_array_that_does_not_fit(make_agent):
+  agent = make_agent(tiny_config())
+  Driver(NumberedEnvironment(), agent).run(5)
+  agent.save()
+  with pytest.raises(
+    ValueError, match=r"linear_0'\]\['b'\] is float32\[8\], expected float32\[16\]"
+  ):
+    make_agent(tiny_config(hidden_layer_sizes=(16,)))
+
+
+def test_checkpoints_are_made_every_so_many_steps_and_the_last_few_kept(
+  make_agent, tmp_path
+):
+  agent = make_agent(tiny_config(), checkpoint_every=10, keep_checkpoints=2)
+  Driver(NumberedEnvironment(), agent).run(35)
+  names = sorted(os.listdir(tmp_path / 'checkpoints'))
+  assert [int(name.removeprefix('step_')) for name in names] == [20, 30]
+  assert make_agent(tiny_config()).actor_steps == 30
+
+
+def test_a_bad_loss_leaves_the_last_checkpoint_as_it_was(make_agent):
+  agent = make_agent(tiny_config())
+  environment = NumberedEnvironment(reward_fn=lambda n: 0.0 if n < 30 else 1e30)
+  driver = Driver(environment, agent)
+  driver.run(30)
+  info = agent.save()
+  saved = jax.device_get(agent.learner.state)
+  with pytest.raises(NonFiniteLossError, match='inf'):
+    for _ in range(20):
+      driver.run(1)
+      agent.save()
+      info = agent._checkpoints._store.latest()
+      saved = jax.device_get(agent.learner.state)
+  resumed = make_agent(tiny_config())
+  assert resumed.restored_from == info.path
+  assert as_bytes(resumed.learner.state) == as_bytes(saved)
+  assert all(np.all(np.isfinite(x)) for x in jax.tree.leaves(saved))
+
+
+PROGRAM = """
+import sys
+sys.path[:0] = sys.argv[3:]
+from tiny_environments import Driver, NumberedEnvironment, spec_of, tiny_config
+from iq_acme import make_iq_agent
+
+environment = NumberedEnvironment()
+agent = make_iq_agent(
+  spec_of(environment), config=tiny_config(), workdir=sys.argv[1], checkpoint_every=5
+)
+print('started at', agent.actor_steps, flush=True)
+Driver(environment, agent).run(
+  int(sys.argv[2]), lambda: print('step', agent.actor_steps, flush=True)
+)
+if agent.restored_from:
+  agent.close()
+"""
+
+
+def start(workdir, num_steps):
+  """Runs an agent in a process of its own, which says each step it takes."""
+  tests = pathlib.Path(__file__).parent
+  return subprocess.Popen(
+    [
+      sys.executable,
+      '-c',
+      PROGRAM,
+      workdir,
+      str(num_steps),
+      str(tests),
+      str(tests.parent),
+    ],
+    stdout=subprocess.PIPE,
+    text=True,
+  )
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint_and_ends_by_itself(tmp_path):
+  workdir = str(tmp_path)
+  process = start(workdir, 1_000_000)
+  try:
+    for line in process.stdout:
+      if line == 'step 52\n':
+        break
+  finally:
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+  assert process.returncode == -signal.SIGKILL
+
+  # Some steps more may have been taken before the signal arrived. Closed at its end.
+  output, _ = (process := start(workdir, 10)).communicate(timeout=300)
+  started_at = int(output.splitlines()[0].removeprefix('started at '))
+  assert started_at >= 50
+  assert started_at % 5 == 0
+  assert output.splitlines()[-1] == f'step {started_at + 10}'
+  assert process.returncode == 0
+  assert os.listdir(tmp_path) == ['checkpoints']
+  assert all(name.startswith('step_') for name in os.listdir(tmp_path / 'checkpoints'))
+
+
+def test_an_agent_that_is_never_closed_does_not_hold_up_the_process(tmp_path):
+  process = start(str(tmp_path), 25)
+  output, _ = process.communicate(timeout=300)
+  assert output.splitlines()[-1] == 'step 25'
+  assert process.returncode == 0
