@@ -17,7 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from absl import app, flags
 
-from experiments import evaluation, files, seeding
+from experiments import evaluation, files, quiet, seeding
 
 if TYPE_CHECKING:
   import dm_env
@@ -87,6 +87,10 @@ class Video:
 def main(argv: Sequence[str]) -> int:
   """Runs the script; returns its exit status."""
   del argv
+  quiet.quiet_jax()
+  # TensorFlow Probability, which the policies use, loads TensorFlow wherever it is
+  # installed, only to copy docstrings: seven seconds, saved by None in its place.
+  sys.modules.setdefault('tensorflow', None)
   from iq_acme import load_policy
 
   try:

@@ -50,7 +50,7 @@ def plot_curve(run_dir: str) -> str | None:
   if not rows:
     return None
   config = files.read_json(directory.config)
-  figure = _figure(1)
+  figure = _figure(columns=1, rows=1)
   axes = figure.subplots()
   steps = _column(rows, 'actor_steps')
   for name, color in zip(POLICY_MODES, _COLORS):
@@ -83,8 +83,13 @@ def plot_runs(
   if not groups:
     raise ValueError(f'None of {list(run_dirs)} holds the evaluations of a run.')
   tasks = sorted({task for task, _ in groups})
-  figure = _figure(len(tasks))
-  for axes, task in zip(np.ravel(figure.subplots(1, len(tasks))), tasks):
+  columns = min(len(tasks), 3)
+  rows = -(-len(tasks) // columns)
+  figure = _figure(columns, rows)
+  panels = np.ravel(figure.subplots(rows, columns))
+  for unused in panels[len(tasks) :]:
+    unused.set_axis_off()
+  for axes, task in zip(panels, tasks):
     lines = {label: runs for (name, label), runs in groups.items() if name == task}
     for index, (label, runs) in enumerate(sorted(lines.items())):
       curve = mean_over_seeds(runs, label)
@@ -131,8 +136,9 @@ def group_runs(
   groups = collections.defaultdict(list)
   for config, run in found:
     settings = _settings(config)
-    parts = [f'{name}={settings.get(name)}' for name in varying]
-    groups[config['env_name'], ' '.join([config['algorithm'], *parts])].append(run)
+    task, algorithm = config['env_name'], config['algorithm']
+    parts = [f'{name}={settings.get(name)}' for name in varying[task, algorithm]]
+    groups[task, ' '.join([algorithm, *parts])].append(run)
   return dict(groups)
 
 
@@ -140,23 +146,28 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
   return {**config.get('env_options', {}), **config.get('agent', {})}
 
 
-def _varying_settings(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-  """Returns the settings that differ between runs of one task and one algorithm."""
-  values = collections.defaultdict(set)
-  names = {name for config in configs for name in _settings(config)}
+def _varying_settings(
+  configs: Sequence[Mapping[str, Any]],
+) -> dict[tuple[str, str], list[str]]:
+  """Returns, for each task and algorithm, the settings in which its runs differ."""
+  alike = collections.defaultdict(list)
   for config in configs:
-    settings = _settings(config)
-    for name in names:
-      key = (config['env_name'], config['algorithm'], name)
-      values[key].add(repr(settings.get(name)))
-  return sorted({name for (_, _, name), seen in values.items() if len(seen) > 1})
+    alike[config['env_name'], config['algorithm']].append(_settings(config))
+  return {
+    key: sorted(
+      name
+      for name in set().union(*several)
+      if len({repr(settings.get(name)) for settings in several}) > 1
+    )
+    for key, several in alike.items()
+  }
 
 
-def _figure(panels: int) -> 'Figure':
+def _figure(columns: int, rows: int) -> 'Figure':
   # Without pyplot, which would choose a backend and keep the figure.
   from matplotlib.figure import Figure
 
-  return Figure(figsize=(6.4 * panels, 4.2), dpi=130, layout='constrained')
+  return Figure(figsize=(6.4 * columns, 4.2 * rows), dpi=130, layout='constrained')
 
 
 def _draw(axes: 'Axes', curve: Curve, color: str) -> None:

@@ -10,11 +10,12 @@ refused (flags, folder), 130 after Ctrl-C and 143 after SIGTERM, both resumable.
 """
 
 import ast
+import contextlib
 import dataclasses
 import os
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 # So that a clone runs without being installed.
@@ -83,6 +84,10 @@ def main(argv: Sequence[str]) -> int:
     return 130
 
 
+class _Refusal(Exception):
+  """Input that nothing can be made of, in words."""
+
+
 def _train(settings: 'RunSettings', config: IQConfig) -> int:
   # Late, because threads are limited before and the flags' help needs none of it.
   print(f'{settings.algorithm} on {settings.env_name}, seed {settings.seed}')
@@ -93,16 +98,18 @@ def _train(settings: 'RunSettings', config: IQConfig) -> int:
   quiet.quiet_jax()
 
   def make_task(seed: int) -> 'dm_env.Environment':
-    return make_environment(settings.env_name, seed, **settings.env_options)
+    with _refusing(ValueError, RuntimeError):
+      return make_environment(settings.env_name, seed, **settings.env_options)
 
   def make_agent(
     environment: 'dm_env.Environment', workdir: str, logger: 'Logger'
   ) -> 'IQ':
-    return _make_agent(environment, workdir, logger, config)
+    with _refusing(ValueError):
+      return _make_agent(environment, workdir, logger, config)
 
   try:
     outcome = runner.run(settings, make_task, make_agent)
-  except run_directory.RunDirectoryError as error:
+  except (_Refusal, run_directory.RunDirectoryError) as error:
     return _refuse(str(error))
   except NonFiniteLossError as error:
     print(f'\nStopped: {error}', file=sys.stderr)
@@ -112,6 +119,14 @@ def _train(settings: 'RunSettings', config: IQConfig) -> int:
       f'Stopped at step {outcome.actor_steps:,}. To go on:\n  {versions.command_line()}'
     )
   return outcome.exit_status
+
+
+@contextlib.contextmanager
+def _refusing(*errors: type[Exception]) -> Iterator[None]:
+  try:
+    yield
+  except errors as error:
+    raise _Refusal(str(error)) from error
 
 
 def _make_agent(

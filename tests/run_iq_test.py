@@ -1,0 +1,186 @@
+"""The scripts as a user runs them, on a small but whole agent."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from experiments import metrics_files
+from experiments.run_directory import RunDirectory
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# Pendulum's episodes have 200 steps.
+FLAGS = (
+  '--env_name=gym:Pendulum-v1',
+  '--hidden_layer_sizes=16',
+  '--batch_size=16',
+  '--min_replay_size=200',
+  '--log_period=50',
+  '--evaluation_period=250',
+  '--evaluation_episodes=1',
+  '--num_threads=1',
+)
+NOISE = (
+  'reverb/cc',
+  'tpu',
+  'unmaintained',
+  'deprecated',
+  'oneDNN',
+  'out of date',
+  'W0',
+)
+
+
+def _start(workdir, *arguments):
+  script = os.path.join('experiments', 'run_iq.py')
+  command = [sys.executable, script, *FLAGS, f'--workdir={workdir}', *arguments]
+  return subprocess.Popen(
+    command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+  )
+
+
+def _run(workdir, *arguments):
+  process = _start(workdir, *arguments)
+  out, err = process.communicate(timeout=300)
+  return process.returncode, out, err
+
+
+def _steps(path):
+  return [int(row['actor_steps']) for row in metrics_files.read_rows(path)]
+
+
+@pytest.fixture(scope='module')
+def stopped_run(tmp_path_factory):
+  """A run that SIGTERM has stopped while it was learning."""
+  directory = RunDirectory(str(tmp_path_factory.mktemp('run')))
+  process = _start(directory.path, '--num_steps=100000')
+  deadline = time.monotonic() + 240
+  while not metrics_files.read_rows(directory.train):
+    assert process.poll() is None, process.communicate()
+    assert time.monotonic() < deadline, 'no learning'
+    time.sleep(0.1)
+  process.send_signal(signal.SIGTERM)
+  out, err = process.communicate(timeout=120)
+  return directory, process.returncode, out, err
+
+
+def test_sigterm_saves_and_says_how_to_go_on(stopped_run):
+  directory, status, out, err = stopped_run
+  assert status == 143, err
+  step = directory.read_summary()['actor_steps']
+  assert step >= 250
+  assert f'Stopped at step {step:,}. To go on:' in out
+  assert f'--workdir={directory.path}' in out
+  assert len(os.listdir(directory.checkpoints)) == 1
+
+
+def test_terminal_shows_the_run_and_no_noise(stopped_run):
+  _, _, out, err = stopped_run
+  assert 'm_iq on gym:Pendulum-v1, seed 0' in out
+  assert re.search(r'^ +0  mode -[\d,.]+ ± 0\.0 · sampled -', out, re.MULTILINE)
+  assert re.search(r'checkpoint, [\d.]+ kB: ', out)
+  assert [word for word in NOISE if word in out + err] == []
+
+
+def test_files_tell_the_configuration_the_versions_and_the_learning(stopped_run):
+  directory, *_ = stopped_run
+  with open(directory.config) as file:
+    config = json.load(file)
+  assert config['agent']['hidden_layer_sizes'] == [16]
+  assert config['agent']['munchausen_coefficient'] == 0.9
+  with open(directory.versions) as file:
+    (start,) = json.load(file)
+  assert start['packages']['dm-acme'] == '0.4.0'
+  assert '--num_threads=1' in start['command']
+  row = metrics_files.read_rows(directory.train)[0]
+  # One update for each step after the 200 random ones.
+  assert row['learner_steps'] == 50 and row['actor_steps'] == 250
+  assert np.isfinite(row['loss'])
+  assert os.listdir(directory.tensorboard)
+
+
+def test_same_folder_with_another_configuration_is_refused(stopped_run):
+  directory, *_ = stopped_run
+  status, _, err = _run(directory.path, '--num_steps=100000', '--temperature=0.5')
+  assert status == 2
+  assert 'agent.temperature: 0.01 there, 0.5 here' in err
+
+
+def test_resume_goes_on_where_the_signal_came(stopped_run):
+  directory, *_ = stopped_run
+  with open(directory.config) as file:
+    config = json.load(file)
+  stopped = directory.read_summary()['actor_steps']
+  # The budget only grows, so a test that is to end soon needs it smaller first.
+  num_steps = stopped + 30
+  directory.write_config({**config, 'num_steps': num_steps})
+  status, out, err = _run(directory.path, f'--num_steps={num_steps}')
+  assert status == 0, err
+  assert f'Resumed at step {stopped:,}' in out
+  row = metrics_files.read_rows(directory.evaluations)[-1]
+  assert row['actor_steps'] == num_steps
+  assert row['learner_steps'] == num_steps - 200
+  evaluated = _steps(directory.evaluations)
+  assert evaluated == sorted({*range(0, num_steps, 250), num_steps})
+
+
+def _evaluate(directory, *arguments):
+  # Runs the script and then says which modules it has loaded.
+  code = (
+    'import runpy, sys\n'
+    'try:\n'
+    "  runpy.run_path('experiments/evaluate.py', run_name='__main__')\n"
+    'except SystemExit as end:\n'
+    '  status = end.code\n'
+    "heavy = ('acme', 'tensorflow', 'reverb', 'launchpad')\n"
+    "print('loaded:', [name for name in heavy if sys.modules.get(name)])\n"
+    'sys.exit(status)\n'
+  )
+  command = [sys.executable, '-c', code, f'--policy={directory.policy}', *arguments]
+  return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def test_saved_policy_is_evaluated_without_the_training_libraries(stopped_run):
+  directory, *_ = stopped_run
+  result = _evaluate(directory, '--num_episodes=2', '--seed=1')
+  assert result.returncode == 0, result.stderr
+  assert 'gym:Pendulum-v1, mode policy, 2 episodes, seed 1' in result.stdout
+  assert re.search(r'return_mean +-[\d,]+\.\d\d\n', result.stdout)
+  assert re.search(r'episode_length +200\.00\n', result.stdout)
+  assert 'loaded: []' in result.stdout
+  assert result.stderr == ''
+
+
+def test_policy_that_is_not_there_is_refused(tmp_path):
+  result = _evaluate(RunDirectory(str(tmp_path)))
+  assert result.returncode == 2
+  assert 'policy.npz' in result.stderr
+  assert 'Traceback' not in result.stderr
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    (['--temperature=-1'], 'temperature'),
+    (['--num_steps=0'], 'num_steps is 0'),
+    (['--env_option=reward'], "'reward' is not of the form name=value"),
+    (['--cpu_core=4096'], '4096'),
+    (['halfcheetah'], 'halfcheetah'),
+    (['--env_name=gym:Nothing-v0'], 'Nothing'),
+  ],
+)
+def test_bad_input_is_refused_in_words_before_anything_is_written(
+  tmp_path, arguments, message
+):
+  workdir = tmp_path / 'run'
+  status, _, err = _run(workdir, *arguments)
+  assert status == 2, err
+  assert message in err
+  assert 'Traceback' not in err
+  assert not os.path.exists(workdir / 'config.json')
