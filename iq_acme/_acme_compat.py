@@ -8,13 +8,19 @@ quieter. It imports neither Acme nor TensorFlow, so it can come first in any pro
 Each patch names what in Acme needs it. A patch can go when nothing in the installed
 Acme mentions its name any more; `tests/compat_test.py` says so when that happens.
 
+It also loads libpython for Reverb and Launchpad where the running Python was built
+without it (see `load_libpython`).
+
 Set `IQ_ACME_VERBOSE=1` to see every notice that is silenced here.
 """
 
+import ctypes
 import dataclasses
 import importlib
 import os
+import pathlib
 import sys
+import sysconfig
 import types
 import warnings
 from collections.abc import Callable
@@ -98,17 +104,18 @@ def apply() -> tuple[str, ...]:
 def quiet() -> None:
   """Keeps notices that a user can do nothing about off the terminal.
 
-  Environment variables that are already set win, and `IQ_ACME_VERBOSE=1` turns all
-  of this off. TensorFlow reads its variable when it is loaded, so this comes first.
+  Environment variables that are already set win, so do Python's own `-W` options, and
+  `IQ_ACME_VERBOSE=1` turns all of this off. TensorFlow reads its variable when it is loaded, so this comes first.
   """
   if os.environ.get('IQ_ACME_VERBOSE', '0') not in ('', '0'):
     return
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
   _drop_gym_notice()
-  # acme.agents.jax.actors jits its policy with `backend=`; nothing replaces it there.
-  warnings.filterwarnings(
-    'ignore', message='backend and device argument on jit is deprecated'
-  )
+  if not sys.warnoptions:
+    # acme.agents.jax.actors jits its policies with `backend=`.
+    warnings.filterwarnings(
+      'ignore', message='backend and device argument on jit is deprecated'
+    )
 
 
 def _drop_gym_notice() -> None:
@@ -122,5 +129,49 @@ def _drop_gym_notice() -> None:
   notices.notices.clear()
 
 
+def load_libpython() -> pathlib.Path | None:
+  """Loads libpython where the running Python is built without the shared library.
+
+  Reverb's and Launchpad's extensions name `libpython3.10.so.1.0` as a library they
+  need. Some builds of Python (uv's, conda's) link it statically and keep the file
+  where the dynamic loader does not look. Once it is loaded, the extensions find it by
+  its name; their Python symbols still resolve to the running interpreter. Processes
+  started from this one find it through `LD_LIBRARY_PATH`.
+
+  Returns:
+    The file that had to be loaded, or None where the loader needed no help or no such
+    file was found (`python -m iq_acme.doctor` then says what to do).
+  """
+  name = f'libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0'
+  if _can_load(name, os.RTLD_NOLOAD):
+    return None
+  for folder in _library_folders():
+    path = folder / name
+    if path.exists() and _can_load(str(path), ctypes.DEFAULT_MODE):
+      inherited = os.environ.get('LD_LIBRARY_PATH', '').split(os.pathsep)
+      search = dict.fromkeys([str(folder), *filter(None, inherited)])
+      os.environ['LD_LIBRARY_PATH'] = os.pathsep.join(search)
+      return path
+  return None
+
+
+def _can_load(library: str, mode: int) -> bool:
+  """Loads a shared library, or with RTLD_NOLOAD only asks whether it is loaded."""
+  try:
+    ctypes.CDLL(library, mode=mode)
+  except OSError:
+    return False
+  return True
+
+
+def _library_folders() -> list[pathlib.Path]:
+  """Where a Python installation may keep its shared library."""
+  executable = pathlib.Path(sys.executable).resolve()
+  configured = sysconfig.get_config_var('LIBDIR')
+  folders = [pathlib.Path(sys.base_prefix) / 'lib', executable.parent.parent / 'lib']
+  return [*folders, pathlib.Path(configured)] if configured else folders
+
+
 quiet()
+load_libpython()
 apply()

@@ -13,34 +13,34 @@ This patch can go once Launchpad's TensorFlow is one that TFP accepts, which is 
 `python -c 'import reverb, distrax'` works without this package.
 """
 
+import contextlib
 import importlib
 import sys
+import types
 
 
 def apply() -> None:
   """Imports TFP's top package whatever TensorFlow is loaded; cheap and idempotent.
 
-  Where TFP is not installed nothing happens: whoever needs it will say so. A
-  thread that imports TensorFlow for the first time during this call could load it
-  twice, so call this from the main thread, before others start.
+  Where TFP cannot be imported at all nothing happens: whoever needs it will say so.
+  A thread that uses TensorFlow's import during this call could load it twice, so
+  call this from the main thread, before others start.
   """
   if 'tensorflow_probability' in sys.modules:
     return
+  tensorflow = sys.modules.get('tensorflow')
   try:
     importlib.import_module('tensorflow_probability')
-  except ModuleNotFoundError as error:
-    if error.name != 'tensorflow_probability':
-      raise
   except ImportError:
-    if 'tensorflow' not in sys.modules:
-      raise
-    _import_without_tensorflow()
+    if tensorflow is not None:
+      _import_without(tensorflow)
 
 
-def _import_without_tensorflow() -> None:
+def _import_without(tensorflow: types.ModuleType) -> None:
   """Imports TFP while `sys.modules` does not show TensorFlow."""
-  tensorflow = sys.modules.pop('tensorflow')
+  del sys.modules['tensorflow']
   try:
-    importlib.import_module('tensorflow_probability')
+    with contextlib.suppress(ImportError):
+      importlib.import_module('tensorflow_probability')
   finally:
     sys.modules['tensorflow'] = tensorflow
