@@ -128,12 +128,18 @@ def test_without_its_replay_a_run_refills_before_it_goes_on_learning(make_agent,
     driver.run(8, lambda a=agent, t=taken: t.append(a.learner_steps))
     assert taken == [10] * 8
     agent.save()
-  agent = make_agent(config, checkpoint_replay=False)
+  agent = make_agent(config)
   driver = Driver(NumberedEnvironment(), agent)
   taken = []
   driver.run(25, lambda: taken.append(agent.learner_steps))
   assert taken == [10] * 20 + [11, 12, 13, 14, 15]
   assert num_uniform(driver.actions) == 0
+
+  # The pause is remembered where the next checkpoint has the replay again.
+  agent.save()
+  agent = make_agent(config)
+  Driver(NumberedEnvironment(), agent).run(5, lambda: taken.append(agent.learner_steps))
+  assert taken[-5:] == [16, 17, 18, 19, 20]
 
 
 def test_another_configuration_is_refused_by_the_array_that_does_not_fit(make_agent):

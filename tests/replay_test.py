@@ -150,6 +150,24 @@ def test_no_batch_before_the_smallest_replay(open_replay, kind):
   assert len(batch) == 8
 
 
+def test_a_restored_ring_is_sampled_at_once_by_a_learner_with_remote_actors(
+  open_replay, tmp_path
+):
+  config = tiny_config(replay='resident', samples_per_insert_tolerance_rate=1e-6)
+  first = open_replay(config)
+  first.write(30)
+  first.builder.replay.save(str(tmp_path / 'ring'))
+  second = open_replay(config, drain='thread')
+  assert second.builder.replay.restore(str(tmp_path / 'ring'))
+  assert second.builder.replay.size == 30
+  batch = []
+  thread = threading.Thread(target=lambda: batch.extend(second.sample(1)), daemon=True)
+  thread.start()
+  thread.join(60)
+  assert numbers_of(batch) <= set(range(30))
+  assert len(batch) == 8
+
+
 @pytest.mark.parametrize('samples_per_insert', [0.5, 8.0, 300.0])
 def test_the_ratio_limiter_never_lets_both_sides_wait(open_replay, samples_per_insert):
   config = tiny_config(

@@ -188,7 +188,9 @@ class ResidentReplay:
       self._make_ring().restore(
         rows.reshape(state['size'], self.packing.width), state['random_state']
       )
-      self._inserted = self._sampled = 0
+      # As if these were the first inserts: a ring that was full enough still is.
+      self._inserted = min(state['size'], self._config.min_replay_size)
+      self._sampled = 0
     return True
 
   def _make_ring(self) -> Ring:
