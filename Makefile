@@ -1,0 +1,51 @@
+# `make train` on a fresh machine: environment, training run, curves. `make help` lists
+# the rest. Every variable below can be given on the command line: make train SEED=3.
+
+STEPS ?= 100000
+SEED ?= 0
+WORKDIR ?= runs/halfcheetah-m_iq-seed$(SEED)
+VENV ?= .venv
+TESTS ?=
+
+PYTHON := $(VENV)/bin/python
+# Exists once everything is installed; older than what says what to install: stale.
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install train test lint format lock doctor clean
+
+help:  ## Lists what make can do here.
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+	@echo 'Variables: STEPS=$(STEPS) SEED=$(SEED) WORKDIR=$(WORKDIR) TESTS=tests/x_test.py'
+
+install: $(INSTALLED)  ## Creates .venv with the locked versions; at most once.
+
+$(INSTALLED): requirements.lock setup.py pyproject.toml scripts/make_venv.sh
+	@scripts/make_venv.sh $(VENV)
+	@touch $@
+
+train: $(INSTALLED)  ## Trains M-IQ on HalfCheetah-v4 into WORKDIR; resumes what is there.
+	$(PYTHON) experiments/run_iq.py --env_name=gym:HalfCheetah-v4 \
+	  --num_steps=$(STEPS) --seed=$(SEED) --munchausen_coefficient=0.9 \
+	  --workdir=$(WORKDIR)
+
+test: $(INSTALLED)  ## Runs the test suite, or only TESTS.
+	$(PYTHON) -m pytest $(TESTS)
+
+lint: $(INSTALLED)  ## Checks style and formatting.
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+format: $(INSTALLED)  ## Formats the code and fixes what can be fixed.
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+lock:  ## Renews requirements.lock from setup.py.
+	scripts/make_lock.sh
+
+doctor: $(INSTALLED)  ## Says what is installed, whether it loads, and what to do.
+	$(PYTHON) -m iq_acme.doctor
+
+clean:  ## Removes .venv and caches; runs/ stays.
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
