@@ -9,6 +9,7 @@ on a machine without a display, set MUJOCO_GL=egl or MUJOCO_GL=osmesa.
 import contextlib
 import pathlib
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,8 @@ class Video:
       import imageio
 
       temporary = self._stack.enter_context(files.replacing(self._path))
+      # It starts ffmpeg, which executes at once: no danger of what JAX warns of.
+      warnings.filterwarnings('ignore', message='os.fork')
       self._writer = self._stack.enter_context(
         imageio.get_writer(temporary, fps=self._frames_per_second)
       )
@@ -87,7 +90,7 @@ class Video:
 def main(argv: Sequence[str]) -> int:
   """Runs the script; returns its exit status."""
   del argv
-  quiet.quiet_jax()
+  quiet.quiet_logs()
   # TensorFlow Probability, which the policies use, loads TensorFlow wherever it is
   # installed, only to copy docstrings: seven seconds, saved by None in its place.
   sys.modules.setdefault('tensorflow', None)

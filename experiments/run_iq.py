@@ -95,7 +95,7 @@ def _train(settings: 'RunSettings', config: IQConfig) -> int:
   from experiments import quiet, run_directory, runner, versions
   from iq_acme import NonFiniteLossError, make_environment
 
-  quiet.quiet_jax()
+  quiet.quiet_logs()
 
   def make_task(seed: int) -> 'dm_env.Environment':
     with _refusing(ValueError, RuntimeError):

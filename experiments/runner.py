@@ -205,15 +205,16 @@ class _Run:
 
   def _keep_best(self, step: int, values: dict[str, float]) -> None:
     """Saves the policy if none did better, by the mean return of its mode."""
+    mean = values['mode_return_mean']
     best = self._directory.read_summary().get('best_evaluation')
-    if best and not values['mode_return_mean'] > best['mode_return_mean']:
+    if math.isnan(mean) or (best and mean <= best['mode_return_mean']):
       return
-    result = {'actor_steps': step, 'mode_return_mean': values['mode_return_mean']}
+    result = {'actor_steps': step, 'mode_return_mean': mean}
     self._save_policy(self._directory.best_policy, evaluation=result)
     self._directory.update_summary(best_evaluation=result)
 
   def _checkpoint(self) -> None:
-    """Saves the agent, its policy and the curve, unless nothing is new."""
+    """Saves the agent if it has gone on since, then its policy and the curve."""
     step = self._agent.actor_steps
     self._clock.stop()
     if step > self._saved_step:

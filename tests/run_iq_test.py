@@ -13,6 +13,7 @@ import pytest
 
 from experiments import metrics_files
 from experiments.run_directory import RunDirectory
+from iq_acme import load_policy
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Pendulum's episodes have 200 steps.
@@ -130,38 +131,14 @@ def test_resume_goes_on_where_the_signal_came(stopped_run):
   assert evaluated == sorted({*range(0, num_steps, 250), num_steps})
 
 
-def _evaluate(directory, *arguments):
-  # Runs the script and then says which modules it has loaded.
-  code = (
-    'import runpy, sys\n'
-    'try:\n'
-    "  runpy.run_path('experiments/evaluate.py', run_name='__main__')\n"
-    'except SystemExit as end:\n'
-    '  status = end.code\n'
-    "heavy = ('acme', 'tensorflow', 'reverb', 'launchpad')\n"
-    "print('loaded:', [name for name in heavy if sys.modules.get(name)])\n"
-    'sys.exit(status)\n'
-  )
-  command = [sys.executable, '-c', code, f'--policy={directory.policy}', *arguments]
-  return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-
-
-def test_saved_policy_is_evaluated_without_the_training_libraries(stopped_run):
+def test_policy_of_the_run_can_be_loaded_and_knows_its_task(stopped_run):
   directory, *_ = stopped_run
-  result = _evaluate(directory, '--num_episodes=2', '--seed=1')
-  assert result.returncode == 0, result.stderr
-  assert 'gym:Pendulum-v1, mode policy, 2 episodes, seed 1' in result.stdout
-  assert re.search(r'return_mean +-[\d,]+\.\d\d\n', result.stdout)
-  assert re.search(r'episode_length +200\.00\n', result.stdout)
-  assert 'loaded: []' in result.stdout
-  assert result.stderr == ''
-
-
-def test_policy_that_is_not_there_is_refused(tmp_path):
-  result = _evaluate(RunDirectory(str(tmp_path)))
-  assert result.returncode == 2
-  assert 'policy.npz' in result.stderr
-  assert 'Traceback' not in result.stderr
+  for path in (directory.policy, directory.best_policy):
+    policy = load_policy(path)
+    assert policy.metadata['env_name'] == 'gym:Pendulum-v1'
+    assert policy.metadata['actor_steps'] in _steps(directory.evaluations)
+    action = policy(np.zeros(3, np.float32))
+    assert action.shape == (1,) and abs(action[0]) <= 2.0
 
 
 @pytest.mark.parametrize(

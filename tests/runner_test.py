@@ -177,7 +177,7 @@ def test_agent_that_cannot_be_made_leaves_the_folder_free(directory):
 
 
 def test_best_policy_is_of_the_best_mode_return(directory, monkeypatch):
-  returns = iter([1.0, 5.0, 3.0, 5.0, float('nan'), 4.0])
+  returns = iter([float('nan'), 5.0, 3.0, 5.0, float('nan'), 4.0])
   monkeypatch.setattr(
     runner_fakes.Agent,
     'make_evaluation_actor',

@@ -1,0 +1,99 @@
+"""experiments/evaluate.py as a user runs it, on an untrained policy."""
+
+import os
+import re
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from iq_acme import IQConfig, make_environment, make_networks, save_policy
+from iq_acme.acting import ActingVariables
+from iq_acme.policy_io import EnvironmentSpec
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+NAME, OPTIONS = 'gym:HalfCheetah-v4', {'max_episode_steps': 20}
+
+# Runs the script and then says which modules it has loaded.
+_CODE = """
+import runpy, sys
+try:
+  runpy.run_path('experiments/evaluate.py', run_name='__main__')
+except SystemExit as end:
+  status = end.code
+heavy = ('acme', 'tensorflow', 'reverb', 'launchpad')
+print('loaded:', [name for name in heavy if sys.modules.get(name)])
+sys.exit(status)
+"""
+
+
+def _evaluate(policy, *arguments, **variables):
+  environment = {**os.environ, **variables}
+  environment.pop('DISPLAY', None)
+  environment.pop('WAYLAND_DISPLAY', None)
+  return subprocess.run(
+    [sys.executable, '-c', _CODE, f'--policy={policy}', *arguments],
+    cwd=ROOT,
+    env=environment,
+    capture_output=True,
+    text=True,
+    timeout=300,
+  )
+
+
+@pytest.fixture(scope='module')
+def policy(tmp_path_factory):
+  environment = make_environment(NAME, 0)
+  spec = EnvironmentSpec(environment.observation_spec(), environment.action_spec())
+  config = IQConfig(hidden_layer_sizes=(8,))
+  networks = make_networks(spec, config)
+  params = networks.policy.init(jax.random.PRNGKey(0))
+  path = str(tmp_path_factory.mktemp('policy') / 'policy.npz')
+  metadata = {'env_name': NAME, 'env_options': OPTIONS}
+  save_policy(path, ActingVariables(params, None, False), spec, config, metadata)
+  return path
+
+
+def test_table_of_returns_without_the_training_libraries(policy):
+  result = _evaluate(policy, '--num_episodes=2', '--seed=1')
+  assert result.returncode == 0, result.stderr
+  assert f'{NAME}, mode policy, 2 episodes, seed 1' in result.stdout
+  for name in ('return_mean', 'return_std', 'return_min', 'return_max'):
+    assert re.search(rf'{name} +-?[\d,]+\.\d\d\n', result.stdout)
+  # The task's options are the ones of training.
+  assert re.search(r'episode_length +20\.00\n', result.stdout)
+  assert 'loaded: []' in result.stdout
+  assert result.stderr == ''
+
+
+def test_sampled_policy_is_another_and_its_seed_makes_it_the_same_again(policy):
+  arguments = '--num_episodes=1', '--seed=1', '--nodeterministic'
+  first, again = (_evaluate(policy, *arguments).stdout for _ in range(2))
+  assert 'sampled policy' in first
+  assert first == again
+
+
+def test_video_without_a_display_says_what_is_missing_and_leaves_no_file(
+  policy, tmp_path
+):
+  video = tmp_path / 'out.mp4'
+  result = _evaluate(policy, f'--video={video}', MUJOCO_GL='glfw')
+  assert result.returncode == 1
+  assert 'MUJOCO_GL=egl' in result.stderr
+  assert 'Traceback' not in result.stderr
+  assert os.listdir(tmp_path) == []
+
+
+def test_policy_for_other_observations_is_refused_in_words(policy):
+  result = _evaluate(policy, '--env_name=gym:Hopper-v4')
+  assert result.returncode == 1
+  assert '(11,)' in result.stderr and '(17,)' in result.stderr
+  assert 'Traceback' not in result.stderr
+
+
+def test_policy_that_is_not_there_is_refused(tmp_path):
+  result = _evaluate(tmp_path / 'policy.npz')
+  assert result.returncode == 2
+  assert 'policy.npz' in result.stderr
+  assert 'Traceback' not in result.stderr
