@@ -45,6 +45,8 @@ class IQConfig:
     scale_logits_by_temperature: divide the logits by the temperature (Section 3.3);
       the paper's experiments use them as they are (Section 4).
     hidden_layer_sizes: width of each hidden layer, of both networks (SAC's, Section 6).
+    output_init_scale: variance scale of both output layers' initial weights, above 0;
+      1 is SAC's.
     normalize_observations: standardise observations with running statistics.
     learning_rate: Adam's step size.
     target_update_rate: the paper's lambda, the weight of the new parameters in the
@@ -91,6 +93,9 @@ class IQConfig:
   )
   hidden_layer_sizes: Sequence[int] = _hyperparameter(
     (256, 256), 'Widths of the hidden layers of both networks.'
+  )
+  output_init_scale: float = _hyperparameter(
+    1.0, "Variance scale of the output layers' initial weights; 1 is SAC's."
   )
   normalize_observations: bool = _hyperparameter(
     False, 'Standardise observations with running statistics.'
@@ -193,6 +198,7 @@ def _check_numbers(config: IQConfig) -> None:
     ('temperature', 0.0, False, infinity),
     ('munchausen_coefficient', 0.0, True, 1.0),
     ('discount', 0.0, True, 1.0),
+    ('output_init_scale', 0.0, False, infinity),
     ('learning_rate', 0.0, False, infinity),
     ('target_update_rate', 0.0, False, 1.0),
     ('samples_per_insert', 0.0, False, infinity),

@@ -60,7 +60,7 @@ def make_networks(environment_spec: Any, config: IQConfig | None = None) -> IQNe
   @hk.without_apply_rng
   @hk.transform
   def value(observation: base.Observation) -> jax.Array:
-    return base.mlp(observation, config.hidden_layer_sizes, 1).squeeze(-1)
+    return base.mlp(observation, config, 1).squeeze(-1)
 
   zeros = base.zeros_observation(environment_spec.observations)
   return IQNetworks(

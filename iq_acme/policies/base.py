@@ -4,12 +4,14 @@ Shapes: B batch, D action dimensions.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
+
+from iq_acme.config import IQConfig
 
 Params = Any
 Observation = Any  # A nest of arrays [B, ...].
@@ -42,18 +44,12 @@ class Policy:
   entropy_name: str = 'policy_entropy'
 
 
-# SAC's initialisation in Acme, which the paper's networks share (Section 6).
-W_INIT = hk.initializers.VarianceScaling(1.0, 'fan_in', 'uniform')
-
-
-def mlp(
-  observation: Observation, hidden_layer_sizes: Sequence[int], output_size: int
-) -> jax.Array:
+def mlp(observation: Observation, config: IQConfig, output_size: int) -> jax.Array:
   """A ReLU network over a flattened observation; to be called inside Haiku.
 
   Args:
     observation: a nest of arrays [B, ...], concatenated in the order of its leaves.
-    hidden_layer_sizes: widths of the hidden layers.
+    config: the widths of the hidden layers, and how small the output starts.
     output_size: width O of the linear output.
 
   Returns:
@@ -63,7 +59,16 @@ def mlp(
     [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(observation)],
     axis=-1,
   )
-  return hk.nets.MLP([*hidden_layer_sizes, output_size], w_init=W_INIT)(inputs)
+  # SAC's initialisation in Acme, which the paper's networks share (Section 6).
+  hidden = hk.nets.MLP(
+    config.hidden_layer_sizes, w_init=_uniform_fan_in(1.0), activate_final=True
+  )
+  output = hk.Linear(output_size, w_init=_uniform_fan_in(config.output_init_scale))
+  return output(hidden(inputs))
+
+
+def _uniform_fan_in(scale: float) -> hk.initializers.Initializer:
+  return hk.initializers.VarianceScaling(scale, 'fan_in', 'uniform')
 
 
 def zeros_observation(observation_spec: Any) -> Observation:

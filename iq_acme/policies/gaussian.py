@@ -44,7 +44,7 @@ def make_gaussian_policy(environment_spec: Any, config: IQConfig) -> base.Policy
   @hk.without_apply_rng
   @hk.transform
   def network(observation: base.Observation) -> tuple[jax.Array, jax.Array]:
-    output = base.mlp(observation, config.hidden_layer_sizes, 2 * num_dimensions)
+    output = base.mlp(observation, config, 2 * num_dimensions)
     mean, scale = jnp.split(output, 2, axis=-1)
     return mean, jax.nn.softplus(scale) + MIN_SCALE
 

@@ -80,9 +80,7 @@ def make_multicategorical_policy(
   @hk.without_apply_rng
   @hk.transform
   def network(observation: base.Observation) -> jax.Array:
-    logits = base.mlp(
-      observation, config.hidden_layer_sizes, num_dimensions * num_values
-    )
+    logits = base.mlp(observation, config, num_dimensions * num_values)
     return scale * logits.reshape(-1, num_dimensions, num_values)
 
   def distribution(
