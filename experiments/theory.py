@@ -19,6 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from absl import app, flags
 
 from experiments import (
+  quiet,
   theory_bridge,
   theory_factorisation,
   theory_figures,
@@ -57,6 +58,7 @@ def main(argv: Sequence[str]) -> None:
   """
   if len(argv) > 1:
     raise app.UsageError(f'Unknown arguments: {" ".join(argv[1:])}.')
+  quiet.quiet_logs()
   output_dir = pathlib.Path(FLAGS.output_dir)
   output_dir.mkdir(parents=True, exist_ok=True)
   figures = FLAGS.figure or list(theory_figures.FIGURES)
@@ -101,7 +103,10 @@ def write_statements(path: pathlib.Path, statements: Sequence[Statement]) -> Non
     '| statement | where in the paper | checked how | result |',
     '|---|---|---|---|',
   ]
-  lines += [f'| {" | ".join(statement)} |' for statement in statements]
+  for statement in statements:
+    # A bar within a cell, as in KL(p || q), would end it.
+    cells = [cell.replace('|', '\\|') for cell in statement]
+    lines.append(f'| {" | ".join(cells)} |')
   path.write_text('\n'.join(lines) + '\n')
 
 

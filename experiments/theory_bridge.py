@@ -28,7 +28,7 @@ from iq_acme.policies.multicategorical import action_values
 
 # The step size decays geometrically within one iteration.
 FIRST_LEARNING_RATE = 0.1
-LAST_LEARNING_RATE = 1e-5
+LAST_LEARNING_RATE = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class TableConfig(IQConfig):
 
 
 def bridge(
-  num_updates: int = 10, num_sgd_steps: int = 2000, temperature: float = 0.5
+  num_updates: int = 10, num_sgd_steps: int = 1500, temperature: float = 0.5
 ) -> Study:
   """The agent's own update against IQ-DP, on 30 states and 25 actions.
 

@@ -1,6 +1,6 @@
 """The theory figures, each drawn from the rows of its CSV files and nothing else."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import matplotlib
 
@@ -43,9 +43,8 @@ def draw_equivalence(rows: list[Row]) -> Figure:
 def draw_bounds(rows: list[Row]) -> Figure:
   """Theorem 2: distance and bound over updates, a panel per alpha and kind of error."""
   alphas, kinds = _values(rows, 'alpha'), _values(rows, 'errors')
-  figure, panels = plt.subplots(
-    len(alphas), len(kinds), figsize=(11, 5.4), sharex=True, sharey=True
-  )
+  shape = len(alphas), len(kinds)
+  figure, panels = plt.subplots(*shape, figsize=(11, 5.4), sharex=True, sharey=True)
   for i, alpha in enumerate(alphas):
     for axes, kind in zip(panels[i], kinds):
       chosen = _select(rows, alpha=alpha, errors=kind)
@@ -70,9 +69,9 @@ def draw_bounds(rows: list[Row]) -> Figure:
       rf'$\alpha$ = {alpha:g}' + '\n'
       r'$\|Q_* - Q_{\pi_{k+2}}\|_\infty$'
     )
-  panels[0, 3].legend(fontsize=7.5, loc='lower left')
+  panels[1, 0].legend(fontsize=8, loc='lower left')
   return _finish(
-    figure, f'Theorem 2: the policy obeys the bound ({BAND_NOTE} of 100 MDPs)'
+    figure, f'Theorem 2: the policy obeys the bound ({BAND_NOTE} of 50 MDPs)'
   )
 
 
@@ -98,7 +97,7 @@ def draw_averaging(rows: list[Row], gap_rows: list[Row]) -> Figure:
       update, mean - 2 * error, mean + 2 * error, color=color, alpha=0.2, lw=0
     )
   panels[2].set_title('loss at the worst gap for each $k$', fontsize=10)
-  for axes, first in zip(panels, (4.0, 0.8, 2.0)):
+  for axes, first in zip(panels, (4.0, 2.0, 0.5)):
     updates = np.array([10.0, 3000.0])
     axes.plot(updates, first / np.sqrt(updates / 10), ':', color='0.4', label='1/√k')
     axes.set(xscale='log', yscale='log', xlabel='updates $k + 1$')
@@ -108,7 +107,7 @@ def draw_averaging(rows: list[Row], gap_rows: list[Row]) -> Figure:
   return _finish(
     figure,
     'Section 3.2: KL alone averages i.i.d. errors out (line: mean; band: 10th to 90th '
-    'percentile of 100 MDPs, right: 2 standard errors)',
+    'percentile of 60 MDPs, right: 2 standard errors)',
   )
 
 
@@ -131,14 +130,13 @@ def draw_limits(rows: list[Row], convergence_rows: list[Row]) -> Figure:
   panels[0].set_title(r'convergence without errors, $\tau$ = 0.1', fontsize=10)
   for alpha, color in zip(_values(rows, 'alpha'), (COLORS[0], *COLORS[1:3], COLORS[4])):
     chosen = _select(rows, alpha=alpha)
-    label = rf'$\alpha$ = {alpha:g}' + (' (value iteration)' if alpha == 0 else '')
-    _draw_band(panels[1], chosen, 'temperature', color, label)
-  panels[1].axhline(6, color='0.4', ls=':', label='derived bound, lowest (6)')
+    _draw_band(panels[1], chosen, 'temperature', color, rf'$\alpha$ = {alpha:g}')
+  lowest = _select(rows, alpha=0.0)
+  temperature, bound = _column(lowest, 'temperature'), _column(lowest, 'bound')
+  panels[1].plot(temperature, bound, ':', color='0.3', label=r'bound for $\alpha$ = 0')
   panels[1].set(xscale='log', yscale='log', xlabel=r'temperature $\tau$')
-  panels[1].set_ylabel(
-    'distance from Advantage Learning\n' r'in units of $\tau\,\ln A\,/\,(1-\gamma)$'
-  )
-  panels[1].set_title(r'$\tau \to 0$, largest over all updates', fontsize=10)
+  panels[1].set_ylabel('distance from the limit, in the unit of rewards')
+  panels[1].set_title(r'$\tau \to 0$: value iteration, Advantage Learning', fontsize=10)
   for axes in panels:
     axes.legend(fontsize=8)
   return _finish(figure, f'Section 3.1: limits ({BAND_NOTE} of 50 MDPs)')
@@ -254,9 +252,8 @@ FIGURES: dict[str, tuple[Callable[..., Figure], tuple[str, ...]]] = {
 
 def _panels(
   count: int, width: float = 9.5, share_y: bool = False
-) -> tuple[Figure, Iterable[Axes]]:
-  figure, panels = plt.subplots(1, count, figsize=(width, 3.9), sharey=share_y)
-  return figure, panels
+) -> tuple[Figure, np.ndarray]:
+  return plt.subplots(1, count, figsize=(width, 3.9), sharey=share_y)
 
 
 def _finish(figure: Figure, title: str) -> Figure:
@@ -296,7 +293,7 @@ def _values(rows: list[Row], name: str) -> list[float | int | str]:
 
 
 def _select(rows: list[Row], **wanted: float | str) -> list[Row]:
-  return [row for row in rows if all(row[k] == v for k, v in wanted.items())]
+  return [row for row in rows if wanted.items() <= row.items()]
 
 
 def _column(rows: list[Row], name: str) -> np.ndarray:
