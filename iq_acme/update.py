@@ -132,7 +132,7 @@ def sgd_step(
   gradient, metrics = jax.grad(batch_loss, has_aux=True)(
     state.params, state.target_params, transitions, networks=networks, config=config
   )
-  metrics['gradient_norm'] = optax.global_norm(gradient)
+  metrics['gradient_norm'] = optax.tree.norm(gradient)
   updates, optimizer_state = make_optimizer(config).update(
     gradient, state.optimizer_state
   )

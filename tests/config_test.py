@@ -36,6 +36,7 @@ INTEGERS = {
 OTHERS = {
   'value_bootstrap': ('Target', '', 'both', None, True, 1, ['target']),
   'policy_family': ('categorical', '', None, 0),
+  'replay': ('reverb', '', None, False),
   'scale_logits_by_temperature': (0, 1, 'True', None, 1.0),
   'normalize_observations': (0, 1, 'False', None),
   'hidden_layer_sizes': (
@@ -65,6 +66,7 @@ ALLOWED = {
   'prefetch_size': 'an integer of at least 0',
   'value_bootstrap': "'target', 'online'",
   'policy_family': "'multicategorical', 'gaussian'",
+  'replay': "'table', 'resident'",
   'scale_logits_by_temperature': 'True or False',
   'normalize_observations': 'True or False',
   'hidden_layer_sizes': 'a non-empty tuple of positive integers',

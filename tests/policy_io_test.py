@@ -83,11 +83,14 @@ def path(tmp_path):
 
 
 @pytest.mark.parametrize(
-  'fields',
-  [{}, {'normalize_observations': True}, {'policy_family': 'gaussian'}],
-  ids=['plain', 'normalised', 'gaussian'],
+  ('kind', 'fields'),
+  [
+    ('flat', {}),
+    ('flat', {'policy_family': 'gaussian'}),
+    *((kind, {'normalize_observations': True}) for kind in OBSERVATIONS),
+  ],
+  ids=str,
 )
-@pytest.mark.parametrize('kind', OBSERVATIONS)
 def test_policy_comes_back_bit_for_bit_and_acts_the_same(path, kind, fields):
   observations, observation = OBSERVATIONS[kind]
   networks, config, variables = save(path, observations, {'task': 'x'}, **fields)
