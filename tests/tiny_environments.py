@@ -19,6 +19,9 @@ def tiny_config(**overrides):
   fields = {
     'hidden_layer_sizes': (8,),
     'num_action_values': 5,
+    # Policies of different seeds have to differ from the start.
+    'output_init_scale': 1.0,
+    'replay': 'table',
     'batch_size': 8,
     'min_replay_size': 20,
     'max_replay_size': 1000,
