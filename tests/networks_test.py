@@ -55,15 +55,19 @@ def test_default_networks_are_of_sacs_size():
   assert [w.shape for w, _ in layers(params)] == [(3, 256), (256, 256), (256, 1)]
 
 
-def test_weights_are_uniform_with_variance_one_over_fan_in_and_biases_zero():
-  params = make_networks(FLAT).value.init(jax.random.PRNGKey(0))
-  for weights, bias in layers(params):
-    # A uniform distribution on [-l, l] has variance l^2 / 3 = 1 / fan_in.
-    limit = np.sqrt(3 / weights.shape[0])
+@pytest.mark.parametrize('output_scale', [1.0, 1e-4])
+def test_weights_are_uniform_with_variance_scale_over_fan_in_and_biases_zero(
+  output_scale,
+):
+  config = IQConfig(output_init_scale=output_scale)
+  params = make_networks(FLAT, config).value.init(jax.random.PRNGKey(0))
+  for (weights, bias), scale in zip(layers(params), (1, 1, output_scale)):
+    # A uniform distribution on [-l, l] has variance l^2 / 3 = scale / fan_in.
+    limit = np.sqrt(3 * scale / weights.shape[0])
     assert np.abs(weights).max() <= limit
     assert np.abs(weights).max() > 0.95 * limit
     np.testing.assert_allclose(
-      weights.var(), 1 / weights.shape[0], rtol=4 / np.sqrt(weights.size)
+      weights.var(), scale / weights.shape[0], rtol=4 / np.sqrt(weights.size)
     )
     np.testing.assert_array_equal(bias, 0)
 

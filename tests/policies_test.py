@@ -30,7 +30,9 @@ def make_policy(minimum=(-0.4, 0.0), maximum=(0.4, 2.0), *, seed=0, **fields):
     observations=specs.Array((3,), np.float32),
     actions=specs.BoundedArray((len(minimum),), np.float32, minimum, maximum),
   )
-  policy = policies.make_policy(spec, IQConfig(**fields))
+  # Networks whose outputs differ from the start.
+  config = IQConfig(output_init_scale=1.0, **fields)
+  policy = policies.make_policy(spec, config)
   return policy, policy.init(jax.random.PRNGKey(seed))
 
 

@@ -63,7 +63,9 @@ def mlp(observation: Observation, config: IQConfig, output_size: int) -> jax.Arr
   hidden = hk.nets.MLP(
     config.hidden_layer_sizes, w_init=_uniform_fan_in(1.0), activate_final=True
   )
-  output = hk.Linear(output_size, w_init=_uniform_fan_in(config.output_init_scale))
+  output = hk.Linear(
+    output_size, w_init=_uniform_fan_in(config.output_init_scale), name='output'
+  )
   return output(hidden(inputs))
 
 
