@@ -74,6 +74,7 @@ class ResidentReplay:
     self._ring: Ring | None = None
     self._writer: RowWriter | None = None
     self._client: reverb.Client | None = None
+    self._items: Iterator[np.ndarray] | None = None
     self._items_received = 0
     # Counted from when the ring was last empty or restored.
     self._inserted = self._sampled = 0
@@ -229,22 +230,27 @@ class ResidentReplay:
     if flush:
       self._writer.flush()
     count = self._writer.num_items_written - self._items_received
-    if count:
-      samples = self._client.sample(QUEUE, count, emit_timesteps=False)
-      for sample in samples:
-        self._ring_append(sample.data[0])
-      self._items_received += count
+    if count and self._items is None:
+      self._items = self._receive()
+    for _ in range(count):
+      self._ring_append(next(self._items))
+    self._items_received += count
 
   def _ring_append(self, rows: np.ndarray) -> None:
     self._make_ring().append(rows)
     self._inserted += len(rows)
 
   def _drain_forever(self) -> None:
-    for sample in self._client.sample(QUEUE, 2**62, emit_timesteps=False):
+    for rows in self._receive():
       with self._changed:
         self._changed.wait_for(self._may_insert)
-        self._ring_append(sample.data[0])
+        self._ring_append(rows)
         self._changed.notify_all()
+
+  def _receive(self) -> Iterator[np.ndarray]:
+    """Every item of the queue in turn, by one sampler, for each costs a log line."""
+    for sample in self._client.sample(QUEUE, 2**62, emit_timesteps=False):
+      yield sample.data[0]
 
   def _lead(self) -> float:
     """Samples that inserts since the first batch's would pay for, less those taken."""
