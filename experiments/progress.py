@@ -1,8 +1,8 @@
 """What a user sees of a run: a bar on a terminal, a line a minute in a log."""
 
 import collections
-import sys
 import time
+from typing import TextIO
 
 import tqdm
 
@@ -38,7 +38,9 @@ class Clock:
 class Progress:
   """Shows the step, the return, the speed and the time that is left."""
 
-  def __init__(self, num_steps: int, start: int, learning_starts: int):
+  def __init__(
+    self, num_steps: int, start: int, learning_starts: int, terminal: TextIO
+  ):
     """Shows the bar.
 
     Args:
@@ -46,8 +48,10 @@ class Progress:
       start: where it begins, above 0 for a resumed run.
       learning_starts: the step of the first update. The time left is shown from
         there on, as steps before are much faster.
+      terminal: where to; a terminal gets a bar, anything else lines.
     """
     self._num_steps = num_steps
+    self._terminal = terminal
     self._step = start
     self._learning_starts = learning_starts
     self._returns: collections.deque[float] = collections.deque(maxlen=10)
@@ -57,10 +61,11 @@ class Progress:
     self._mark: tuple[int, float] | None = None
     self._next_show = 0.0
     self._bar: tqdm.tqdm | None = None
-    if sys.stderr.isatty():
+    if terminal.isatty():
       tqdm.tqdm.monitor_interval = 0  # Its thread would draw while others write.
       self._bar = tqdm.tqdm(
         total=num_steps,
+        file=terminal,
         initial=start,
         dynamic_ncols=True,
         leave=False,
@@ -82,7 +87,7 @@ class Progress:
     self._measure(step, training_seconds)
     if self._bar is None:
       if self._next_show:  # Nothing to say at the very start.
-        print(self._text(now), file=sys.stderr, flush=True)
+        print(self._text(now), file=self._terminal, flush=True)
       self._next_show = now + _LINE_PERIOD
     else:
       self._bar.n = step

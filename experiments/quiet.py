@@ -2,13 +2,14 @@
 
 import contextlib
 import os
+import subprocess
 import sys
-import threading
 from collections.abc import Iterator
+from typing import TextIO
 
 from absl import flags, logging
 
-_REVERB_PREFIX = b'[reverb/cc/'
+_REVERB_LINE = r'^\[reverb/cc/'
 
 
 def quiet_logs() -> None:
@@ -22,40 +23,50 @@ def quiet_logs() -> None:
 
 
 @contextlib.contextmanager
-def without_reverb_lines() -> Iterator[None]:
+def without_reverb_lines() -> Iterator[TextIO]:
   """Drops the lines that Reverb's C++ writes to standard error within the block.
 
   Reverb has no setting for them. All other lines come through as they are written,
   for the block may hang and they may say why. `IQ_ACME_VERBOSE=1` lets all through.
 
   Yields:
-    Nothing.
+    Standard error as it was before, for a progress bar.
+  """
+  sys.stderr.flush()
+  with os.fdopen(os.dup(2), 'w') as terminal:
+    process = _start_filter(terminal)
+    if process is None:
+      yield terminal
+      return
+    os.dup2(process.stdin.fileno(), 2)
+    process.stdin.close()
+    try:
+      yield terminal
+    finally:
+      sys.stderr.flush()
+      os.dup2(terminal.fileno(), 2)
+      # The pipe is closed now, unless a process that was started meanwhile has it.
+      with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=5)
+
+
+def _start_filter(terminal: TextIO) -> subprocess.Popen | None:
+  """Starts what lines go through on their way to the terminal, if anything.
+
+  A process rather than a thread: it outlives a crash of this one and shows its last
+  words, and it never waits for Python's lock.
   """
   if _verbose():
-    yield
-    return
-  sys.stderr.flush()
-  terminal = os.dup(2)
-  read_end, write_end = os.pipe()
-  os.dup2(write_end, 2)
-  os.close(write_end)
-  forwarder = threading.Thread(
-    target=_forward_lines, args=(read_end, terminal), daemon=True
-  )
-  forwarder.start()
+    return None
   try:
-    yield
-  finally:
-    sys.stderr.flush()
-    os.dup2(terminal, 2)  # Closes the pipe, so that the forwarder comes to an end,
-    forwarder.join(timeout=1.0)  # unless a child process has inherited it.
-
-
-def _forward_lines(read_end: int, terminal: int) -> None:
-  with os.fdopen(read_end, 'rb') as lines, os.fdopen(terminal, 'wb', 0) as output:
-    for line in lines:
-      if not line.startswith(_REVERB_PREFIX):
-        output.write(line)
+    return subprocess.Popen(
+      ['grep', '--line-buffered', '--text', '--invert-match', _REVERB_LINE],
+      stdin=subprocess.PIPE,
+      stdout=terminal,
+      start_new_session=True,  # Out of reach of Ctrl-C.
+    )
+  except FileNotFoundError:
+    return None
 
 
 def _verbose() -> bool:

@@ -70,8 +70,8 @@ def run(
       print(f'{settings.workdir} has already reached {done:,} steps.')
       return Outcome(finished=True, actor_steps=done, exit_status=0)
     directory.check_config(settings.config())
-    with signals.StopSignals() as stop, contextlib.ExitStack() as stack:
-      return _Run(settings, directory, make_environment, make_agent, stop, stack).run()
+    with contextlib.ExitStack() as stack:
+      return _Run(settings, directory, make_environment, make_agent, stack).run()
 
 
 class _Run:
@@ -83,13 +83,13 @@ class _Run:
     directory: RunDirectory,
     make_environment: evaluation.EnvironmentFactory,
     make_agent: AgentFactory,
-    stop: signals.StopSignals,
     stack: contextlib.ExitStack,
   ):
     self._settings = settings
     self._directory = directory
     self._make_environment = make_environment
-    self._stop = stop
+    self._stop = stack.enter_context(signals.StopSignals())
+    terminal = stack.enter_context(quiet.without_reverb_lines())
     logs = {
       label: stack.enter_context(contextlib.closing(self._make_logger(path, label)))
       for path, label in (
@@ -100,11 +100,10 @@ class _Run:
     }
     self._episode_log, self._evaluation_log = logs['episodes'], logs['evaluation']
     # An environment first, to know its specs; its seed depends on where the agent is.
-    with contextlib.closing(make_environment(0)) as environment, _quiet():
+    with contextlib.closing(make_environment(0)) as environment:
       self._agent = make_agent(environment, directory.path, logs['learner'])
-    stack.callback(self._close_agent)
+    stack.enter_context(contextlib.closing(self._agent))
     self._saved_step = self._agent.actor_steps
-    self._restored_learner_steps = self._agent.learner_steps
     self._open_directory()
     (seed,) = seeding.derive_seeds(settings.seed, 'training', self._saved_step, 1)
     self._environment = stack.enter_context(contextlib.closing(make_environment(seed)))
@@ -113,7 +112,7 @@ class _Run:
     self._progress = stack.enter_context(
       contextlib.closing(
         progress.Progress(
-          settings.num_steps, self._saved_step, self._agent.learning_starts
+          settings.num_steps, self._saved_step, self._agent.learning_starts, terminal
         )
       )
     )
@@ -148,9 +147,7 @@ class _Run:
     action = agent.select_action(self._timestep.observation)
     self._timestep = self._environment.step(action)
     agent.observe(action, self._timestep)
-    # Reverb greets the first sampler, which the first update makes.
-    with _quiet() if self._first_update_due() else contextlib.nullcontext():
-      agent.update()
+    agent.update()
     self._episode_return += float(self._timestep.reward)
     self._episode_length += 1
     if self._timestep.last():
@@ -163,13 +160,6 @@ class _Run:
         }
       )
       self._progress.add_episode(self._episode_return)
-
-  def _first_update_due(self) -> bool:
-    agent = self._agent
-    return (
-      agent.learner_steps == self._restored_learner_steps
-      and agent.actor_steps >= agent.learning_starts
-    )
 
   def _evaluate_on_grid(self) -> None:
     if self._agent.actor_steps % self._settings.evaluation_period == 0:
@@ -218,8 +208,7 @@ class _Run:
     step = self._agent.actor_steps
     self._clock.stop()
     if step > self._saved_step:
-      with _quiet():
-        checkpoint = self._agent.save()
+      checkpoint = self._agent.save()
       self._saved_step = step
       self._directory.update_summary(
         actor_steps=step, training_seconds=self._clock.seconds, finished=False
@@ -277,13 +266,6 @@ class _Run:
       'actor_steps': self._agent.actor_steps,
       'learner_steps': self._agent.learner_steps,
     }
-
-  def _close_agent(self) -> None:
-    with _quiet():
-      self._agent.close()
-
-
-_quiet = quiet.without_reverb_lines
 
 
 def _evaluation_line(step: int, values: Mapping[str, float]) -> str:

@@ -24,7 +24,7 @@ def _start(directory, *arguments):
 
 
 def _wait_for_steps(directory, count):
-  deadline = time.monotonic() + 60
+  deadline = time.monotonic() + 240
   while len(_steps(directory.episodes)) < count:
     assert time.monotonic() < deadline, 'no episodes'
     time.sleep(0.05)
@@ -36,7 +36,7 @@ def _steps(path):
 
 def _finish(directory):
   process = _start(directory, '--step_seconds=0')
-  out, err = process.communicate(timeout=60)
+  out, err = process.communicate(timeout=240)
   assert process.returncode == 0, err
   return out
 
@@ -55,7 +55,7 @@ def test_signal_saves_at_its_step_and_the_run_goes_on_from_there(
   process = _start(directory)
   _wait_for_steps(directory, 3)
   process.send_signal(number)
-  out, err = process.communicate(timeout=60)
+  out, err = process.communicate(timeout=240)
   assert process.returncode == status
   assert f'{number.name}: finishing this step' in err
   assert 'Traceback' not in err
@@ -78,7 +78,7 @@ def test_second_signal_ends_the_process_at_once_unsaved(directory):
     if line == 'hanging\n':
       break
   process.send_signal(signal.SIGINT)
-  process.communicate(timeout=60)
+  process.communicate(timeout=240)
   assert process.returncode == -signal.SIGINT
   assert os.listdir(directory.checkpoints) == []
 
@@ -87,7 +87,7 @@ def test_killed_run_starts_again_from_its_last_checkpoint(directory):
   process = _start(directory)
   _wait_for_steps(directory, 2)
   process.kill()
-  process.communicate(timeout=60)
+  process.communicate(timeout=240)
   with open(directory.episodes, 'a') as file:
     file.write('999')  # What a kill in the middle of a write leaves.
 
@@ -101,10 +101,10 @@ def test_folder_in_use_is_refused_until_its_run_ends(directory):
   first = _start(directory)
   _wait_for_steps(directory, 1)
   second = _start(directory)
-  _, err = second.communicate(timeout=60)
+  _, err = second.communicate(timeout=240)
   assert second.returncode == 2
   assert f'process {first.pid}' in err
   first.kill()
-  first.communicate(timeout=60)
+  first.communicate(timeout=240)
   with directory.lock():
     pass

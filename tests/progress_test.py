@@ -1,3 +1,4 @@
+import sys
 import time
 
 import pytest
@@ -35,7 +36,9 @@ def test_clock_counts_only_while_it_runs(clock):
 
 
 def test_log_gets_a_line_a_minute_with_return_speed_and_time_left(clock, capsys):
-  bar = progress.Progress(num_steps=10_000, start=0, learning_starts=1000)
+  bar = progress.Progress(
+    num_steps=10_000, start=0, learning_starts=1000, terminal=sys.stderr
+  )
   bar.add_episode(-10.0)
   bar.add_episode(-20.0)
   bar.update(0, 0.0)

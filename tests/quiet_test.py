@@ -1,4 +1,7 @@
 import os
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -9,10 +12,10 @@ from experiments import quiet
 def test_reverbs_lines_are_dropped_and_no_others(capfd):
   with quiet.without_reverb_lines():
     os.write(2, b'[reverb/cc/server.cc:71] Started\nDisk full\n')
-    os.write(2, b'no end of line')
-  os.write(2, b'\n[reverb/cc/server.cc:84] Shutting down\n')
+    os.write(2, b'last words')
+  os.write(2, b'[reverb/cc/server.cc:84] Shutting down\n')
   assert capfd.readouterr().err == (
-    'Disk full\nno end of line\n[reverb/cc/server.cc:84] Shutting down\n'
+    'Disk full\nlast words\n[reverb/cc/server.cc:84] Shutting down\n'
   )
 
 
@@ -48,3 +51,19 @@ def test_no_file_descriptors_are_left_open():
     with quiet.without_reverb_lines():
       pass
   assert len(os.listdir('/proc/self/fd')) == before
+
+
+def test_last_words_of_a_crash_are_shown():
+  code = (
+    'import os\n'
+    'from experiments import quiet\n'
+    'with quiet.without_reverb_lines():\n'
+    "  os.write(2, b'[reverb/cc/x] Check failed\\nterminate called\\n')\n"
+    '  os.abort()\n'
+  )
+  root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+  result = subprocess.run(
+    [sys.executable, '-c', code], cwd=root, capture_output=True, text=True, timeout=60
+  )
+  assert result.returncode == -signal.SIGABRT
+  assert result.stderr == 'terminate called\n'
