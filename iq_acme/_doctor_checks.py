@@ -51,8 +51,8 @@ CHECKS: tuple[Check, ...] = (
     'import iq_acme._acme_compat, reverb;'
     'table = reverb.Table("t", reverb.selectors.Fifo(), reverb.selectors.Fifo(), 1,'
     ' reverb.rate_limiters.MinSize(1));'
-    'client = reverb.Server([table], port=None).localhost_client();'
-    'client.insert([0], {"t": 1.0}); next(client.sample("t"))',
+    'server = reverb.Server([table], port=None); client = server.localhost_client();'
+    'client.insert([0], {"t": 1.0}); list(client.sample("t", num_samples=1))',
   ),
   Check('the agent', 'from iq_acme import IQBuilder, make_iq_agent'),
   Check(
