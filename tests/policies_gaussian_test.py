@@ -11,7 +11,10 @@ from dm_env import specs
 from iq_acme import policies
 from iq_acme.config import IQConfig
 
-CONFIG = IQConfig(policy_family='gaussian', hidden_layer_sizes=(8,))
+# The output starts at a scale where means and deviations differ.
+CONFIG = IQConfig(
+  policy_family='gaussian', hidden_layer_sizes=(8,), output_init_scale=1.0
+)
 OBSERVATION = np.array([0.3, -1.2, 2.0], np.float32)
 
 

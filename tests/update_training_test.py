@@ -15,7 +15,11 @@ from iq_acme.config import IQConfig
 from iq_acme.networks import make_networks
 
 CONFIG = IQConfig(
-  temperature=0.5, learning_rate=0.1, num_action_values=3, hidden_layer_sizes=(8,)
+  temperature=0.5,
+  learning_rate=0.1,
+  num_action_values=3,
+  hidden_layer_sizes=(8,),
+  output_init_scale=1.0,
 )
 SPEC = SimpleNamespace(
   observations={
