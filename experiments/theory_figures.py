@@ -69,7 +69,7 @@ def draw_bounds(rows: list[Row]) -> Figure:
       rf'$\alpha$ = {alpha:g}' + '\n'
       r'$\|Q_* - Q_{\pi_{k+2}}\|_\infty$'
     )
-  panels[1, 0].legend(fontsize=8, loc='lower left')
+  panels[0, 0].legend(fontsize=8, loc='lower left')
   return _finish(
     figure, f'Theorem 2: the policy obeys the bound ({BAND_NOTE} of 50 MDPs)'
   )
@@ -135,7 +135,7 @@ def draw_limits(rows: list[Row], convergence_rows: list[Row]) -> Figure:
   temperature, bound = _column(lowest, 'temperature'), _column(lowest, 'bound')
   panels[1].plot(temperature, bound, ':', color='0.3', label=r'bound for $\alpha$ = 0')
   panels[1].set(xscale='log', yscale='log', xlabel=r'temperature $\tau$')
-  panels[1].set_ylabel('distance from the limit, in the unit of rewards')
+  panels[1].set_ylabel('distance from the limit')
   panels[1].set_title(r'$\tau \to 0$: value iteration, Advantage Learning', fontsize=10)
   for axes in panels:
     axes.legend(fontsize=8)

@@ -95,6 +95,13 @@ def test_the_error_is_the_papers_difference_of_actual_and_ideal_update(garnets):
     np.testing.assert_allclose(actual - ideal, error, atol=1e-13)
 
 
+def test_errors_are_independent_of_the_mdp_that_has_their_seed():
+  mdp = tabular.garnet(20, 4, 4, GAMMA, num_mdps=10, seed=7)
+  for error in tabular.draw_errors(mdp, 'iid', 1.0, 60, seed=7):
+    correlation = np.corrcoef(error.ravel(), mdp.reward.ravel())[0, 1]
+    assert abs(correlation) < 0.2  # 5.6 standard deviations of 800 independent pairs
+
+
 @pytest.mark.parametrize('kind', tabular.ERROR_KINDS)
 @pytest.mark.parametrize('alpha', [0.0, 0.5, 0.9, 1.0])
 def test_bound_holds_at_every_update(garnets, kind, alpha):

@@ -48,6 +48,10 @@ from iq_acme.tabular import mdp as mdp_lib
 
 ERROR_KINDS = ('iid', 'biased', 'adversarial', 'alternating')
 
+# Errors have a random stream of their own: drawn from the same one as the MDPs, one
+# seed for both would make some update's errors equal to the rewards.
+_ERROR_STREAM = 1
+
 
 class PropagationTrace(NamedTuple):
   """Both sides of Theorem 2 after each recorded update, in the unit of rewards.
@@ -187,7 +191,8 @@ def draw_errors(
   """
   if kind not in ERROR_KINDS:
     raise ValueError(f'kind is {kind!r}; it must be one of {", ".join(ERROR_KINDS)}')
-  return _draw_errors(mdp, kind, scale, num_updates, np.random.default_rng(seed))
+  rng = np.random.default_rng([seed, _ERROR_STREAM])
+  return _draw_errors(mdp, kind, scale, num_updates, rng)
 
 
 def max_norm(x: np.ndarray) -> np.ndarray:
