@@ -223,7 +223,7 @@ def memory_line(env_name: str) -> str:
   num_bytes = TransitionPacking(spec).num_bytes
   return (
     f'A stored transition takes {num_bytes:,} bytes; a million of them '
-    f'{num_bytes / 1e3:,.0f} MB.'
+    f'{num_bytes:,} MB.'
   )
 
 

@@ -253,11 +253,15 @@ def _sac_parts(env_name: str) -> tuple[Any, Any, Any, Any]:
   return environment, spec, networks, config
 
 
-def _warm(episodes: Row, num_steps: int) -> None:
+def _warmed(episodes: Row, num_steps: int) -> Row:
+  """A row that starts once so many steps are done."""
   next(episodes)
-  done = 0
+  done = count = 0
   while done < num_steps:
     done += episodes.send(0.5)
+  while True:
+    seconds = yield count
+    count = episodes.send(seconds)
 
 
 def acme_sac(env_name: str) -> Row:
@@ -266,9 +270,7 @@ def acme_sac(env_name: str) -> Row:
   from acme.agents.jax import sac
 
   agent = sac.SAC(spec, networks, config, seed=0, normalize_input=False)
-  episodes = _episodes(environment, agent)
-  _warm(episodes, MIN_REPLAY_SIZE + 500)
-  return episodes
+  return _warmed(_episodes(environment, agent), MIN_REPLAY_SIZE + 500)
 
 
 def acme_sac_our_replay(env_name: str) -> Row:
@@ -291,9 +293,7 @@ def acme_sac_our_replay(env_name: str) -> Row:
     spec,
     settings,
   )
-  episodes = _episodes(environment, agent)
-  _warm(episodes, MIN_REPLAY_SIZE + 500)
-  return episodes
+  return _warmed(_episodes(environment, agent), MIN_REPLAY_SIZE + 500)
 
 
 ROWS: dict[str, Callable[[str], Row]] = {
