@@ -93,7 +93,7 @@ def _train(settings: 'RunSettings', config: IQConfig) -> int:
   print(f'{settings.algorithm} on {settings.env_name}, seed {settings.seed}')
   print(f'Folder: {settings.workdir}', flush=True)
   from experiments import quiet, run_directory, runner, versions
-  from iq_acme import NonFiniteLossError, make_environment
+  from iq_acme import make_environment
 
   quiet.quiet_logs()
 
@@ -111,7 +111,12 @@ def _train(settings: 'RunSettings', config: IQConfig) -> int:
     outcome = runner.run(settings, make_task, make_agent)
   except (_Refusal, run_directory.RunDirectoryError) as error:
     return _refuse(str(error))
-  except NonFiniteLossError as error:
+  except RuntimeError as error:
+    # Here, so that a run that is refused or finished need not wait for TensorFlow.
+    from iq_acme import NonFiniteLossError
+
+    if not isinstance(error, NonFiniteLossError):
+      raise
     print(f'\nStopped: {error}', file=sys.stderr)
     return _FAILED
   if not outcome.finished:

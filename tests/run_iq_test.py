@@ -141,6 +141,22 @@ def test_policy_of_the_run_can_be_loaded_and_knows_its_task(stopped_run):
     assert action.shape == (1,) and abs(action[0]) <= 2.0
 
 
+def test_loss_that_blows_up_ends_the_run_with_the_last_good_checkpoint(tmp_path):
+  directory = RunDirectory(str(tmp_path / 'run'))
+  status, _, err = _run(
+    directory.path,
+    '--num_steps=1000',
+    '--checkpoint_period=150',
+    '--learning_rate=1e30',
+  )
+  assert status == 1
+  assert 'Stopped: The loss became' in err
+  assert 'Traceback' not in err
+  (checkpoint,) = os.listdir(directory.checkpoints)
+  assert int(checkpoint.removeprefix('step_')) == 150  # Learning starts at 200.
+  assert directory.read_summary()['actor_steps'] == 150
+
+
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
