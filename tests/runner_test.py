@@ -99,7 +99,8 @@ def test_time_of_evaluations_and_checkpoints_is_not_training_time(
   def before_save():
     now[0] += 5000.0
 
-  _run(directory.path, make, agent={'before_save': before_save})
+  # At 15 and 45 no evaluation has stopped the clock before.
+  _run(directory.path, make, agent={'before_save': before_save}, checkpoint_period=15)
   rows = metrics_files.read_rows(directory.evaluations)
   assert [row['training_seconds'] for row in rows] == [0, 20, 40, 60, 80, 100]
   assert [row['steps_per_second'] for row in rows[1:]] == [0.5] * 5
