@@ -16,8 +16,8 @@ no bootstrapping (discount 0)          -1221, -1304, -1065
 before learning (1,000 uniform steps)  -1483, -1599, -1172
 =====================================  ===================
 
-With a replay table and SAC's initialisation it was -55, -55, -53 as it should be, and
--933 for the best of the wrong ones.
+With a replay table and SAC's initialisation, after 5,000 steps, it was -55, -55, -53 as
+it should be, and -933 for the best of the wrong ones.
 """
 
 import numpy as np
