@@ -279,7 +279,7 @@ def acme_sac_our_replay(env_name: str) -> Row:
   from acme.agents.jax import sac
 
   from experiments.sac_builder import ResidentSACBuilder
-  from iq_acme.agents import LocalAgent, LocalSettings
+  from iq_acme.local_agent import LocalAgent, LocalSettings
 
   settings = LocalSettings(
     batch_size=BATCH_SIZE,

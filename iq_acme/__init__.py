@@ -13,17 +13,18 @@ from iq_acme import _tfp_compat
 _tfp_compat.apply()
 
 if TYPE_CHECKING:
-  from iq_acme.agents import IQ, LocalAgent, make_iq_agent
+  from iq_acme.agents import IQ, make_iq_agent
   from iq_acme.builder import IQBuilder
   from iq_acme.config import IQConfig, paper_config
   from iq_acme.environments import make_environment
   from iq_acme.learning import IQLearner, NonFiniteLossError
+  from iq_acme.local_agent import LocalAgent
   from iq_acme.networks import IQNetworks, make_networks
   from iq_acme.policy_io import LoadedPolicy, load_policy, save_policy
 
 _HOME = {
   'IQ': 'agents',
-  'LocalAgent': 'agents',
+  'LocalAgent': 'local_agent',
   'make_iq_agent': 'agents',
   'IQBuilder': 'builder',
   'IQConfig': 'config',

@@ -45,19 +45,14 @@ def make_behavior_policy(networks: IQNetworks) -> ActingPolicy:
   """
   policy = networks.policy
 
-  def act(
-    variables: ActingVariables, key: jax.Array, observation: Any
-  ) -> tuple[jax.Array, jax.Array]:
-    key, sample_key = jax.random.split(key)
-    batch = _normalized_batch(variables, observation)
-    action = jnp.where(
+  def choose(variables: ActingVariables, key: jax.Array, batch: Any) -> jax.Array:
+    return jnp.where(
       variables.exploring,
-      policy.sample_uniform(sample_key, 1),
-      policy.sample(variables.params, sample_key, batch),
+      policy.sample_uniform(key, 1),
+      policy.sample(variables.params, key, batch),
     )
-    return action[0], key
 
-  return act
+  return _acting_policy(choose)
 
 
 def make_evaluation_policy(networks: IQNetworks, *, mode: bool) -> ActingPolicy:
@@ -72,20 +67,25 @@ def make_evaluation_policy(networks: IQNetworks, *, mode: bool) -> ActingPolicy:
   """
   policy = networks.policy
 
+  def choose(variables: ActingVariables, key: jax.Array, batch: Any) -> jax.Array:
+    if mode:
+      return policy.mode(variables.params, batch)
+    return policy.sample(variables.params, key, batch)
+
+  return _acting_policy(choose)
+
+
+def _acting_policy(
+  choose: Callable[[ActingVariables, jax.Array, Any], jax.Array],
+) -> ActingPolicy:
+  """Acts on one observation by what chooses actions [1, D] for a batch of one."""
+
   def act(
     variables: ActingVariables, key: jax.Array, observation: Any
   ) -> tuple[jax.Array, jax.Array]:
     key, sample_key = jax.random.split(key)
-    batch = _normalized_batch(variables, observation)
-    if mode:
-      action = policy.mode(variables.params, batch)
-    else:
-      action = policy.sample(variables.params, sample_key, batch)
-    return action[0], key
+    batch = jax.tree.map(lambda x: jnp.asarray(x)[None], observation)
+    batch = normalize(batch, variables.normalizer)
+    return choose(variables, sample_key, batch)[0], key
 
   return act
-
-
-def _normalized_batch(variables: ActingVariables, observation: Any) -> Any:
-  batch = jax.tree.map(lambda x: jnp.asarray(x)[None], observation)
-  return normalize(batch, variables.normalizer)

@@ -1,254 +1,20 @@
-"""The agent in one process: any Acme builder, and IQ in one call."""
+"""IQ in one process, and in one call."""
 
-import dataclasses
 from typing import Any
 
 from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
 
 # isort: split
 import acme
-import dm_env
 import jax
-import numpy as np
-import reverb
 from acme.utils import counting, loggers
 
 from iq_acme import acting, policy_io
 from iq_acme.actors import IQActor
-from iq_acme.agent_checkpoints import AgentCheckpoints
 from iq_acme.builder import IQBuilder
-from iq_acme.checkpointing import CheckpointInfo
 from iq_acme.config import IQConfig
+from iq_acme.local_agent import LocalAgent, LocalSettings
 from iq_acme.networks import IQNetworks, make_networks
-from iq_acme.replay.contents import ReplayContents, ServerContents, resident_replay
-from iq_acme.schedule import UpdateSchedule
-
-
-@dataclasses.dataclass(frozen=True)
-class LocalSettings:
-  """What a local agent needs to know besides its parts.
-
-  Attributes:
-    batch_size: transitions per SGD step.
-    min_replay_size: environment steps before the first SGD step is due.
-    samples_per_step: sampled transitions per environment step.
-    num_sgd_steps_per_step: SGD steps that one call of the learner's `step` takes.
-    workdir: where checkpoints go and are restored from; none are made where None.
-    checkpoint_every: environment steps between checkpoints made by `update`; None
-      leaves them to calls of `save`.
-    keep_checkpoints: how many of the newest are kept.
-    checkpoint_replay: whether checkpoints hold what is in replay. Where they do not,
-      a resumed run acts by its policy, without learning, until replay is filled.
-  """
-
-  batch_size: int
-  min_replay_size: int
-  samples_per_step: float
-  num_sgd_steps_per_step: int = 1
-  workdir: str | None = None
-  checkpoint_every: int | None = None
-  keep_checkpoints: int = 2
-  checkpoint_replay: bool = True
-
-  def __post_init__(self):
-    if self.checkpoint_every is not None and self.checkpoint_every < 1:
-      raise ValueError(
-        f'checkpoint_every is {self.checkpoint_every!r}; it must be a positive number '
-        'of environment steps, or None.'
-      )
-    if self.checkpoint_every is not None and self.workdir is None:
-      raise ValueError('checkpoint_every is set but workdir is None: nowhere to save.')
-
-
-class LocalAgent(acme.Actor, acme.core.VariableSource):
-  """Acting and learning in one thread, in the order of a textbook.
-
-  `update` after each environment step takes the SGD steps that are due by then, which
-  it counts exactly and goes on counting after a resume. Acme's own local layout
-  stumbles there in three ways: it floors the ratio, it forgets its count on resume,
-  and it lets Reverb hand out early batches of the same few transitions.
-  """
-
-  def __init__(
-    self,
-    builder: acme.agents.jax.builders.ActorLearnerBuilder,
-    networks: Any,
-    policy: Any,
-    environment_spec: acme.specs.EnvironmentSpec,
-    settings: LocalSettings,
-    *,
-    seed: int = 0,
-    counter: counting.Counter | None = None,
-  ):
-    """Creates the agent and restores the newest checkpoint of its workdir.
-
-    Args:
-      builder: makes the parts.
-      networks: what the builder's learner trains.
-      policy: what the builder's actor acts by.
-      environment_spec: the environment's specs.
-      settings: sizes, ratio and checkpoints.
-      seed: what parameters and actions are drawn from.
-      counter: counts `learner_steps` and `learner_walltime`. Where it is None the
-        agent counts `actor_steps` too; where it is given whoever runs the environment
-        does, as Acme's `EnvironmentLoop` with `counting.Counter(counter, 'actor')`.
-    """
-    self._settings = settings
-    self._counts_steps = counter is None
-    self.counter = counter or counting.Counter()
-    learner_key, actor_key = jax.random.split(jax.random.PRNGKey(seed))
-
-    self._checkpoints = None
-    if settings.workdir is not None:
-      self._checkpoints = AgentCheckpoints(
-        settings.workdir, settings.keep_checkpoints, settings.checkpoint_replay
-      )
-    resident = resident_replay(builder)
-    self._server = reverb.Server(
-      builder.make_replay_tables(environment_spec),
-      checkpointer=self._checkpoints.reverb_checkpointer()
-      if self._checkpoints and not resident
-      else None,
-    )
-    self._client = reverb.Client(f'localhost:{self._server.port}')
-    self._replay: ReplayContents = resident or ServerContents(self._client)
-    self.learner = builder.make_learner(
-      learner_key,
-      networks,
-      builder.make_dataset_iterator(self._client),
-      self._client,
-      self.counter,
-    )
-    self._adder = builder.make_adder(self._client)
-    self.actor = builder.make_actor(
-      actor_key, policy, self._adder, variable_source=self.learner
-    )
-    self._actor_steps = 0
-    self._sgd_steps = 0
-    self._saved_at = 0
-    self._schedule = UpdateSchedule(
-      samples_per_step=settings.samples_per_step,
-      batch_size=settings.batch_size,
-      start_actor_steps=settings.min_replay_size,
-    )
-    self.restored_from: str | None = None
-    self._restore()
-
-  def select_action(self, observation: Any) -> np.ndarray:
-    return self.actor.select_action(observation)
-
-  def observe_first(self, timestep: dm_env.TimeStep) -> None:
-    self.actor.observe_first(timestep)
-
-  def observe(self, action: np.ndarray, next_timestep: dm_env.TimeStep) -> None:
-    self.actor.observe(action, next_timestep)
-    self._actor_steps += 1
-    if self._counts_steps:
-      self.counter.increment(actor_steps=1)
-
-  def update(self) -> None:
-    """Takes the SGD steps that are due, and a checkpoint where one is."""
-    due = self._schedule.sgd_steps_due(self._actor_steps) - self._sgd_steps
-    per_call = self._settings.num_sgd_steps_per_step
-    for _ in range(due // per_call):
-      self.learner.step()
-      self._sgd_steps += per_call
-    self._maybe_end_exploration()
-    self.actor.update()
-    every = self._settings.checkpoint_every
-    if every is not None and self._actor_steps - self._saved_at >= every:
-      self.save()
-
-  @property
-  def actor_steps(self) -> int:
-    """Environment steps taken since the start of the run, resumes included."""
-    return self._actor_steps
-
-  @property
-  def learner_steps(self) -> int:
-    """SGD steps taken since the start of the run, resumes included."""
-    return self._sgd_steps
-
-  @property
-  def learning_starts(self) -> int:
-    """The environment step after which SGD steps become due."""
-    return self._schedule.start_actor_steps
-
-  def get_variables(self, names: list[str]) -> list[Any]:
-    return self.learner.get_variables(names)
-
-  def replay_size(self) -> int:
-    """Transitions in replay, over all its tables."""
-    return self._replay.size
-
-  def save(self) -> CheckpointInfo:
-    """Makes a checkpoint of everything a resumed run needs, whole or not at all.
-
-    Raises:
-      RuntimeError: where the agent has no workdir.
-      NonFiniteLossError: where learning has gone wrong since the last checkpoint.
-    """
-    if self._checkpoints is None:
-      raise RuntimeError('This agent was made without a workdir: nowhere to save.')
-    _flush(self._adder)
-    info = self._checkpoints.save(
-      self._actor_steps,
-      learner_state=self.learner.save(),
-      actor_key=self.actor.random_key,
-      progress={
-        'actor_steps': self._actor_steps,
-        'sgd_steps': self._sgd_steps,
-        'schedule': dataclasses.asdict(self._schedule),
-        'counts': self.counter.get_counts(),
-      },
-      replay=self._replay,
-    )
-    self._saved_at = self._actor_steps
-    return info
-
-  def close(self) -> None:
-    """Stops the replay server; the agent cannot be used afterwards."""
-    del self.actor, self._adder  # The writer must go before the server.
-    self._server.stop()
-    if self._checkpoints is not None:
-      self._checkpoints.close()
-
-  def _restore(self) -> None:
-    restored = self._checkpoints and self._checkpoints.restore(
-      self.learner.save(), self._replay
-    )
-    if not restored:
-      return
-    self.learner.restore(restored.learner_state)
-    self.actor.random_key = restored.actor_key
-    progress = restored.progress
-    self._actor_steps = self._saved_at = progress['actor_steps']
-    self._sgd_steps = progress['sgd_steps']
-    self._schedule = UpdateSchedule(**progress['schedule'])
-    self.counter.restore({'counts': progress['counts'], 'cache': {}})
-    self.restored_from = restored.path
-    missing = self._settings.min_replay_size - self.replay_size()
-    if missing > 0 and self._actor_steps + missing > self.learning_starts:
-      self._schedule = self._schedule.after_refill(
-        self._actor_steps, self._sgd_steps, missing
-      )
-    self._maybe_end_exploration()
-
-  def _maybe_end_exploration(self) -> None:
-    if self._actor_steps >= self._settings.min_replay_size and hasattr(
-      self.learner, 'end_exploration'
-    ):
-      self.learner.end_exploration()
-
-
-def _flush(adder: Any) -> None:
-  """Waits until all that was added is in replay; the last few items travel behind."""
-  # Acme's adders have no public way; adders of other builders may have a `flush`.
-  flush = getattr(adder, 'flush', None)
-  if flush is None and hasattr(adder, '_writer'):
-    flush = adder._writer.flush
-  if flush is not None:
-    flush()
 
 
 class IQ(LocalAgent):
@@ -277,8 +43,11 @@ class IQ(LocalAgent):
       **local_settings: workdir and checkpoint settings of `LocalSettings`.
     """
     self._config = config
-    self._networks = networks
     self._spec = environment_spec
+    # One function a mode: a new one would be compiled anew at every evaluation.
+    self._evaluation_policies = {
+      mode: acting.make_evaluation_policy(networks, mode=mode) for mode in (True, False)
+    }
     super().__init__(
       IQBuilder(
         config,
@@ -317,7 +86,7 @@ class IQ(LocalAgent):
       The actor.
     """
     return IQActor(
-      acting.make_evaluation_policy(self._networks, mode=mode),
+      self._evaluation_policies[mode],
       self._spec,
       jax.random.PRNGKey(seed),
       variable_source=self.learner,
@@ -354,8 +123,9 @@ def make_iq_agent(
     env_spec: the environment's specs, from `acme.make_environment_spec`.
     config: the hyperparameters; M-IQ on Gym (Section 6) where None.
     networks: the networks; `make_networks(env_spec, config)` where None.
-    seed: what parameters and actions are drawn from. Reverb's sampler takes no seed,
-      so two runs of one seed start alike and then drift apart.
+    seed: what parameters, actions and batches are drawn from. With the resident replay
+      a seed determines the agent; Reverb's own sampler takes none, so with the table two
+      agents of one seed start alike and then drift apart.
     workdir: where checkpoints go; its newest whole one is restored.
     counter: counts `learner_steps` and `learner_walltime`. Where it is given, give
       the `EnvironmentLoop` `counting.Counter(counter, prefix='actor')`, so that it
