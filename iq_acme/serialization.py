@@ -1,8 +1,9 @@
 """Nests of arrays in one file: npz, without pickle, written whole or not at all."""
 
+import contextlib
 import json
 import os
-import tempfile
+import secrets
 import zipfile
 import zlib
 from typing import Any
@@ -29,15 +30,17 @@ def save_tree(path: str, tree: Any, header: dict[str, Any] | None = None) -> Non
   arrays[_HEADER] = np.frombuffer(json.dumps(header or {}).encode(), np.uint8)
   directory = os.path.dirname(os.path.abspath(path))
   os.makedirs(directory, exist_ok=True)
-  handle, temporary = tempfile.mkstemp(dir=directory, suffix='.tmp')
+  # Not by `tempfile`, whose files nobody but their owner may read, whatever the umask.
+  temporary = f'{path}.{secrets.token_hex(8)}.tmp'
   try:
-    with os.fdopen(handle, 'wb') as file:
+    with open(temporary, 'xb') as file:
       np.savez(file, **arrays)
       file.flush()
       os.fsync(file.fileno())
     os.replace(temporary, path)
   except BaseException:
-    os.unlink(temporary)
+    with contextlib.suppress(FileNotFoundError):
+      os.unlink(temporary)
     raise
 
 

@@ -1,5 +1,6 @@
 import os
 import pathlib
+import stat
 
 import jax.numpy as jnp
 import numpy as np
@@ -171,6 +172,17 @@ def test_write_that_is_interrupted_leaves_the_old_file_and_nothing_else(
     serialization.save_tree(path, {'x': np.ones(3)})
   assert serialization.load_header(path) == {'old': True}
   assert os.listdir(tmp_path) == ['tree.npz']
+
+
+@pytest.mark.parametrize(('umask', 'mode'), [(0o022, 0o644), (0o027, 0o640)])
+def test_file_is_as_readable_as_the_umask_lets_any_file_be(path, umask, mode):
+  before = os.umask(umask)
+  try:
+    for _ in range(2):  # A new file, and one in the place of another.
+      serialization.save_tree(path, {'x': np.zeros(3)})
+      assert stat.S_IMODE(os.stat(path).st_mode) == mode
+  finally:
+    os.umask(before)
 
 
 def test_second_save_replaces_the_first(path, tmp_path):
