@@ -4,11 +4,16 @@ import dataclasses
 import json
 import os
 import re
+import secrets
 import shutil
-import tempfile
+import zlib
 from collections.abc import Callable
+from typing import Any
+
+from absl import logging
 
 _MANIFEST = 'manifest.json'
+_BLOCK_BYTES = 2**20
 # A checkpoint made again after the same step first moves the old one aside, so that
 # one of the two is there at every moment.
 _PATTERN = re.compile(r'step_(\d{12})(?:\.old)?$')
@@ -27,6 +32,10 @@ class CheckpointInfo:
   path: str
   num_bytes: int
   actor_steps: int
+
+
+class DamagedCheckpointsError(ValueError):
+  """There are checkpoints, and none of them holds what was written into it."""
 
 
 class CheckpointStore:
@@ -58,12 +67,20 @@ class CheckpointStore:
     Returns:
       The checkpoint. Where `write` raises, nothing is left of it.
     """
-    temporary = tempfile.mkdtemp(prefix='tmp_', dir=self._directory)
+    # Not by `tempfile`, whose folders nobody but their owner may enter, whatever the
+    # umask.
+    temporary = os.path.join(self._directory, f'tmp_{secrets.token_hex(8)}')
+    os.mkdir(temporary)
     try:
       write(temporary)
       sizes = _file_sizes(temporary)
+      manifest = {
+        'actor_steps': actor_steps,
+        'files': sizes,
+        'crc32': {name: _crc32(os.path.join(temporary, name)) for name in sizes},
+      }
       with open(os.path.join(temporary, _MANIFEST), 'w') as file:
-        json.dump({'actor_steps': actor_steps, 'files': sizes}, file, indent=2)
+        json.dump(manifest, file, indent=2)
         file.flush()
         os.fsync(file.fileno())
       path = os.path.join(self._directory, f'step_{actor_steps:012d}')
@@ -79,23 +96,57 @@ class CheckpointStore:
     return CheckpointInfo(path, sum(sizes.values()), actor_steps)
 
   def checkpoints(self) -> list[CheckpointInfo]:
-    """Every whole checkpoint, newest first."""
+    """Every whole checkpoint, newest first, by the sizes of its files."""
     found = []
-    for name in os.listdir(self._directory):
-      match = _PATTERN.match(name)
-      path = os.path.join(self._directory, name)
-      if match and (sizes := _whole(path)) is not None:
-        found.append(CheckpointInfo(path, sum(sizes.values()), int(match[1])))
-    # Of two after the same step, the one that replaced the other comes first.
-    return sorted(
-      found,
-      key=lambda info: (info.actor_steps, not info.path.endswith('.old')),
-      reverse=True,
-    )
+    for path, actor_steps in self._folders():
+      manifest = _read_manifest(path)
+      if manifest and not _wrong_sizes(path, manifest):
+        num_bytes = sum(manifest['files'].values())
+        found.append(CheckpointInfo(path, num_bytes, actor_steps))
+    return found
 
   def latest(self) -> CheckpointInfo | None:
-    """The newest whole checkpoint, None where there is none."""
+    """The newest whole checkpoint, by the sizes of its files; None without one."""
     return next(iter(self.checkpoints()), None)
+
+  def latest_intact(self) -> CheckpointInfo | None:
+    """The newest checkpoint of which every byte is as it was written.
+
+    This reads the whole of it, so it is for the one that is to be restored. Newer ones
+    that are damaged are moved aside to '<name>.damaged', with a warning, so that they
+    take no place among those that are kept.
+
+    Returns:
+      The checkpoint, None where there never was one.
+
+    Raises:
+      DamagedCheckpointsError: where all are damaged; they stay where they are.
+    """
+    damaged = []
+    for path, actor_steps in self._folders():
+      manifest = _read_manifest(path)
+      what = _damage(path, manifest)
+      if what is None:
+        for other, reason in damaged:
+          _move_aside(other, reason, instead=path)
+        return CheckpointInfo(path, sum(manifest['files'].values()), actor_steps)
+      damaged.append((path, what))
+    if damaged:
+      raise DamagedCheckpointsError(
+        'No checkpoint can be restored: '
+        + '; '.join(f'{path} is damaged ({what})' for path, what in damaged)
+        + f'. To begin anew, move {self._directory} away.'
+      )
+    return None
+
+  def _folders(self) -> list[tuple[str, int]]:
+    """Path and actor steps of whatever is named as a checkpoint, newest first."""
+    matches = filter(None, map(_PATTERN.match, os.listdir(self._directory)))
+    # Of two after the same step, the one that replaced the other comes first.
+    ordered = sorted(matches, key=lambda match: (-int(match[1]), len(match[0])))
+    return [
+      (os.path.join(self._directory, match[0]), int(match[1])) for match in ordered
+    ]
 
   def _drop_old(self) -> None:
     for info in self.checkpoints()[self._keep :]:
@@ -115,14 +166,59 @@ def _file_sizes(directory: str) -> dict[str, int]:
   return sizes
 
 
-def _whole(path: str) -> dict[str, int] | None:
-  """The files of a checkpoint, None where any is missing or cut off."""
+def _crc32(path: str) -> int:
+  """The CRC-32 of a file, which may be larger than memory."""
+  checksum = 0
+  with open(path, 'rb') as file:
+    while block := file.read(_BLOCK_BYTES):
+      checksum = zlib.crc32(block, checksum)
+  return checksum
+
+
+def _read_manifest(path: str) -> dict[str, Any] | None:
+  """What a checkpoint says of itself, None where nothing can be made of it."""
   try:
     with open(os.path.join(path, _MANIFEST)) as file:
-      expected = json.load(file)['files']
-  except (OSError, ValueError, KeyError, TypeError):
+      manifest = json.load(file)
+  except (OSError, ValueError):
     return None
-  if not isinstance(expected, dict):
+  if not isinstance(manifest, dict) or not isinstance(manifest.get('files'), dict):
     return None
+  return manifest
+
+
+def _wrong_sizes(path: str, manifest: dict[str, Any]) -> list[str]:
+  """The files that are missing or of another size."""
+  found = _file_sizes(path)
   # Files that came later, such as a file browser's, do no harm.
-  return expected if expected.items() <= _file_sizes(path).items() else None
+  return [name for name, size in manifest['files'].items() if found.get(name) != size]
+
+
+def _damage(path: str, manifest: dict[str, Any] | None) -> str | None:
+  """What is wrong with a checkpoint, None where nothing is; reads all of it."""
+  if manifest is None:
+    return f'{_MANIFEST} is missing or damaged'
+  if names := _wrong_sizes(path, manifest):
+    return f'missing or of another size: {", ".join(names)}'
+  for name, checksum in manifest.get('crc32', {}).items():  # Older ones have none.
+    try:
+      found = _crc32(os.path.join(path, name))
+    except OSError as error:
+      return f'{name} cannot be read: {error}'
+    if found != checksum:
+      return f'{name} has the CRC-32 {found:08x}, was written with {checksum:08x}'
+  return None
+
+
+def _move_aside(path: str, reason: str, instead: str) -> None:
+  aside = f'{path}.damaged'
+  shutil.rmtree(aside, ignore_errors=True)
+  os.rename(path, aside)
+  logging.warning(
+    'The checkpoint %s is damaged (%s). Restoring the older %s instead; the damaged one '
+    'is kept as %s.',
+    path,
+    reason,
+    instead,
+    aside,
+  )

@@ -1,9 +1,12 @@
 import json
 import os
+import stat
+import zlib
 
 import pytest
+from absl import logging
 
-from iq_acme.checkpointing import CheckpointStore
+from iq_acme.checkpointing import CheckpointStore, DamagedCheckpointsError
 
 
 def writer(**files):
@@ -222,3 +225,101 @@ def test_another_store_of_the_folder_sees_the_checkpoints(store, tmp_path):
   store.save(11, writer(data='x'))
   again = CheckpointStore(str(tmp_path), keep=3)
   assert again.checkpoints() == store.checkpoints()
+
+
+def flip_a_bit(path):
+  """Damages a file as a failing disk does: same size, another content."""
+  with open(path, 'r+b') as file:
+    (byte,) = file.read(1)
+    file.seek(0)
+    file.write(bytes([byte ^ 1]))
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+  lines = []
+  monkeypatch.setattr(
+    logging, 'warning', lambda message, *args: lines.append(message % args)
+  )
+  return lines
+
+
+@pytest.mark.parametrize('name', ['data', os.path.join('replay', 'table')])
+def test_rotten_bit_is_noticed_before_a_restore_and_the_previous_taken(
+  store, warnings, name
+):
+  for step in (1, 2):
+    store.save(step, writer(data=f'data {step}', replay__table='x' * 3_000_000))
+  rotten = store.latest()
+  flip_a_bit(os.path.join(rotten.path, name))
+  assert store.latest() == rotten  # By its sizes alone, it is whole.
+  info = store.latest_intact()
+  assert (info.actor_steps, read(info)) == (1, 'data 1')
+  (line,) = warnings
+  for word in (rotten.path, name, info.path, f'{rotten.path}.damaged'):
+    assert word in line
+  # Kept, and in nobody's way.
+  assert os.path.exists(f'{rotten.path}.damaged')
+  assert steps(store) == [1]
+  assert store.latest_intact() == info
+  assert len(warnings) == 1
+
+
+def test_intact_checkpoint_is_taken_without_a_word(store, warnings):
+  assert store.latest_intact() is None
+  for step in (1, 2):
+    info = store.save(step, writer(data=str(step)))
+  assert store.latest_intact() == info
+  assert warnings == []
+
+
+@pytest.mark.parametrize('kind', ['cut off', 'missing file', 'missing manifest'])
+def test_checkpoint_of_other_sizes_is_moved_aside_too(store, warnings, kind):
+  store.save(1, writer(data='first'))
+  damage(store.save(2, writer(data='second')).path, kind)
+  assert read(store.latest_intact()) == 'first'
+  assert len(warnings) == 1
+
+
+def test_damaged_checkpoint_does_not_cost_a_new_one_its_place(tmp_path, warnings):
+  store = CheckpointStore(str(tmp_path), keep=2)
+  for step in (10, 20):
+    store.save(step, writer(data=str(step)))
+  flip_a_bit(os.path.join(store.latest().path, 'data'))
+  store = CheckpointStore(str(tmp_path), keep=1)
+  assert store.latest_intact().actor_steps == 10
+  assert os.path.exists(store.save(15, writer(data='15')).path)
+  assert steps(store) == [15]
+
+
+def test_where_all_are_damaged_nothing_is_moved_and_all_are_named(store, warnings):
+  paths = [store.save(step, writer(data='x')).path for step in (1, 2)]
+  flip_a_bit(os.path.join(paths[0], 'data'))
+  damage(paths[1], 'cut off manifest')
+  with pytest.raises(DamagedCheckpointsError, match='move .* away') as error:
+    store.latest_intact()
+  assert all(path in str(error.value) for path in paths)
+  assert all(map(os.path.exists, paths))
+  assert warnings == []
+
+
+def test_checkpoint_from_before_there_were_checksums_is_restored(store, warnings):
+  info = store.save(1, writer(data='x'))
+  path = os.path.join(info.path, 'manifest.json')
+  with open(path) as file:
+    manifest = json.load(file)
+  assert manifest.pop('crc32') == {'data': zlib.crc32(b'x')}
+  with open(path, 'w') as file:
+    json.dump(manifest, file)
+  assert store.latest_intact() == info
+  assert warnings == []
+
+
+@pytest.mark.parametrize(('umask', 'mode'), [(0o022, 0o755), (0o027, 0o750)])
+def test_folder_is_as_open_as_the_umask_lets_any_folder_be(store, umask, mode):
+  before = os.umask(umask)
+  try:
+    info = store.save(1, writer(data='x'))
+  finally:
+    os.umask(before)
+  assert stat.S_IMODE(os.stat(info.path).st_mode) == mode
