@@ -91,9 +91,6 @@ def main(argv: Sequence[str]) -> int:
   """Runs the script; returns its exit status."""
   del argv
   quiet.quiet_logs()
-  # TensorFlow Probability, which the policies use, loads TensorFlow wherever it is
-  # installed, only to copy docstrings: seven seconds, saved by None in its place.
-  sys.modules.setdefault('tensorflow', None)
   from iq_acme import load_policy
 
   try:

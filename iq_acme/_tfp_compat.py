@@ -1,22 +1,44 @@
-"""Lets TensorFlow Probability load beside the old TensorFlow of this workspace.
+"""Keeps TensorFlow Probability and the old TensorFlow of this workspace apart.
 
 distrax and rlax import TensorFlow Probability (TFP) for its JAX half, which needs
-no TensorFlow. TFP's top package, however, loads its TensorFlow half at once where
-TensorFlow is already in the process, and that half refuses TensorFlow 2.8. A
-user's `import reverb` before ours, or a Launchpad child process, is enough.
+no TensorFlow, and yet meets it twice:
 
-TFP looks for TensorFlow only while its top package is imported, which takes a few
-milliseconds and loads nothing else. So it is imported here, early and with
-TensorFlow out of sight; whatever is imported afterwards finds it done.
+- TFP's top package loads its TensorFlow half at once where TensorFlow is already in
+  the process, and that half refuses TensorFlow 2.8. A user's `import reverb` before
+  ours, or a Launchpad child process, is enough. TFP looks for TensorFlow only while
+  its top package is imported, which takes a few milliseconds and loads nothing else.
+  So it is imported here, early and with TensorFlow out of sight; whatever is imported
+  afterwards finds it done.
+- A few modules of the JAX half load TensorFlow wherever it is installed, seconds and
+  hundreds of megabytes, for nothing but docstrings, and do without where it is not.
+  They are told that it is not. Only their own import statements are: TensorFlow can be
+  imported by whoever wants it, also meanwhile. Where tf_keras is installed, without
+  which TFP's TensorFlow half does not work, they are left as they are for its sake.
 
-This patch can go once Launchpad's TensorFlow is one that TFP accepts, which is when
-`python -c 'import reverb, distrax'` works without this package.
+The first can go once Launchpad's TensorFlow is one that TFP accepts, which is when
+`python -c 'import reverb, distrax'` works without this package; the second once
+`python -c 'import distrax, sys; assert "tensorflow" not in sys.modules'` does.
 """
 
+import builtins
 import contextlib
 import importlib
+import importlib.abc
+import importlib.machinery
 import sys
 import types
+from collections.abc import Sequence
+from importlib import util
+from typing import Any
+
+# What they take from TensorFlow are docstrings, and a signature reader that falls back
+# on Python's own.
+_BACKENDS = 'tensorflow_probability.python.internal.backend'
+_DO_WITHOUT_TENSORFLOW = frozenset(
+  f'{_BACKENDS}.{backend}.{name}'
+  for backend in ('jax', 'numpy')  # The JAX half uses the numpy one for constants.
+  for name in ('_utils', 'tf_inspect')
+)
 
 
 def apply() -> None:
@@ -26,6 +48,8 @@ def apply() -> None:
   A thread that uses TensorFlow's import during this call could load it twice, so
   call this from the main thread, before others start.
   """
+  if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+    sys.meta_path.insert(0, _Finder())
   if 'tensorflow_probability' in sys.modules:
     return
   tensorflow = sys.modules.get('tensorflow')
@@ -44,3 +68,35 @@ def _import_without(tensorflow: types.ModuleType) -> None:
       importlib.import_module('tensorflow_probability')
   finally:
     sys.modules['tensorflow'] = tensorflow
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+  """Finds the modules that do without TensorFlow, and leaves all others to others."""
+
+  def find_spec(
+    self,
+    fullname: str,
+    path: Sequence[str] | None,
+    target: types.ModuleType | None = None,
+  ) -> importlib.machinery.ModuleSpec | None:
+    if fullname not in _DO_WITHOUT_TENSORFLOW or util.find_spec('tf_keras'):
+      return None
+    spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+    if spec is not None and type(spec.loader) is importlib.machinery.SourceFileLoader:
+      spec.loader = _Loader(fullname, spec.loader.path)
+    return spec
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+  """Runs a module whose import statements find no TensorFlow."""
+
+  def exec_module(self, module: types.ModuleType) -> None:
+    module.__builtins__ = {**vars(builtins), '__import__': _import_no_tensorflow}
+    super().exec_module(module)
+
+
+def _import_no_tensorflow(name: str, *arguments: Any, **keywords: Any) -> Any:
+  """What an import statement calls, for a module that does without TensorFlow."""
+  if name.partition('.')[0] == 'tensorflow':
+    raise ModuleNotFoundError(f'{name} is kept from this module.', name=name)
+  return builtins.__import__(name, *arguments, **keywords)

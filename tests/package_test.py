@@ -51,6 +51,26 @@ print(json.dumps([name for name in {HEAVY + SIMULATORS} if name in sys.modules])
   assert loaded == []
 
 
+def test_policies_and_updates_load_no_tensorflow_and_leave_it_loadable():
+  # TensorFlow is installed here; without the patch, distrax would load it.
+  loaded, version = run(
+    f"""
+import json, sys
+import iq_acme
+iq_acme.load_policy, iq_acme.make_networks
+import distrax, rlax, iq_acme.update
+loaded = [name for name in {HEAVY} if name in sys.modules]
+distrax.Categorical(logits=[0.0, 1.0]).entropy()
+import tensorflow, reverb
+from tensorflow.python.ops import array_ops
+assert array_ops.shape([1]) is not None
+print(json.dumps([loaded, tensorflow.__version__]))
+"""
+  )
+  assert loaded == []
+  assert version
+
+
 def test_config_is_there_without_jax():
   assert run(
     """
