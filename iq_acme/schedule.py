@@ -53,3 +53,33 @@ class UpdateSchedule:
     return dataclasses.replace(
       self, start_actor_steps=actor_steps + missing, start_sgd_steps=sgd_steps
     )
+
+  def continued_as(
+    self, planned: 'UpdateSchedule', actor_steps: int
+  ) -> 'UpdateSchedule':
+    """The schedule of a run that goes on by this one, maybe under other settings.
+
+    Args:
+      planned: the schedule of a new run of the settings that it goes on with.
+      actor_steps: environment steps taken when it goes on.
+
+    Returns:
+      This schedule where nothing has changed. Otherwise one by which the SGD steps due
+      by now are the ones of this schedule, and those to come follow the new ratio:
+      nothing is made up for, and nothing but a fraction of an SGD step is skipped.
+      Steps without learning that are under way are those of the new settings where no
+      SGD step was taken yet, else those that this schedule had.
+    """
+    start = max(actor_steps, self.start_actor_steps)
+    if start == self.start_actor_steps and not self.start_sgd_steps:  # Warming up.
+      start = max(actor_steps, planned.start_actor_steps)
+    elif (self.samples_per_step, self.batch_size) == (
+      planned.samples_per_step,
+      planned.batch_size,
+    ):
+      return self
+    return dataclasses.replace(
+      planned,
+      start_actor_steps=start,
+      start_sgd_steps=self.sgd_steps_due(actor_steps),
+    )

@@ -1,3 +1,4 @@
+import dataclasses
 import fractions
 import math
 
@@ -75,3 +76,47 @@ def test_second_refill_counts_from_the_second_resume():
   schedule = UpdateSchedule(1.0, 1, start_actor_steps=10)
   twice = schedule.after_refill(20, 10, 10).after_refill(40, 20, 10)
   assert due(twice, [40, 50, 51]) == [20, 20, 21]
+
+
+def test_other_settings_change_what_comes_and_not_what_was():
+  schedule = UpdateSchedule(96.0, 64, start_actor_steps=100)  # 1.5 a step.
+  planned = UpdateSchedule(32.0, 64, start_actor_steps=100)  # Every second step.
+  # 150 were due at 200. The new ratio alone would have made it 50.
+  continued = schedule.continued_as(planned, actor_steps=200)
+  assert due(continued, range(200, 206)) == [150, 150, 151, 151, 152, 152]
+  back = continued.continued_as(schedule, actor_steps=206)
+  assert due(back, [206, 208, 210]) == [153, 156, 159]
+
+
+@pytest.mark.parametrize('actor_steps', [0, 99, 100, 101, 777])
+@pytest.mark.parametrize('start_sgd_steps', [0, 30])
+def test_the_same_settings_change_nothing_not_even_fractions(
+  actor_steps, start_sgd_steps
+):
+  planned = UpdateSchedule(0.3, 7, start_actor_steps=100)
+  schedule = dataclasses.replace(planned, start_sgd_steps=start_sgd_steps)
+  assert schedule.continued_as(planned, actor_steps) == schedule
+
+
+@pytest.mark.parametrize(
+  ('new_start', 'begins'), [(150, 150), (100, 100), (80, 80), (30, 60)]
+)
+def test_before_the_first_sgd_step_the_new_warm_up_counts(new_start, begins):
+  schedule = UpdateSchedule(1.0, 1, start_actor_steps=100)
+  planned = UpdateSchedule(1.0, 1, start_actor_steps=new_start)
+  continued = schedule.continued_as(planned, actor_steps=60)
+  assert due(continued, [60, begins, begins + 5]) == [0, 0, 5]
+
+
+def test_once_learning_has_begun_another_warm_up_changes_nothing():
+  schedule = UpdateSchedule(1.0, 1, start_actor_steps=100)
+  planned = UpdateSchedule(2.0, 1, start_actor_steps=1_000)
+  continued = schedule.continued_as(planned, actor_steps=150)
+  assert due(continued, [150, 151, 152]) == [50, 52, 54]
+
+
+def test_a_refill_under_way_is_finished_under_other_settings():
+  schedule = UpdateSchedule(1.0, 1, start_actor_steps=10).after_refill(400, 390, 100)
+  planned = UpdateSchedule(2.0, 1, start_actor_steps=10)
+  continued = schedule.continued_as(planned, actor_steps=450)
+  assert due(continued, [450, 500, 501]) == [390, 390, 392]
