@@ -17,6 +17,11 @@ from iq_acme import acting, update
 from iq_acme.config import IQConfig
 from iq_acme.networks import IQNetworks
 
+_WHAT_TO_TRY = (
+  'Nothing has been saved since. Try a lower learning_rate, normalize_observations, or '
+  'a larger temperature, and check the scale of the rewards.'
+)
+
 
 class NonFiniteLossError(RuntimeError):
   """The loss became NaN or infinite; the last checkpoint is from before that."""
@@ -57,9 +62,9 @@ class IQLearner(acme.Learner):
     self._metric_names: list[str] = []
     self._state = update.init_state(random_key, networks, config)
     self._exploring = True
-    # Metrics since the last row, one small device array per step: reading them here
+    # SGD steps and metrics since the last row, small device arrays: reading them here
     # would make the step wait for the device.
-    self._unread_metrics: list[jax.Array] = []
+    self._unread_metrics: list[tuple[jax.Array, jax.Array]] = []
     self._last_step_time: float | None = None
 
     def update_and_pack(
@@ -84,7 +89,7 @@ class IQLearner(acme.Learner):
     self._exploring = False
     state, metrics = self._update(self._state, data)
     # In this order, a state that another thread saves has had its loss checked.
-    self._unread_metrics.append(metrics)
+    self._unread_metrics.append((state.steps, metrics))
     self._state = state
 
     now = time.monotonic()
@@ -137,14 +142,22 @@ class IQLearner(acme.Learner):
     self._read_metrics()
 
   def save(self) -> update.TrainingState:
-    """The whole training state, as numpy arrays.
+    """The whole training state, as numpy arrays; may be called from any thread.
 
     Raises:
       NonFiniteLossError: where the state is spoiled and not worth keeping.
     """
-    state = self._state
+    state = self._state  # Before the metrics, which are there before their state is.
     self.check_finite()
-    return jax.device_get(state)
+    saved = jax.device_get(state)
+    # The last step may have spoiled parameters by a loss that was still finite.
+    for path, leaf in jax.tree_util.tree_flatten_with_path(saved)[0]:
+      if not np.all(np.isfinite(leaf)):
+        raise NonFiniteLossError(
+          f'The training state{jax.tree_util.keystr(path)} has numbers that are not '
+          f'finite after SGD step {int(saved.steps)}. {_WHAT_TO_TRY}'
+        )
+    return saved
 
   def restore(self, state: update.TrainingState) -> None:
     """Continues from what `save` returned.
@@ -165,26 +178,22 @@ class IQLearner(acme.Learner):
 
   def _read_metrics(self) -> np.ndarray:
     """Metrics since the last row, [steps, metrics], checked to be finite."""
-    rows = (
-      np.stack(jax.device_get(self._unread_metrics))
-      if self._unread_metrics
-      else (np.zeros((0, len(self._metric_names))))
-    )
-    if len(rows):
-      # A finite loss can have a gradient that is not, and that spoils the state.
-      columns = [self._metric_names.index(name) for name in ('loss', 'gradient_norm')]
-      checked = rows[:, columns]
-      bad = np.flatnonzero(~np.isfinite(checked).all(axis=1))
-      if bad.size:
-        loss, gradient_norm = checked[bad[0]]
-        first = int(self._state.steps) - (
-          (len(rows) - int(bad[0])) * self._config.num_sgd_steps_per_step - 1
-        )
-        raise NonFiniteLossError(
-          f'The loss became {loss} and its gradient norm {gradient_norm} at SGD step '
-          f'{first}. Nothing has been saved since. Try a lower learning_rate, normalize_observations, or a '
-          'larger temperature, and check the scale of the rewards.'
-        )
+    # One read: the learner's own thread may begin a new row meanwhile.
+    unread = jax.device_get(list(self._unread_metrics))
+    if not unread:
+      return np.zeros((0, len(self._metric_names)))
+    rows = np.stack([metrics for _, metrics in unread])
+    # A finite loss can have a gradient that is not, and that spoils the state.
+    columns = [self._metric_names.index(name) for name in ('loss', 'gradient_norm')]
+    checked = rows[:, columns]
+    bad = np.flatnonzero(~np.isfinite(checked).all(axis=1))
+    if bad.size:
+      loss, gradient_norm = checked[bad[0]]
+      first = int(unread[bad[0]][0]) - self._config.num_sgd_steps_per_step + 1
+      raise NonFiniteLossError(
+        f'The loss became {loss} and its gradient norm {gradient_norm} at SGD step '
+        f'{first}. {_WHAT_TO_TRY}'
+      )
     return rows
 
   def _log(self, counts: dict[str, float]) -> None:

@@ -1,5 +1,6 @@
 """IQLearner: metrics, variables, save and restore, and losses that go wrong."""
 
+import functools
 import threading
 from typing import Any, NamedTuple
 
@@ -104,11 +105,12 @@ def test_rows_have_all_metrics_from_the_first_and_average_their_steps():
 
   networks = make_networks(spec_of(NumberedEnvironment()), config)
   state = update.init_state(jax.random.PRNGKey(0), networks, config)
+  sgd_step = jax.jit(
+    functools.partial(update.sgd_step, networks=networks, config=config)
+  )
   steps = []
   for i in range(6):
-    state, metrics = update.sgd_step(
-      state, random_batch(i), networks=networks, config=config
-    )
+    state, metrics = sgd_step(state, random_batch(i))
     steps.append({name: float(value) for name, value in metrics.items()})
 
   expected_keys = METRICS | {'learner_steps', 'learner_walltime', 'actor_steps'}
@@ -265,3 +267,95 @@ def test_a_bad_number_that_later_recovers_is_still_noticed(metric, monkeypatch):
   run(learner, 3)
   with pytest.raises(NonFiniteLossError, match=r'at SGD step 3\.'):
     learner.step()
+
+
+def test_a_state_that_is_not_finite_is_not_saved_although_every_loss_was():
+  learner = make_learner()
+  run(learner, 2)
+  state = learner.state
+  spoiled = jax.tree.map(lambda x: x.at[..., 0].set(np.inf), state.params.value)
+  learner._state = state._replace(params=state.params._replace(value=spoiled))
+  learner.check_finite()
+  with pytest.raises(NonFiniteLossError, match=r'params\.value.*after SGD step 2\.'):
+    learner.save()
+  learner._state = state
+  assert as_bytes(learner.save()) == as_bytes(state)
+
+
+class Interleaved(list):
+  """A list of unread metrics, in whose every use another thread comes in between."""
+
+  def __init__(self, *contents, between):
+    super().__init__(*contents)
+    self._between = between
+
+  def append(self, item):
+    self._between()
+    super().append(item)
+    self._between()
+
+  def __iter__(self):
+    self._between()
+    return super().__iter__()
+
+  def __len__(self):
+    self._between()
+    return super().__len__()
+
+
+def test_another_thread_never_saves_a_state_whose_loss_was_bad(monkeypatch):
+  spoil_metric(monkeypatch, 'loss', at_step=3)
+  learner = make_learner(tiny_config(log_period=100_000))
+  saved, refused = [], []
+
+  def save():
+    unread = learner._unread_metrics
+    learner._unread_metrics = list(list.__iter__(unread))  # Not in between itself.
+    try:
+      saved.append(int(learner.save().steps))
+    except NonFiniteLossError:
+      refused.append(int(learner.state.steps))
+    learner._unread_metrics = unread
+
+  learner._unread_metrics = Interleaved(between=save)
+  run(learner, 5)
+  assert set(saved) == {0, 1, 2}
+  # From the moment on that the bad step's metrics were there, its state not yet.
+  assert set(refused) == {2, 3, 4, 5}
+
+
+@pytest.mark.parametrize('bad', [None, 4])
+def test_a_row_that_begins_while_another_thread_saves_hides_nothing(bad):
+  logger = Rows()
+  learner = make_learner(tiny_config(log_period=5), batches(50, bad=bad), logger=logger)
+  run(learner, 4)
+  errors, plain = [], list(learner._unread_metrics)
+
+  def step():  # The fifth, which writes the row and empties the list.
+    if int(learner.state.steps) == 5:
+      return
+    learner._unread_metrics = plain
+    try:
+      learner.step()
+    except NonFiniteLossError as error:
+      errors.append(error)
+
+  learner._unread_metrics = Interleaved(plain, between=step)
+  assert int(learner.save().steps) == 4
+  if bad is None:
+    assert [row['learner_steps'] for row in logger.rows] == [5]
+    assert int(learner.save().steps) == 5
+  else:
+    assert len(errors) == 1
+    with pytest.raises(NonFiniteLossError, match=r'at SGD step 5\.'):
+      learner.save()
+
+
+def test_the_step_that_is_named_does_not_depend_on_who_asks_when():
+  learner = make_learner(tiny_config(log_period=100_000), batches(50, bad=2))
+  run(learner, 3)
+  unread = list(learner._unread_metrics)
+  run(learner, 4)  # Between another thread's look at the metrics and at the state.
+  learner._unread_metrics = unread
+  with pytest.raises(NonFiniteLossError, match=r'at SGD step 3\.'):
+    learner.check_finite()
