@@ -159,6 +159,9 @@ def sgd_steps(
 ) -> tuple[TrainingState, Metrics]:
   """`config.num_sgd_steps_per_step` SGD steps over equal parts of one large batch.
 
+  They are that many calls of `sgd_step` up to rounding, not bit for bit: XLA compiles
+  the body of a scan by itself, and may order its sums otherwise.
+
   Args:
     state: the state before the steps.
     transitions: K * B transitions; SGD step k takes those from k B to (k + 1) B.
