@@ -1,13 +1,13 @@
 """The folder of a run: what lies where, whom it belongs to, where a resume begins."""
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from experiments import files, metrics_files
+from iq_acme import locking
 
 _MISSING = object()
 
@@ -61,18 +61,14 @@ class RunDirectory:
       RunDirectoryError: if another process holds the lock.
     """
     os.makedirs(self.path, exist_ok=True)
-    with open(os.path.join(self.path, '.lock'), 'a+') as file:
-      try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-      except BlockingIOError:
-        file.seek(0)
-        raise RunDirectoryError(
-          f'{self.path} is in use by another run (process {file.read().strip()}). '
-          'Wait for it, stop it, or give this run a folder of its own.'
-        ) from None
-      file.truncate(0)
-      file.write(f'{os.getpid()}\n')
-      file.flush()
+    try:
+      lock = locking.FileLock(os.path.join(self.path, '.lock'))
+    except locking.InUseError as error:
+      raise RunDirectoryError(
+        f'{self.path} is in use by another run (process {error.holder}). '
+        'Wait for it, stop it, or give this run a folder of its own.'
+      ) from None
+    with lock:
       yield
 
   def check_config(self, config: Mapping[str, Any]) -> None:

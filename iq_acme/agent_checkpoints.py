@@ -15,7 +15,7 @@ import numpy as np
 from absl import logging
 from reverb.platform import checkpointers_lib
 
-from iq_acme import serialization
+from iq_acme import locking, serialization
 from iq_acme.checkpointing import CheckpointInfo, CheckpointStore
 from iq_acme.replay.contents import ReplayContents, is_server_checkpoint
 
@@ -41,6 +41,10 @@ class RestoredAgent:
   progress: dict[str, Any]
 
 
+class WorkdirInUseError(ValueError):
+  """The run's folder belongs to an agent that is still alive."""
+
+
 class AgentCheckpoints:
   """Checkpoints below a run's folder: learner, counts, random key and replay.
 
@@ -53,17 +57,34 @@ class AgentCheckpoints:
     """Opens the folder and picks the checkpoint to restore, if there is one.
 
     Args:
-      workdir: the run's folder.
+      workdir: the run's folder, which is this object's alone until `close`.
       keep: how many of the newest to keep.
       with_replay: whether to save what is in replay.
+
+    Raises:
+      WorkdirInUseError: where another agent has the folder.
+      DamagedCheckpointsError: where there are checkpoints, and none is intact.
+      ValueError: where `keep` is below 1.
     """
     self._store = CheckpointStore(os.path.join(workdir, 'checkpoints'), keep)
     self._with_replay = with_replay
-    self._latest = self._store.latest()
-    for name in os.listdir(workdir):
-      if name.startswith('.replay_'):  # Left by a process that was killed.
-        shutil.rmtree(os.path.join(workdir, name), ignore_errors=True)
-    self._scratch = tempfile.mkdtemp(prefix='.replay_', dir=os.path.abspath(workdir))
+    # Not the '.lock' of a run of `experiments`, which holds that and this one as well.
+    try:
+      self._lock = locking.FileLock(os.path.join(workdir, '.agent.lock'))
+    except locking.InUseError as error:
+      raise WorkdirInUseError(
+        f'workdir {workdir} is in use by another agent (process {error.holder}). '
+        'Close that one, or give this one a folder of its own.'
+      ) from None
+    try:
+      self._latest = self._store.latest_intact()
+      for name in os.listdir(workdir):
+        if name.startswith('.replay_'):  # Left by a process that was killed.
+          shutil.rmtree(os.path.join(workdir, name), ignore_errors=True)
+      self._scratch = tempfile.mkdtemp(prefix='.replay_', dir=os.path.abspath(workdir))
+    except BaseException:
+      self._lock.release()
+      raise
 
   def reverb_checkpointer(self) -> checkpointers_lib.CheckpointerBase:
     """What to start the replay server with."""
@@ -134,5 +155,7 @@ class AgentCheckpoints:
     return RestoredAgent(path, tree['learner'], tree['actor_key'], progress)
 
   def close(self) -> None:
-    """Removes the scratch folder."""
+    """Removes the scratch folder and lets go of the run's folder; idempotent."""
+    # While the lock is held: the next agent's scratch folder is none of this one's.
     shutil.rmtree(self._scratch, ignore_errors=True)
+    self._lock.release()

@@ -296,7 +296,7 @@ def test_where_all_are_damaged_nothing_is_moved_and_all_are_named(store, warning
   paths = [store.save(step, writer(data='x')).path for step in (1, 2)]
   flip_a_bit(os.path.join(paths[0], 'data'))
   damage(paths[1], 'cut off manifest')
-  with pytest.raises(DamagedCheckpointsError, match='move .* away') as error:
+  with pytest.raises(DamagedCheckpointsError, match=r'move .* away') as error:
     store.latest_intact()
   assert all(path in str(error.value) for path in paths)
   assert all(map(os.path.exists, paths))
