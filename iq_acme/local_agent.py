@@ -1,5 +1,6 @@
 """Any Acme builder's agent in one process, which counts exactly and resumes."""
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -75,7 +76,11 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     seed: int = 0,
     counter: counting.Counter | None = None,
   ):
-    """Creates the agent and restores the newest checkpoint of its workdir.
+    """Creates the agent and restores the newest intact checkpoint of its workdir.
+
+    SGD steps go on from its counts. Where `samples_per_step`, `batch_size` or
+    `num_sgd_steps_per_step` have changed meanwhile, the steps due by then stay what
+    they were, and those to come follow the new ratio.
 
     Args:
       builder: makes the parts.
@@ -87,37 +92,15 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
       counter: counts `learner_steps` and `learner_walltime`. Where it is None the
         agent counts `actor_steps` too; where it is given whoever runs the environment
         does, as Acme's `EnvironmentLoop` with `counting.Counter(counter, 'actor')`.
+
+    Raises:
+      WorkdirInUseError: where another agent has the workdir.
+      DamagedCheckpointsError: where it has checkpoints, and none is intact.
+      ValueError: where the checkpoint belongs to another configuration.
     """
     self._settings = settings
     self._counts_steps = counter is None
     self.counter = counter or counting.Counter()
-    learner_key, actor_key = jax.random.split(jax.random.PRNGKey(seed))
-
-    self._checkpoints = None
-    if settings.workdir is not None:
-      self._checkpoints = AgentCheckpoints(
-        settings.workdir, settings.keep_checkpoints, settings.checkpoint_replay
-      )
-    resident = resident_replay(builder)
-    self._server = reverb.Server(
-      builder.make_replay_tables(environment_spec),
-      checkpointer=self._checkpoints.reverb_checkpointer()
-      if self._checkpoints and not resident
-      else None,
-    )
-    self._client = reverb.Client(f'localhost:{self._server.port}')
-    self._replay: ReplayContents = resident or ServerContents(self._client)
-    self.learner = builder.make_learner(
-      learner_key,
-      networks,
-      builder.make_dataset_iterator(self._client),
-      self._client,
-      self.counter,
-    )
-    self._adder = builder.make_adder(self._client)
-    self.actor = builder.make_actor(
-      actor_key, policy, self._adder, variable_source=self.learner
-    )
     self._actor_steps = 0
     self._sgd_steps = 0
     self._saved_at = 0
@@ -127,7 +110,14 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
       start_actor_steps=settings.min_replay_size,
     )
     self.restored_from: str | None = None
-    self._restore()
+    # What `close` has to end, in reverse order; also where making the rest fails.
+    self._stack = contextlib.ExitStack()
+    try:
+      self._make_parts(builder, networks, policy, environment_spec, seed)
+      self._restore()
+    except BaseException:
+      self.close()
+      raise
 
   def select_action(self, observation: Any) -> np.ndarray:
     return self.actor.select_action(observation)
@@ -180,11 +170,13 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     """Makes a checkpoint of everything a resumed run needs, whole or not at all.
 
     Raises:
-      RuntimeError: where the agent has no workdir.
+      RuntimeError: where the agent has no workdir, or is closed.
       NonFiniteLossError: where learning has gone wrong since the last checkpoint.
     """
     if self._checkpoints is None:
       raise RuntimeError('This agent was made without a workdir: nowhere to save.')
+    if self._adder is None:
+      raise RuntimeError("This agent is closed; its workdir may be another one's now.")
     _flush(self._adder)
     info = self._checkpoints.save(
       self._actor_steps,
@@ -202,11 +194,57 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     return info
 
   def close(self) -> None:
-    """Stops the replay server; the agent cannot be used afterwards."""
-    del self.actor, self._adder  # The writer must go before the server.
-    self._server.stop()
-    if self._checkpoints is not None:
-      self._checkpoints.close()
+    """Ends the replay server and all else that the agent has started; idempotent.
+
+    The agent cannot act or learn afterwards. Another one may use its workdir.
+    """
+    self._stack.close()
+
+  def _make_parts(
+    self,
+    builder: acme.agents.jax.builders.ActorLearnerBuilder,
+    networks: Any,
+    policy: Any,
+    environment_spec: acme.specs.EnvironmentSpec,
+    seed: int,
+  ) -> None:
+    settings = self._settings
+    learner_key, actor_key = jax.random.split(jax.random.PRNGKey(seed))
+    self._checkpoints = None
+    if settings.workdir is not None:
+      self._checkpoints = AgentCheckpoints(
+        settings.workdir, settings.keep_checkpoints, settings.checkpoint_replay
+      )
+      self._stack.callback(self._checkpoints.close)
+    resident = resident_replay(builder)
+    if resident:
+      self._stack.callback(resident.close)
+    server = reverb.Server(
+      builder.make_replay_tables(environment_spec),
+      checkpointer=self._checkpoints.reverb_checkpointer()
+      if self._checkpoints and not resident
+      else None,
+    )
+    # It waits seconds for a writer that is still connected, and frees whoever samples.
+    self._stack.callback(server.stop)
+    if resident:
+      self._stack.callback(resident.close_writer)
+    client = reverb.Client(f'localhost:{server.port}')
+    self._replay: ReplayContents = resident or ServerContents(client)
+    iterator = builder.make_dataset_iterator(client)
+    if hasattr(iterator, 'close'):
+      self._stack.callback(iterator.close)
+    self.learner = builder.make_learner(
+      learner_key, networks, iterator, client, self.counter
+    )
+    self._stack.callback(self._drop_adder)
+    self._adder = builder.make_adder(client)
+    self.actor = builder.make_actor(
+      actor_key, policy, self._adder, variable_source=self.learner
+    )
+
+  def _drop_adder(self) -> None:
+    self.actor = self._adder = None
 
   def _restore(self) -> None:
     restored = self._checkpoints and self._checkpoints.restore(
@@ -219,7 +257,9 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     progress = restored.progress
     self._actor_steps = self._saved_at = progress['actor_steps']
     self._sgd_steps = progress['sgd_steps']
-    self._schedule = UpdateSchedule(**progress['schedule'])
+    self._schedule = UpdateSchedule(**progress['schedule']).continued_as(
+      self._schedule, self._actor_steps
+    )
     self.counter.restore({'counts': progress['counts'], 'cache': {}})
     self.restored_from = restored.path
     missing = self._settings.min_replay_size - self.replay_size()

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import signal
+import stat
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from tiny_environments import (
   MARKER,
+  REPLAYS,
   Driver,
   NumberedEnvironment,
   marked_networks,
@@ -18,11 +20,12 @@ from tiny_environments import (
   tiny_config,
 )
 
+from experiments.run_directory import RunDirectory
 from iq_acme import NonFiniteLossError, make_iq_agent
+from iq_acme.agent_checkpoints import WorkdirInUseError
 from iq_acme.replay import TransitionPacking
 
 SPEC = spec_of(NumberedEnvironment())
-KINDS = ['table', 'resident']
 
 
 @pytest.fixture
@@ -65,7 +68,7 @@ def num_uniform(actions):
   return sum(float(action[0]) != MARKER for action in actions)
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', REPLAYS)
 def test_a_resumed_agent_has_everything_that_the_saved_one_had(make_agent, kind):
   config = tiny_config(replay=kind, normalize_observations=True)
   agent = make_agent(config)
@@ -84,7 +87,7 @@ def test_a_resumed_agent_has_everything_that_the_saved_one_had(make_agent, kind)
   assert steps_in_replay(resumed) == set(range(45))
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', REPLAYS)
 @pytest.mark.parametrize('saved_at', [13, 20, 33])
 def test_exploration_and_sgd_steps_go_on_as_if_nothing_had_happened(
   make_agent, kind, saved_at
@@ -114,7 +117,7 @@ def test_exploration_and_sgd_steps_go_on_as_if_nothing_had_happened(
   assert agent.counter.get_counts()['learner_steps'] == saved_at
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', REPLAYS)
 def test_without_its_replay_a_run_refills_before_it_goes_on_learning(make_agent, kind):
   config = tiny_config(replay=kind)
   agent = make_agent(config, checkpoint_replay=False)
@@ -149,6 +152,102 @@ def test_another_configuration_is_refused_by_the_array_that_does_not_fit(make_ag
   message = r'params\.policy.* is float32\[.*8.*\], expected float32\[.*16.*\]'
   with pytest.raises(ValueError, match=message):
     make_agent(tiny_config(hidden_layer_sizes=(16,)))
+
+
+def test_an_agent_that_could_not_be_made_leaves_the_folder_to_others(make_agent):
+  agent = make_agent(tiny_config())
+  Driver(NumberedEnvironment(), agent).run(5)
+  agent.save()
+  with pytest.raises(ValueError, match='expected') as error:
+    make_agent(tiny_config(hidden_layer_sizes=(16,)))
+  # While the error and so its frames are alive.
+  assert make_agent(tiny_config()).actor_steps == 5
+  del error
+
+
+@pytest.mark.parametrize('kind', REPLAYS)
+def test_a_folder_in_use_is_refused_and_its_agent_goes_on(make_agent, tmp_path, kind):
+  config = tiny_config(replay=kind)
+  agent = make_agent(config)
+  driver = Driver(NumberedEnvironment(), agent)
+  driver.run(25)
+  with pytest.raises(WorkdirInUseError) as error:
+    make_iq_agent(SPEC, config=config, workdir=str(tmp_path))
+  assert str(tmp_path) in str(error.value)
+  assert str(os.getpid()) in str(error.value)
+  driver.run(5)
+  agent.save()  # With the table, through a scratch folder of its own.
+  agent.close()
+  with pytest.raises(RuntimeError, match='closed'):
+    agent.save()
+  resumed = make_agent(config)
+  assert (resumed.actor_steps, resumed.replay_size()) == (30, 30)
+
+
+def test_the_lock_of_a_run_and_the_agents_are_two(make_agent, tmp_path):
+  with RunDirectory(str(tmp_path)).lock():
+    make_agent(tiny_config())
+
+
+def flip_a_bit(path):
+  with open(path, 'r+b') as file:
+    file.seek(os.path.getsize(path) // 2)
+    (byte,) = file.read(1)
+    file.seek(-1, os.SEEK_CUR)
+    file.write(bytes([byte ^ 1]))
+
+
+@pytest.mark.parametrize('kind', REPLAYS)
+@pytest.mark.parametrize('part', ['learner.npz', 'replay'])
+def test_a_rotten_checkpoint_gives_way_to_the_one_before_it(make_agent, kind, part):
+  config = tiny_config(replay=kind)
+  agent = make_agent(config)
+  driver = Driver(NumberedEnvironment(), agent)
+  driver.run(25)
+  before = agent.save()
+  saved = jax.device_get(agent.learner.state)
+  driver.run(5)
+  path = pathlib.Path(agent.save().path, part)
+  if path.is_dir():
+    path = max(path.iterdir(), key=os.path.getsize)
+  flip_a_bit(path)
+  resumed = make_agent(config)
+  assert resumed.restored_from == before.path
+  assert (resumed.actor_steps, resumed.replay_size()) == (25, 25)
+  assert as_bytes(resumed.learner.state) == as_bytes(saved)
+
+
+@pytest.mark.parametrize('kind', REPLAYS)
+def test_a_checkpoint_is_as_readable_as_the_umask_lets_it_be(make_agent, kind):
+  before = os.umask(0o027)
+  try:
+    agent = make_agent(tiny_config(replay=kind))
+    Driver(NumberedEnvironment(), agent).run(5)
+    folder = pathlib.Path(agent.save().path)
+  finally:
+    os.umask(before)
+  for path in (folder, *folder.rglob('*')):
+    expected = 0o750 if path.is_dir() else 0o640
+    assert stat.S_IMODE(path.stat().st_mode) == expected, path
+
+
+@pytest.mark.parametrize('kind', REPLAYS)
+def test_other_batch_settings_count_from_the_resume_on(make_agent, kind):
+  agent = make_agent(tiny_config(replay=kind))
+  Driver(NumberedEnvironment(), agent).run(30)
+  agent.save()
+  # 8 a batch and a step before; 4 of 16 now: one SGD step every fourth step.
+  config = tiny_config(replay=kind, batch_size=16, samples_per_insert=4.0)
+  agent = make_agent(config)
+  taken = []
+  Driver(NumberedEnvironment(), agent).run(9, lambda: taken.append(agent.learner_steps))
+  assert taken == [10, 10, 10, 11, 11, 11, 11, 12, 12]
+  agent.save()
+  # And again as at first.
+  agent = make_agent(tiny_config(replay=kind))
+  Driver(NumberedEnvironment(), agent).run(3, lambda: taken.append(agent.learner_steps))
+  assert taken[-3:] == [13, 14, 15]
+  assert int(agent.learner.state.steps) == 15
 
 
 def test_checkpoints_are_made_every_so_many_steps_and_the_last_few_kept(
@@ -236,7 +335,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_and_ends_by_itself(tmp_pa
   assert started_at % 5 == 0
   assert output.splitlines()[-1] == f'step {started_at + 10}'
   assert process.returncode == 0
-  assert os.listdir(tmp_path) == ['checkpoints']
+  assert sorted(os.listdir(tmp_path)) == ['.agent.lock', 'checkpoints']
   assert all(name.startswith('step_') for name in os.listdir(tmp_path / 'checkpoints'))
 
 

@@ -1,17 +1,23 @@
 """The local agent: when it explores, when it learns, and what it refuses."""
 
 import dataclasses
+import os
+import socket
+import threading
+import time
 
 import acme
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import reverb
 from acme import specs
 from acme.testing import fakes
 from acme.utils import counting
 from tiny_environments import (
   MARKER,
+  REPLAYS,
   Driver,
   NumberedEnvironment,
   marked_networks,
@@ -94,12 +100,12 @@ def test_learns_in_acmes_environment_loop(make_agent, dtype):
   ('overrides', 'expected'),
   [
     ({}, lambda t: t - 20),
-    ({'replay': 'resident'}, lambda t: t - 20),
+    ({'replay': 'table'}, lambda t: t - 20),
     ({'samples_per_insert': 4.0}, lambda t: (t - 20) // 2),
     ({'samples_per_insert': 16.0}, lambda t: 2 * (t - 20)),
     ({'num_sgd_steps_per_step': 4}, lambda t: (t - 20) // 4 * 4),
   ],
-  ids=['default', 'resident', 'ratio 0.5', 'ratio 2', '4 a step'],
+  ids=['default', 'table', 'ratio 0.5', 'ratio 2', '4 a step'],
 )
 def test_sgd_steps_are_exactly_those_that_are_due(make_agent, overrides, expected):
   agent = make_agent(config=tiny_config(**overrides))
@@ -126,7 +132,7 @@ def test_the_first_action_of_the_policy_comes_right_after_the_warm_up(make_agent
   assert actions[20:] == [MARKER] * 20
 
 
-@pytest.mark.parametrize('kind', ['table', 'resident'])
+@pytest.mark.parametrize('kind', REPLAYS)
 def test_the_first_batch_comes_from_the_whole_replay(make_agent, sampled, kind):
   config = tiny_config(batch_size=64, min_replay_size=64, replay=kind)
   agent = make_agent(config=config)
@@ -142,9 +148,10 @@ def test_the_first_batch_comes_from_the_whole_replay(make_agent, sampled, kind):
   assert len(set(numbers)) > 16
 
 
-def test_what_is_sampled_is_what_happened(make_agent, sampled):
+@pytest.mark.parametrize('kind', REPLAYS)
+def test_what_is_sampled_is_what_happened(make_agent, sampled, kind):
   environment = NumberedEnvironment(reward_fn=lambda n: n / 3)
-  agent = make_agent()
+  agent = make_agent(config=tiny_config(replay=kind))
   Driver(environment, agent).run(60)
   assert len(sampled) == 40
   for batch in sampled:
@@ -256,6 +263,42 @@ def test_settings_without_a_folder_are_refused(make_agent):
 def test_settings_that_make_no_sense_are_refused(make_agent, tmp_path, name):
   with pytest.raises(ValueError, match=f'{name} is 0'):
     make_agent(workdir=str(tmp_path), **{name: 0})
+
+
+def num_threads():
+  """Of this process, the ones of C++ included."""
+  return len(os.listdir('/proc/self/task'))
+
+
+@pytest.mark.parametrize('kind', REPLAYS)
+def test_a_closed_agent_leaves_no_threads_and_no_server(make_agent, kind, monkeypatch):
+  ports = []
+  make_server = reverb.Server
+
+  def recorded(*args, **kwargs):
+    server = make_server(*args, **kwargs)
+    ports.append(server.port)
+    return server
+
+  monkeypatch.setattr(reverb, 'Server', recorded)
+  threads, counts = set(threading.enumerate()), []
+  for _ in range(4):
+    agent = make_agent(config=tiny_config(replay=kind))
+    Driver(NumberedEnvironment(), agent).run(25)
+    socket.create_connection(('localhost', ports[-1])).close()
+    for _ in range(2):
+      agent.close()
+    assert (agent.actor_steps, agent.learner_steps) == (25, 5)
+    assert set(threading.enumerate()) <= threads
+    with pytest.raises(ConnectionRefusedError):
+      socket.create_connection(('localhost', ports[-1]))
+    counts.append(num_threads())
+  # The first ones make the pools of TensorFlow, XLA and gRPC, which stay; TensorFlow
+  # ends its threads in its own time.
+  deadline = time.monotonic() + 60
+  while num_threads() > counts[1] and time.monotonic() < deadline:
+    time.sleep(0.1)
+  assert num_threads() <= counts[1], counts
 
 
 def test_the_config_of_the_caller_is_left_as_it_was(make_agent):

@@ -33,9 +33,10 @@ class Logger:
     {},
     {'samples_per_insert': 4.0},
     {'num_sgd_steps_per_step': 4, 'samples_per_insert': 32.0},
-    {'replay': 'resident'},
+    {'replay': 'table'},
+    {'replay': 'table', 'num_sgd_steps_per_step': 4, 'samples_per_insert': 32.0},
   ],
-  ids=['default', 'ratio 0.5', '4 a step', 'resident'],
+  ids=['default', 'ratio 0.5', '4 a step', 'table', 'table, 4 a step'],
 )
 def test_learns_in_acmes_local_layout_with_the_tightest_limiter(overrides, tmp_path):
   environment = fakes.ContinuousEnvironment(

@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 import reverb
 from absl import logging
-from tiny_environments import NumberedEnvironment, spec_of, tiny_config
+from tiny_environments import REPLAYS, NumberedEnvironment, spec_of, tiny_config
 
 from iq_acme.builder import IQBuilder
 from iq_acme.replay import WatchedIterator
-
-KINDS = ['table', 'resident']
 
 
 class OpenReplay:
@@ -60,6 +58,8 @@ def open_replay():
       } | builder_options
       replay = OpenReplay(config, **builder_options)
       stack.callback(replay.server.stop)
+      if config.replay == 'resident':  # The server would wait for it.
+        stack.callback(replay.builder.replay.close_writer)
       return replay
 
     yield open_one
@@ -70,7 +70,7 @@ def numbers_of(transitions):
   return {int(transition[0][1]) for transition in transitions}
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', REPLAYS)
 def test_batches_hold_what_was_added_bit_for_bit(open_replay, kind):
   replay = open_replay(tiny_config(replay=kind, batch_size=20))
   replay.environment._reward_fn = lambda n: n / 3 - 1
@@ -85,7 +85,7 @@ def test_batches_hold_what_was_added_bit_for_bit(open_replay, kind):
       np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', REPLAYS)
 @pytest.mark.parametrize('terminates', [True, False])
 def test_n_step_transitions_by_hand(open_replay, kind, terminates):
   config = tiny_config(
@@ -116,7 +116,7 @@ def test_n_step_transitions_by_hand(open_replay, kind, terminates):
   assert found == set(expected)
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', REPLAYS)
 def test_the_oldest_transitions_leave_first(open_replay, kind):
   config = tiny_config(replay=kind, max_replay_size=24)
   replay = open_replay(config)
@@ -127,7 +127,7 @@ def test_the_oldest_transitions_leave_first(open_replay, kind):
 
 
 def test_what_was_added_has_arrived_after_a_flush(open_replay):
-  replay = open_replay(tiny_config())
+  replay = open_replay(tiny_config(replay='table'))
   for _ in range(5):
     replay.write(20)
     replay.adder.flush()
@@ -135,7 +135,7 @@ def test_what_was_added_has_arrived_after_a_flush(open_replay):
     assert info.current_size == replay.environment.num_steps
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', REPLAYS)
 def test_no_batch_before_the_smallest_replay(open_replay, kind):
   drain = 'thread' if kind == 'resident' else 'inline'
   replay = open_replay(tiny_config(replay=kind), drain=drain)
@@ -153,7 +153,7 @@ def test_no_batch_before_the_smallest_replay(open_replay, kind):
 def test_a_restored_ring_is_sampled_at_once_by_a_learner_with_remote_actors(
   open_replay, tmp_path
 ):
-  config = tiny_config(replay='resident', samples_per_insert_tolerance_rate=1e-6)
+  config = tiny_config(samples_per_insert_tolerance_rate=1e-6)
   first = open_replay(config)
   first.write(30)
   first.builder.replay.save(str(tmp_path / 'ring'))
@@ -171,7 +171,9 @@ def test_a_restored_ring_is_sampled_at_once_by_a_learner_with_remote_actors(
 @pytest.mark.parametrize('samples_per_insert', [0.5, 8.0, 300.0])
 def test_the_ratio_limiter_never_lets_both_sides_wait(open_replay, samples_per_insert):
   config = tiny_config(
-    samples_per_insert=samples_per_insert, samples_per_insert_tolerance_rate=1e-6
+    replay='table',
+    samples_per_insert=samples_per_insert,
+    samples_per_insert_tolerance_rate=1e-6,
   )
   replay = open_replay(config, rate_limiter='ratio')
   ((_, info),) = replay.client.server_info().items()
@@ -185,7 +187,9 @@ def test_the_ratio_limiter_never_lets_both_sides_wait(open_replay, samples_per_i
 
 
 def test_the_ratio_limiter_is_as_wide_as_the_config_says(open_replay):
-  config = tiny_config(samples_per_insert=4.0, samples_per_insert_tolerance_rate=0.5)
+  config = tiny_config(
+    replay='table', samples_per_insert=4.0, samples_per_insert_tolerance_rate=0.5
+  )
   replay = open_replay(config, rate_limiter='ratio')
   ((_, info),) = replay.client.server_info().items()
   limiter = info.rate_limiter_info
@@ -196,9 +200,9 @@ def test_the_ratio_limiter_is_as_wide_as_the_config_says(open_replay):
 def test_unknown_limiters_and_drains_are_refused():
   spec = spec_of(NumberedEnvironment())
   with pytest.raises(ValueError, match=r"rate_limiter is 'fast'.*'ratio', 'min_size'"):
-    IQBuilder(tiny_config(), spec, rate_limiter='fast')
+    IQBuilder(tiny_config(replay='table'), spec, rate_limiter='fast')
   with pytest.raises(ValueError, match=r"drain is 'fast'.*'inline', 'thread'"):
-    IQBuilder(tiny_config(replay='resident'), spec, drain='fast')
+    IQBuilder(tiny_config(), spec, drain='fast')
 
 
 class LogLines:
@@ -214,7 +218,7 @@ class LogLines:
     self.arrived.set()
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', REPLAYS)
 def test_the_log_says_what_a_learner_waits_for(open_replay, kind, monkeypatch):
   log = LogLines(monkeypatch)
   drain = 'thread' if kind == 'resident' else 'inline'
@@ -223,7 +227,7 @@ def test_the_log_says_what_a_learner_waits_for(open_replay, kind, monkeypatch):
     rate_limiter='ratio',
     drain=drain,
   )
-  replay.iterator._patience = 0.05
+  replay.iterator._watch.patience = 0.05
   replay.write(3)
   thread = threading.Thread(target=lambda: replay.sample(1), daemon=True)
   thread.start()
@@ -257,3 +261,44 @@ def test_a_learner_that_need_not_wait_is_not_logged(monkeypatch):
   release.set()
   thread.join(60)
   assert log.lines[0].endswith('It waits for Godot.')
+
+
+def watchdogs():
+  return [
+    thread
+    for thread in threading.enumerate()
+    if getattr(thread._target, '__name__', '') == 'run'
+    and type(thread._target.__self__).__name__ == '_Watch'
+  ]
+
+
+@pytest.mark.parametrize('end', ['closed', 'forgotten'])
+def test_the_thread_that_watches_ends_with_its_iterator(end):
+  before = watchdogs()
+  iterator = WatchedIterator(iter(range(3)), lambda: 'Godot.', patience_seconds=3600)
+  assert next(iterator) == 0
+  (thread,) = set(watchdogs()) - set(before)
+  if end == 'closed':
+    for _ in range(2):
+      iterator.close()
+    assert list(iterator) == []
+    assert not thread.is_alive()
+  else:
+    del iterator
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_closing_a_watched_iterator_closes_what_it_watches():
+  closed = []
+
+  def elements():
+    try:
+      yield from range(3)
+    finally:
+      closed.append(True)
+
+  iterator = WatchedIterator(elements(), lambda: 'Godot.')
+  assert next(iterator) == 0
+  iterator.close()
+  assert closed == [True]

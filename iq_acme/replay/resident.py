@@ -194,6 +194,19 @@ class ResidentReplay:
       self._sampled = 0
     return True
 
+  def close_writer(self) -> None:
+    """Ends this object's stream to the server, to be called before that stops."""
+    self._writer = None
+
+  def close(self) -> None:
+    """Lets go of the queue, to be called once its server has stopped.
+
+    What is in the ring stays. A sampler of a server that runs would have to be waited
+    for, until its next look at whether it is still wanted.
+    """
+    self.close_writer()
+    self._items = None
+
   def _make_ring(self) -> Ring:
     if self._ring is None:
       self._ring = make_ring(

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,27 +30,56 @@ class WatchedIterator(Iterator[Any]):
       patience_seconds: how long before a line is logged, and between lines.
     """
     self._iterator = iterator
-    self._describe = describe
-    self._patience = patience_seconds
-    self._waiting_since: float | None = None
+    self._watch = _Watch(describe, patience_seconds)
     self._watchdog: threading.Thread | None = None
+    self._closed = False
+    # Acme's own layouts close nothing, so the thread ends with this object too. It
+    # knows the watch alone, lest it keep what it watches alive.
+    weakref.finalize(self, self._watch.ended.set)
 
   def __next__(self) -> Any:
+    if self._closed:
+      raise StopIteration
     if self._watchdog is None:
-      self._watchdog = threading.Thread(target=self._watch, daemon=True)
+      self._watchdog = threading.Thread(target=self._watch.run, daemon=True)
       self._watchdog.start()
-    self._waiting_since = time.monotonic()
+    self._watch.waiting_since = time.monotonic()
     try:
       return next(self._iterator)
     finally:
-      self._waiting_since = None
+      self._watch.waiting_since = None
 
-  def _watch(self) -> None:
+  def close(self) -> None:
+    """Ends the thread and the iterator, which has no elements from then on."""
+    self._closed = True
+    self._watch.ended.set()
+    if self._watchdog is not None:
+      self._watchdog.join()
+    iterator, self._iterator = self._iterator, iter(())
+    if hasattr(iterator, 'close'):
+      iterator.close()
+
+
+class _Watch:
+  """What the thread watches.
+
+  Attributes:
+    patience: seconds before a line is logged, and between lines.
+    waiting_since: when the wait under way began; None where there is none.
+    ended: set where there is nothing to watch any more.
+  """
+
+  def __init__(self, describe: Callable[[], str], patience: float):
+    self.patience = patience
+    self.waiting_since: float | None = None
+    self.ended = threading.Event()
+    self._describe = describe
+
+  def run(self) -> None:
     warned_at = 0.0
-    while True:
-      time.sleep(min(self._patience / 4, 5.0))
-      since, now = self._waiting_since, time.monotonic()
-      if since is None or now - max(since, warned_at) < self._patience:
+    while not self.ended.wait(min(self.patience / 4, 5.0)):
+      since, now = self.waiting_since, time.monotonic()
+      if since is None or now - max(since, warned_at) < self.patience:
         continue
       warned_at = now
       logging.warning(
