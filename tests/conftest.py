@@ -1,0 +1,21 @@
+"""What all tests share."""
+
+import tempfile
+
+import jax
+
+
+def pytest_configure(config):
+  """Lets XLA compile each program once in the whole session.
+
+  Agents, learners and loaded policies jit functions of their own, so tests that make
+  them over and over would compile the same few programs hundreds of times. The cache
+  is new in every session and serves this process alone: children start as a user's do.
+  """
+  folder = tempfile.TemporaryDirectory(prefix='iq_acme_compiled_')
+  config.add_cleanup(folder.cleanup)
+  jax.config.update('jax_compilation_cache_dir', folder.name)
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
+  jax.config.update('jax_persistent_cache_min_entry_size_bytes', 0)
+  # A program that cannot be read back is a failure, not a warning among others.
+  jax.config.update('jax_raise_persistent_cache_errors', True)
