@@ -29,7 +29,7 @@ class Source:
   def set_policy(self, seed):
     """A policy that all but always takes its most likely action."""
     params = NETWORKS.policy.init(jax.random.PRNGKey(seed))
-    self.params = jax.tree.map(lambda x: 30 * x, params)
+    self.params = jax.tree.map(lambda x: 300 * x, params)
 
   def get_variables(self, names):
     assert names == ['policy']
