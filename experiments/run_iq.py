@@ -15,7 +15,7 @@ import dataclasses
 import os
 import pathlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 # So that a clone runs without being installed.
@@ -23,15 +23,15 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from absl import app, flags
 
-from experiments import config_flags, threads
+from experiments import algorithms, config_flags, threads
 from iq_acme.config import IQConfig, paper_config
 
 if TYPE_CHECKING:
   import dm_env
 
   from experiments.metrics_files import Logger
+  from experiments.protocols import Agent
   from experiments.settings import RunSettings
-  from iq_acme import IQ
 
 FLAGS = flags.FLAGS
 
@@ -69,12 +69,27 @@ _FAILED, _REFUSED = 1, 2
 
 def main(argv: Sequence[str]) -> int:
   """Runs the script; returns its exit status."""
+  return run(
+    argv, lambda: config_flags.apply_flags(paper_config(FLAGS.env_name), FLAGS)
+  )
+
+
+def run(argv: Sequence[str], make_config: Callable[[], algorithms.Config]) -> int:
+  """Runs what the flags say.
+
+  Args:
+    argv: the command line that is left when the flags are taken from it.
+    make_config: makes the algorithm's configuration from the flags.
+
+  Returns:
+    The exit status.
+  """
   if len(argv) > 1:
     return _refuse(f'Arguments that are no flags: {argv[1:]}.')
   try:
     if FLAGS.num_threads is not None or FLAGS.cpu_core is not None:
       threads.limit_threads(FLAGS.num_threads or 1, FLAGS.cpu_core)
-    config = config_flags.apply_flags(paper_config(FLAGS.env_name), FLAGS)
+    config = make_config()
     settings = _settings(config)
   except ValueError as error:
     return _refuse(str(error))
@@ -88,7 +103,7 @@ class _Refusal(Exception):
   """Input that nothing can be made of, in words."""
 
 
-def _train(settings: 'RunSettings', config: IQConfig) -> int:
+def _train(settings: 'RunSettings', config: algorithms.Config) -> int:
   # Late, because threads are limited before and the flags' help needs none of it.
   print(f'{settings.algorithm} on {settings.env_name}, seed {settings.seed}')
   print(f'Folder: {settings.workdir}', flush=True)
@@ -99,13 +114,22 @@ def _train(settings: 'RunSettings', config: IQConfig) -> int:
 
   def make_task(seed: int) -> 'dm_env.Environment':
     with _refusing(ValueError, RuntimeError):
-      return make_environment(settings.env_name, seed, **settings.env_options)
+      environment = make_environment(settings.env_name, seed, **settings.env_options)
+      return algorithms.wrap_environment(config, environment)
 
   def make_agent(
     environment: 'dm_env.Environment', workdir: str, logger: 'Logger'
-  ) -> 'IQ':
+  ) -> 'Agent':
     with _refusing(ValueError):
-      return _make_agent(environment, workdir, logger, config)
+      return algorithms.make_agent(
+        config,
+        environment,
+        workdir,
+        logger,
+        seed=settings.seed,
+        keep_checkpoints=FLAGS.keep_checkpoints,
+        checkpoint_replay=FLAGS.checkpoint_replay,
+      )
 
   try:
     outcome = runner.run(settings, make_task, make_agent)
@@ -134,29 +158,10 @@ def _refusing(*errors: type[Exception]) -> Iterator[None]:
     raise _Refusal(str(error)) from error
 
 
-def _make_agent(
-  environment: 'dm_env.Environment', workdir: str, logger: 'Logger', config: IQConfig
-) -> 'IQ':
-  from iq_acme import _acme_compat  # noqa: F401, I001
-  from acme import specs
-
-  from iq_acme import make_iq_agent
-
-  return make_iq_agent(
-    specs.make_environment_spec(environment),
-    config=config,
-    seed=FLAGS.seed,
-    workdir=workdir,
-    logger=logger,
-    keep_checkpoints=FLAGS.keep_checkpoints,
-    checkpoint_replay=FLAGS.checkpoint_replay,
-  )
-
-
-def _settings(config: IQConfig) -> 'RunSettings':
+def _settings(config: algorithms.Config) -> 'RunSettings':
   from experiments.settings import RunSettings
 
-  algorithm = algorithm_name(config)
+  algorithm = algorithms.algorithm_name(config)
   return RunSettings(
     env_name=FLAGS.env_name,
     env_options=parse_options(FLAGS.env_option),
@@ -170,16 +175,6 @@ def _settings(config: IQConfig) -> 'RunSettings':
     checkpoint_period=FLAGS.checkpoint_period,
     tensorboard=FLAGS.tensorboard,
   )
-
-
-def algorithm_name(config: IQConfig) -> str:
-  """Returns the name of the algorithm that a configuration amounts to."""
-  munchausen = config.munchausen_coefficient > 0
-  if config.value_bootstrap == 'online':
-    name = 'trust_pcl' if munchausen else 'pcl'
-  else:
-    name = 'm_iq' if munchausen else 'iq'
-  return name if config.policy_family == 'multicategorical' else f'{name}_gaussian'
 
 
 def parse_options(options: Sequence[str]) -> dict[str, Any]:
