@@ -1,0 +1,192 @@
+"""The paper's experiments: what they cost, running them, and its figures.
+
+  python experiments/paper.py plan
+  python experiments/paper.py plan figure2 --steps=1000000 --seeds=3
+  python experiments/paper.py run block1 --workers=2
+  python experiments/paper.py plot
+
+Plans are named in experiments/paper_settings.py: block1 to block5 are what the results
+page shows, figure2, figure3, figure4 and others are the paper's own at its budget, which
+--steps, --seeds, --tasks and --algorithms shrink. Runs lie in --root, a folder each,
+whichever plan they belong to: what is finished is never run again, what was stopped goes
+on. Exit status: 0, 1 where a run failed, 2 for bad input, 130 after Ctrl-C.
+"""
+
+import contextlib
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+
+# So that a clone runs without being installed.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from absl import app, flags
+
+from experiments import estimates, plans, run_pool
+from experiments.overview import Overview
+from experiments.paper_settings import MEASURED_PLANS, PAPER_PLANS, Study
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string('root', 'runs/paper', 'Folder of all runs.')
+flags.DEFINE_integer('steps', None, "Environment steps of each run; unset: the plan's.")
+flags.DEFINE_integer('seeds', None, "Seeds of each variant; unset: the plan's.")
+flags.DEFINE_list('tasks', [], 'Only these, such as HalfCheetah-v4,adroit:door.')
+flags.DEFINE_list('algorithms', [], 'Only these, such as m_iq,sac.')
+flags.DEFINE_integer('workers', 2, 'Runs side by side, a core each.', lower_bound=1)
+flags.DEFINE_integer('first_core', 0, 'The first of these cores.', lower_bound=0)
+flags.DEFINE_integer('checkpoint_period', 50_000, 'Steps between checkpoints.')
+
+_REFUSED = 2
+_SCRIPT = str(pathlib.Path(__file__).resolve().parent / 'run_algorithm.py')
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the script; returns its exit status."""
+  command, *names = argv[1:] or ['']
+  try:
+    if command not in _COMMANDS:
+      raise ValueError(
+        f'The first argument is {command!r}; it must be {", ".join(_COMMANDS)}.'
+      )
+    return _COMMANDS[command](names)
+  except ValueError as error:
+    print(error, file=sys.stderr)
+    return _REFUSED
+
+
+def plan(names: Sequence[str]) -> int:
+  """Prints runs, their state, and the hours and the disk that they will take."""
+  for name in names or [*MEASURED_PLANS, *PAPER_PLANS]:
+    try:
+      studies = _select([name])
+    except ValueError:
+      if names:
+        raise
+      continue  # Other plans may have something of what was asked for.
+    _print_plan(name, studies, detailed=bool(names) or name in MEASURED_PLANS)
+  if len(names) > 1:
+    print('Together, each run once:')
+    _print_total(plans.expand(_select(names)))
+  return 0
+
+
+def run(names: Sequence[str]) -> int:
+  """Runs what is not finished."""
+  if not names:
+    raise ValueError(f'Say which plans to run: {", ".join(plans.PLANS)}.')
+  cores = _cores()
+  runs = plans.expand(_select(names))
+  jobs = [_job(run) for run in runs]
+  num_steps = {job.name: run.num_steps for job, run in zip(jobs, runs)}
+  print(f'{len(jobs)} runs, cores {", ".join(map(str, cores))}, logs in each folder:')
+  print(f'  {os.path.join(FLAGS.root, "<task>", "<variant>", "seed_<n>", "log.txt")}')
+  with contextlib.closing(Overview(len(jobs), num_steps, len(cores))) as overview:
+    outcome = run_pool.run_jobs(jobs, cores, overview)
+  print(
+    f'{len(outcome.done)} of {len(jobs)} runs done, {len(outcome.failures)} failed, '
+    f'{len(outcome.not_started)} to do.'
+  )
+  for failure in outcome.failures:
+    print(f'FAILED {failure.job.name}: {failure.reason}')
+    print(f'  log: {failure.job.log}')
+  if outcome.signal is not None:
+    print('The same command goes on.')
+  return outcome.exit_status
+
+
+def _job(run: plans.Run) -> run_pool.Job:
+  folder = os.path.join(FLAGS.root, run.folder)
+
+  def command(core: int) -> list[str]:
+    # A folder of more steps cannot go back to fewer.
+    longest = plans.recorded_steps(run, FLAGS.root)
+    return [
+      sys.executable,
+      _SCRIPT,
+      *run.flags(),
+      f'--num_steps={longest}',
+      f'--workdir={folder}',
+      f'--evaluation_period={estimates.EVALUATION_PERIOD}',
+      f'--evaluation_episodes={estimates.EVALUATION_EPISODES}',
+      f'--checkpoint_period={FLAGS.checkpoint_period}',
+      '--keep_checkpoints=1',
+      '--notensorboard',
+      '--num_threads=1',
+      f'--cpu_core={core}',
+    ]
+
+  return run_pool.Job(
+    run.name,
+    folder,
+    command,
+    is_done=lambda: plans.status(run, FLAGS.root).finished,
+    bytes_needed=2 * estimates.bytes_kept(run),
+  )
+
+
+def _select(names: Sequence[str]) -> list[Study]:
+  return plans.select(
+    names,
+    steps=FLAGS.steps,
+    seeds=FLAGS.seeds,
+    tasks=FLAGS.tasks,
+    algorithm_names=FLAGS.algorithms,
+  )
+
+
+def _cores() -> list[int]:
+  """The cores to use, which must exist."""
+  cores = list(range(FLAGS.first_core, FLAGS.first_core + FLAGS.workers))
+  usable = os.sched_getaffinity(0)
+  if not set(cores) <= usable:
+    raise ValueError(
+      f'workers is {FLAGS.workers} and first_core {FLAGS.first_core}, which needs the '
+      f'cores {cores}; usable are {sorted(usable)}.'
+    )
+  return cores
+
+
+def _print_plan(name: str, studies: Sequence[Study], detailed: bool) -> None:
+  known = estimates.Estimates(FLAGS.root)
+  runs = plans.expand(studies)
+  print(f'{name}: {"; ".join(study.title for study in studies)}')
+  groups: dict[tuple[str, str, int], list[plans.Run]] = {}
+  for one in runs:
+    groups.setdefault((one.task, one.variant, one.num_steps), []).append(one)
+  for (task, variant, steps), group in groups.items() if detailed else ():
+    states = [plans.status(one, FLAGS.root) for one in group]
+    finished = sum(state.finished for state in states)
+    speed = known.speed(group[0])
+    hours = sum(known.hours(one) for one in group)
+    print(
+      f'  {task:<19} {variant:<32} {len(group):>2} x {steps:>10,}  '
+      f'{finished} done  {hours:>9,.1f} h  '
+      f'{speed.steps_per_second:>4.0f} steps/s ({speed.source})'
+    )
+  _print_total(runs)
+
+
+def _print_total(runs: Sequence[plans.Run]) -> None:
+  known = estimates.Estimates(FLAGS.root)
+  states = [plans.status(one, FLAGS.root) for one in runs]
+  left = [
+    known.hours(one, state.steps)
+    for one, state in zip(runs, states)
+    if not state.finished
+  ]
+  total = sum(known.hours(one) for one in runs)
+  wall = estimates.wall_hours(left, FLAGS.workers)
+  disk = sum(map(estimates.bytes_kept, runs)) / 1e9
+  print(
+    f'  {len(runs)} runs, {total:,.1f} core hours in all; left: {len(left)} runs, '
+    f'{sum(left):,.1f} core hours, {wall:,.1f} hours with {FLAGS.workers} side by '
+    f'side. Disk, once finished: {disk:,.1f} GB.\n'
+  )
+
+
+_COMMANDS = {'plan': plan, 'run': run}
+
+if __name__ == '__main__':
+  app.run(main)
