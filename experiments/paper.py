@@ -3,18 +3,21 @@
   python experiments/paper.py plan
   python experiments/paper.py plan figure2 --steps=1000000 --seeds=3
   python experiments/paper.py run block1 --workers=2
+  python experiments/paper.py export block1
   python experiments/paper.py plot
 
 Plans are named in experiments/paper_settings.py: block1 to block5 are what the results
 page shows, figure2, figure3, figure4 and others are the paper's own at its budget, which
 --steps, --seeds, --tasks and --algorithms shrink. Runs lie in --root, a folder each,
 whichever plan they belong to: what is finished is never run again, what was stopped goes
-on. Exit status: 0, 1 where a run failed, 2 for bad input, 130 after Ctrl-C.
+on. `export` copies the small files of finished runs to experiments/results/paper/runs,
+from which `plot` draws; --root=runs/paper draws from what runs have got so far. Exit status: 0, 1 where a run failed, 2 for bad input, 130 after Ctrl-C.
 """
 
 import contextlib
 import os
 import pathlib
+import shutil
 import sys
 from collections.abc import Sequence
 
@@ -23,13 +26,19 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from absl import app, flags
 
-from experiments import estimates, plans, run_pool
+from experiments import estimates, files, plans, random_scores, run_pool
 from experiments.overview import Overview
 from experiments.paper_settings import MEASURED_PLANS, PAPER_PLANS, Study
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string('root', 'runs/paper', 'Folder of all runs.')
+_RESULTS = pathlib.Path(__file__).resolve().parent / 'results'
+
+flags.DEFINE_string(
+  'root', None, 'Folder of all runs; unset: runs/paper, for plot the exported ones.'
+)
+flags.DEFINE_string('output', str(_RESULTS / 'paper'), 'Folder of figures and tables.')
+flags.DEFINE_string('exported', str(_RESULTS / 'paper' / 'runs'), 'Exported runs.')
 flags.DEFINE_integer('steps', None, "Environment steps of each run; unset: the plan's.")
 flags.DEFINE_integer('seeds', None, "Seeds of each variant; unset: the plan's.")
 flags.DEFINE_list('tasks', [], 'Only these, such as HalfCheetah-v4,adroit:door.')
@@ -39,7 +48,11 @@ flags.DEFINE_integer('first_core', 0, 'The first of these cores.', lower_bound=0
 flags.DEFINE_integer('checkpoint_period', 50_000, 'Steps between checkpoints.')
 
 _REFUSED = 2
-_SCRIPT = str(pathlib.Path(__file__).resolve().parent / 'run_algorithm.py')
+_EXPORTED_FILES = ('config.json', 'versions.json', 'eval.csv')
+# Relative where it can be, for each run records its command.
+_SCRIPT = files.readable_path(
+  str(pathlib.Path(__file__).resolve().parent / 'run_algorithm.py')
+)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -81,7 +94,7 @@ def run(names: Sequence[str]) -> int:
   jobs = [_job(run) for run in runs]
   num_steps = {job.name: run.num_steps for job, run in zip(jobs, runs)}
   print(f'{len(jobs)} runs, cores {", ".join(map(str, cores))}, logs in each folder:')
-  print(f'  {os.path.join(FLAGS.root, "<task>", "<variant>", "seed_<n>", "log.txt")}')
+  print(f'  {os.path.join(_root(), "<task>", "<variant>", "seed_<n>", "log.txt")}')
   with contextlib.closing(Overview(len(jobs), num_steps, len(cores))) as overview:
     outcome = run_pool.run_jobs(jobs, cores, overview)
   print(
@@ -96,17 +109,55 @@ def run(names: Sequence[str]) -> int:
   return outcome.exit_status
 
 
+def export(names: Sequence[str]) -> int:
+  """Copies configuration, versions and evaluations of finished runs."""
+  runs = plans.expand(_select(names or [*MEASURED_PLANS]))
+  count = 0
+  for run in runs:
+    if plans.status(run, _root()).finished:
+      source = os.path.join(_root(), run.folder)
+      target = os.path.join(FLAGS.exported, run.folder)
+      os.makedirs(target, exist_ok=True)
+      for name in _EXPORTED_FILES:
+        with files.replacing(os.path.join(target, name)) as temporary:
+          shutil.copyfile(os.path.join(source, name), temporary)
+      count += 1
+  print(f'{count} of {len(runs)} runs are finished: {FLAGS.exported}')
+  return 0
+
+
+def plot(names: Sequence[str]) -> int:
+  """Draws the figures that there are runs for, all or those named."""
+  from experiments import paper_figures
+
+  measured = files.read_json(random_scores.PATH) or {}
+  lines = paper_figures.draw_all(
+    FLAGS.root or FLAGS.exported,
+    FLAGS.output,
+    {task: entry['return_mean'] for task, entry in measured.items()},
+    names=names,
+    tasks=FLAGS.tasks,
+    algorithm_names=FLAGS.algorithms,
+    last_step=FLAGS.steps,
+  )
+  print('\n'.join(lines))
+  return 0
+
+
+def _root() -> str:
+  return FLAGS.root or 'runs/paper'
+
+
 def _job(run: plans.Run) -> run_pool.Job:
-  folder = os.path.join(FLAGS.root, run.folder)
+  folder = os.path.join(_root(), run.folder)
 
   def command(core: int) -> list[str]:
     # A folder of more steps cannot go back to fewer.
-    longest = plans.recorded_steps(run, FLAGS.root)
+    longest = plans.recorded_steps(run, _root())
     return [
       sys.executable,
       _SCRIPT,
-      *run.flags(),
-      f'--num_steps={longest}',
+      *run.flags(longest),
       f'--workdir={folder}',
       f'--evaluation_period={estimates.EVALUATION_PERIOD}',
       f'--evaluation_episodes={estimates.EVALUATION_EPISODES}',
@@ -121,7 +172,7 @@ def _job(run: plans.Run) -> run_pool.Job:
     run.name,
     folder,
     command,
-    is_done=lambda: plans.status(run, FLAGS.root).finished,
+    is_done=lambda: plans.status(run, _root()).finished,
     bytes_needed=2 * estimates.bytes_kept(run),
   )
 
@@ -149,14 +200,14 @@ def _cores() -> list[int]:
 
 
 def _print_plan(name: str, studies: Sequence[Study], detailed: bool) -> None:
-  known = estimates.Estimates(FLAGS.root)
+  known = estimates.Estimates(_root())
   runs = plans.expand(studies)
   print(f'{name}: {"; ".join(study.title for study in studies)}')
   groups: dict[tuple[str, str, int], list[plans.Run]] = {}
   for one in runs:
     groups.setdefault((one.task, one.variant, one.num_steps), []).append(one)
   for (task, variant, steps), group in groups.items() if detailed else ():
-    states = [plans.status(one, FLAGS.root) for one in group]
+    states = [plans.status(one, _root()) for one in group]
     finished = sum(state.finished for state in states)
     speed = known.speed(group[0])
     hours = sum(known.hours(one) for one in group)
@@ -169,8 +220,8 @@ def _print_plan(name: str, studies: Sequence[Study], detailed: bool) -> None:
 
 
 def _print_total(runs: Sequence[plans.Run]) -> None:
-  known = estimates.Estimates(FLAGS.root)
-  states = [plans.status(one, FLAGS.root) for one in runs]
+  known = estimates.Estimates(_root())
+  states = [plans.status(one, _root()) for one in runs]
   left = [
     known.hours(one, state.steps)
     for one, state in zip(runs, states)
@@ -186,7 +237,7 @@ def _print_total(runs: Sequence[plans.Run]) -> None:
   )
 
 
-_COMMANDS = {'plan': plan, 'run': run}
+_COMMANDS = {'plan': plan, 'run': run, 'export': export, 'plot': plot}
 
 if __name__ == '__main__':
   app.run(main)

@@ -44,13 +44,13 @@ class Run:
     """For people."""
     return f'{self.task} {self.variant} seed {self.seed}'
 
-  def flags(self) -> list[str]:
-    """Flags of run_algorithm.py that describe it."""
+  def flags(self, num_steps: int | None = None) -> list[str]:
+    """Flags of run_algorithm.py that describe it, with other steps if need be."""
     return [
       f'--algorithm={self.algorithm}',
       f'--env_name={self.task}',
       *(f'--{name}={value}' for name, value in self.overrides),
-      f'--num_steps={self.num_steps}',
+      f'--num_steps={num_steps or self.num_steps}',
       f'--seed={self.seed}',
     ]
 

@@ -50,16 +50,16 @@ def plot_curve(run_dir: str) -> str | None:
   if not rows:
     return None
   config = files.read_json(directory.config)
-  figure = _figure(columns=1, rows=1)
+  figure = make_figure(columns=1, rows=1)
   axes = figure.subplots()
   steps = _column(rows, 'actor_steps')
-  for name, color in zip(POLICY_MODES, _COLORS):
+  for index, name in enumerate(POLICY_MODES):
     mean = _column(rows, f'{name}_return_mean')
     spread = _column(rows, f'{name}_return_std')
-    _draw(axes, Curve(steps, mean, spread, _POLICY_LABELS[name]), color)
+    _draw(axes, Curve(steps, mean, spread, _POLICY_LABELS[name]), index)
   title = f'{config["env_name"]} · {config["algorithm"]} · seed {config["seed"]}'
-  _label(axes, title, f'band: std of {config["evaluation_episodes"]} episodes')
-  _save(figure, directory.curve)
+  label_axes(axes, title, f'band: std of {config["evaluation_episodes"]} episodes')
+  save_figure(figure, directory.curve)
   return directory.curve
 
 
@@ -83,19 +83,14 @@ def plot_runs(
   if not groups:
     raise ValueError(f'None of {list(run_dirs)} holds the evaluations of a run.')
   tasks = sorted({task for task, _ in groups})
-  columns = min(len(tasks), 3)
-  rows = -(-len(tasks) // columns)
-  figure = _figure(columns, rows)
-  panels = np.ravel(figure.subplots(rows, columns))
-  for unused in panels[len(tasks) :]:
-    unused.set_axis_off()
+  figure, panels = make_panels(len(tasks))
   for axes, task in zip(panels, tasks):
     lines = {label: runs for (name, label), runs in groups.items() if name == task}
     for index, (label, runs) in enumerate(sorted(lines.items())):
       curve = mean_over_seeds(runs, label)
-      _draw(axes, curve, _COLORS[index % len(_COLORS)])
-    _label(axes, task, 'band: std of seeds', metric.replace('_', ' '))
-  _save(figure, output)
+      _draw(axes, curve, index)
+    label_axes(axes, task, 'band: std of seeds', metric.replace('_', ' '))
+  save_figure(figure, output)
 
 
 def mean_over_seeds(runs: Sequence[Mapping[int, float]], label: str = '') -> Curve:
@@ -163,36 +158,70 @@ def _varying_settings(
   }
 
 
-def _figure(columns: int, rows: int) -> 'Figure':
+def make_figure(columns: int, rows: int) -> 'Figure':
+  """Returns an empty figure with room for so many panels; needs no display."""
   # Without pyplot, which would choose a backend and keep the figure.
   from matplotlib.figure import Figure
 
   return Figure(figsize=(6.4 * columns, 4.2 * rows), dpi=130, layout='constrained')
 
 
-def _draw(axes: 'Axes', curve: Curve, color: str) -> None:
-  axes.fill_between(
-    curve.steps,
-    curve.mean - curve.spread,
-    curve.mean + curve.spread,
-    color=color,
-    alpha=0.18,
-    linewidth=0,
-  )
-  # A single point makes no line.
-  marker = 'o' if len(curve.steps) < 30 else None
+def make_panels(count: int) -> tuple['Figure', list['Axes']]:
+  """Returns a figure with so many panels, three a row."""
+  columns = min(count, 3)
+  rows = -(-count // columns)
+  figure = make_figure(columns, rows)
+  panels = np.ravel(figure.subplots(rows, columns))
+  for unused in panels[count:]:
+    unused.set_axis_off()
+  return figure, list(panels[:count])
+
+
+def draw_line(
+  axes: 'Axes',
+  steps: np.ndarray,
+  center: np.ndarray,
+  low: np.ndarray,
+  high: np.ndarray,
+  index: int,
+  label: str,
+) -> None:
+  """Draws a line with a band.
+
+  Args:
+    axes: where.
+    steps: actor steps [T].
+    center: the line [T].
+    low: the band's lower edge [T].
+    high: its upper edge [T].
+    index: which line it is, for its colour.
+    label: its legend.
+  """
+  color = _COLORS[index % len(_COLORS)]
+  axes.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
   axes.plot(
-    curve.steps,
-    curve.mean,
+    steps,
+    center,
     color=color,
-    label=curve.label,
+    label=label,
     linewidth=1.8,
-    marker=marker,
+    linestyle='-' if index < len(_COLORS) else '--',
+    marker='o' if len(steps) < 30 else None,  # A single point makes no line.
     markersize=3.5,
   )
 
 
-def _label(axes: 'Axes', title: str, band: str, metric: str = 'episode return') -> None:
+def label_axes(
+  axes: 'Axes', title: str, band: str | None, metric: str = 'episode return'
+) -> None:
+  """Titles a panel of lines over environment steps, with a legend.
+
+  Args:
+    axes: the panel.
+    title: above it.
+    band: what the bands are, above the legend.
+    metric: what the lines are.
+  """
   from matplotlib.ticker import EngFormatter
 
   axes.set_title(title)
@@ -202,14 +231,26 @@ def _label(axes: 'Axes', title: str, band: str, metric: str = 'episode return') 
   axes.set_xlim(left=0)
   axes.grid(alpha=0.25)
   axes.spines[['top', 'right']].set_visible(False)
-  axes.legend(frameon=False, title=band, title_fontsize='small', alignment='left')
+  axes.legend(
+    frameon=False,
+    fontsize='small',
+    title=band,
+    title_fontsize='small',
+    alignment='left',
+  )
+
+
+def save_figure(figure: 'Figure', path: str) -> None:
+  """Writes a figure, whole or not at all."""
+  os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+  with files.replacing(path) as temporary:
+    figure.savefig(temporary)
+
+
+def _draw(axes: 'Axes', curve: Curve, index: int) -> None:
+  low, high = curve.mean - curve.spread, curve.mean + curve.spread
+  draw_line(axes, curve.steps, curve.mean, low, high, index, curve.label)
 
 
 def _column(rows: Sequence[Mapping[str, float]], name: str) -> np.ndarray:
   return np.array([row[name] for row in rows])
-
-
-def _save(figure: 'Figure', path: str) -> None:
-  os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-  with files.replacing(path) as temporary:
-    figure.savefig(temporary)

@@ -1,0 +1,167 @@
+"""Evaluations of a folder of runs, as figures and tables need them."""
+
+import dataclasses
+import glob
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from experiments import files, metrics_files, plans, scores
+from experiments.paper_settings import BASELINE, Variant
+from experiments.run_directory import RunDirectory
+
+# Of versions.json, what evaluations depend on.
+_PACKAGES = ('dm-acme', 'jax', 'gymnasium', 'gymnasium-robotics', 'mujoco', 'numpy')
+
+
+@dataclasses.dataclass(frozen=True)
+class Curves:
+  """Evaluations of one variant on one task.
+
+  Attributes:
+    steps: actor steps that all its runs have evaluated [T].
+    values: a row for each seed [seeds, T].
+    seeds: the seeds.
+    folders: the runs' folders.
+  """
+
+  steps: np.ndarray
+  values: np.ndarray
+  seeds: tuple[int, ...]
+  folders: tuple[str, ...]
+
+  def cut(self, last_step: int, seeds: Sequence[int] | None = None) -> 'Curves':
+    """The same up to a step, and for some seeds only."""
+    kept = self.steps <= last_step
+    rows = [i for i, seed in enumerate(self.seeds) if seeds is None or seed in seeds]
+    return Curves(
+      self.steps[kept],
+      self.values[np.ix_(rows, kept)],
+      tuple(self.seeds[i] for i in rows),
+      tuple(self.folders[i] for i in rows),
+    )
+
+
+def load_curves(
+  root: str, task: str, variant: Variant, metric: str, last_step: int | None = None
+) -> Curves | None:
+  """Reads the runs of a variant on a task.
+
+  Args:
+    root: the folder of all runs.
+    task: an environment name.
+    variant: an algorithm and its overrides.
+    metric: a column of `eval.csv`.
+    last_step: where given, runs that have not come so far are left out, and others
+      are cut there.
+
+  Returns:
+    Their evaluations; None where there are none.
+
+  Raises:
+    ValueError: where `eval.csv` has no such column.
+  """
+  parent = os.path.dirname(
+    os.path.join(root, plans.make_run(task, variant, 0, 1).folder)
+  )
+  found: dict[int, tuple[str, dict[int, float]]] = {}
+  for folder in glob.glob(os.path.join(glob.escape(parent), 'seed_*')):
+    directory = RunDirectory(folder)
+    rows = metrics_files.read_rows(directory.evaluations)
+    config = files.read_json(directory.config)
+    if not rows or config is None:
+      continue
+    if metric not in rows[0]:
+      raise ValueError(
+        f'{directory.evaluations} has no column {metric!r}; it has {list(rows[0])}.'
+      )
+    values = {int(row['actor_steps']): row[metric] for row in rows}
+    if last_step is None or max(values) >= last_step:
+      found[config['seed']] = (folder, values)
+  if not found:
+    return None
+  seeds = tuple(sorted(found))
+  common = set.intersection(*(set(values) for _, values in found.values()))
+  steps = np.array(sorted(s for s in common if last_step is None or s <= last_step))
+  values = np.array([[found[seed][1][step] for step in steps] for seed in seeds])
+  return Curves(steps, values, seeds, tuple(found[seed][0] for seed in seeds))
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+  """Normalised evaluations of several variants on the same tasks, seeds and steps.
+
+  Attributes:
+    steps: [T].
+    scores: [seeds, tasks, T] by the variant's label.
+    tasks: their names.
+    seeds: the seeds that every variant has on every task.
+    references: (random policy's, baseline's) return by task.
+    folders: of all the runs.
+  """
+
+  steps: np.ndarray
+  scores: dict[str, np.ndarray]
+  tasks: tuple[str, ...]
+  seeds: tuple[int, ...]
+  references: dict[str, tuple[float, float]]
+  folders: tuple[str, ...]
+
+
+def score_variants(
+  curves: dict[tuple[str, str], Curves],
+  random_returns: dict[str, float],
+  tasks: Sequence[str],
+  labels: Sequence[str],
+) -> Scored:
+  """Normalises curves by the baseline's mean at the last step that all have.
+
+  Args:
+    curves: by task and variant's label; all of `tasks` times `labels`, and the
+      baseline on each task.
+    random_returns: by task.
+    tasks: which tasks.
+    labels: which variants.
+
+  Returns:
+    Their scores on the seeds and steps that they share.
+
+  Raises:
+    ValueError: where they share no seed or step, or a baseline is no better than
+      random.
+  """
+  used = [curves[task, label] for task in tasks for label in {*labels, BASELINE}]
+  seeds = sorted(set.intersection(*(set(one.seeds) for one in used)))
+  steps = sorted(set.intersection(*(set(one.steps.tolist()) for one in used)))
+  if not seeds or not steps:
+    raise ValueError(f'The runs of {", ".join(labels)} share no seed or no step.')
+  references = {}
+  for task in tasks:
+    # All the baseline's seeds: the scale should be as exact as it can be.
+    baseline = curves[task, BASELINE].cut(steps[-1])
+    references[task] = (random_returns[task], float(baseline.values[:, -1].mean()))
+  by_label = {}
+  for label in labels:
+    normalized = []
+    for task in tasks:
+      one = curves[task, label].cut(steps[-1], seeds)
+      kept = np.isin(one.steps, steps)
+      normalized.append(scores.normalize(one.values[:, kept], *references[task]))
+    by_label[label] = np.stack(normalized, axis=1)
+  folders = tuple(folder for one in used for folder in one.folders)
+  return Scored(
+    np.array(steps), by_label, tuple(tasks), tuple(seeds), references, folders
+  )
+
+
+def provenance(folders: Sequence[str]) -> dict[str, list[str]]:
+  """What runs were made with: each value that occurs, by 'commit' and package."""
+  found: dict[str, set[str]] = {}
+  for folder in folders:
+    for start in files.read_json(RunDirectory(folder).versions) or []:
+      found.setdefault('commit', set()).add(str(start.get('commit')))
+      for name in _PACKAGES:
+        version = start.get('packages', {}).get(name)
+        found.setdefault(name, set()).add(str(version))
+  return {name: sorted(values) for name, values in found.items()}
