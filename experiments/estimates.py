@@ -13,17 +13,36 @@ from experiments.paper_settings import TASKS
 from experiments.plans import Run
 from experiments.run_directory import RunDirectory
 
-# Environment steps per second once learning has begun, one run on each of two cores,
-# measured with `paper.py speeds` (see the results page); by kind, task.
+# Environment steps per second once learning has begun, evaluations excluded: runs of
+# 4,000 steps (--min_replay_size=1000), one on each of two cores of a shared machine.
 DEFAULT_SPEEDS = {
-  'iq': {},
-  'sac': {},
+  'iq': {
+    'gym:Hopper-v4': 158.0,
+    'gym:Walker2d-v4': 145.0,
+    'gym:HalfCheetah-v4': 134.0,
+    'gym:Ant-v4': 122.0,
+    'gym:Humanoid-v4': 84.0,
+    'adroit:door': 100.0,
+    'adroit:hammer': 94.0,
+    'adroit:pen': 104.0,
+  },
+  'sac': {
+    'gym:Hopper-v4': 93.0,
+    'gym:Walker2d-v4': 94.0,
+    'gym:HalfCheetah-v4': 89.0,
+    'gym:Ant-v4': 84.0,
+    'gym:Humanoid-v4': 50.0,
+    'adroit:door': 70.0,
+    'adroit:hammer': 70.0,
+    'adroit:pen': 77.0,
+  },
 }
-# Where a task is in no table.
-_FALLBACK_SPEEDS = {'iq': 200.0, 'sac': 80.0}
-_EXPLORING_SPEED = 1_500.0  # Steps per second before learning starts.
-_EVALUATION_SPEED = 1_200.0  # Steps per second of an evaluation, on the same core.
-_STARTUP_SECONDS = 20.0
+# Where a task is in no table: the slowest but Humanoid.
+_FALLBACK_SPEEDS = {'iq': 94.0, 'sac': 70.0}
+# From the same runs, rounded.
+_EXPLORING_SPEED = 800.0  # Steps per second before learning starts.
+_EVALUATION_SPEEDS = {'gym': 2_500.0, 'adroit': 700.0}
+_STARTUP_SECONDS = 8.0
 _EXPLORING_STEPS = 10_000
 EVALUATION_PERIOD = 10_000
 EVALUATION_EPISODES = 5
@@ -97,7 +116,7 @@ class Estimates:
       _STARTUP_SECONDS
       + exploring / _EXPLORING_SPEED
       + learning
-      + evaluated / _EVALUATION_SPEED
+      + evaluated / _EVALUATION_SPEEDS.get(run.task.partition(':')[0], 700.0)
     )
     return seconds / 3600
 

@@ -22,12 +22,12 @@ from acme.utils import counting, loggers
 
 from experiments.sac_builder import ResidentSACBuilder
 from experiments.sac_config import SACHyperparameters
-from iq_acme import NonFiniteLossError, acting, serialization
+from experiments.sac_learner import MetricsWindow, SavableSACLearner
+from iq_acme import acting, serialization
 from iq_acme.actors import IQActor
 from iq_acme.local_agent import LocalAgent, LocalSettings
 
 POLICY_FORMAT = 'acme_sac policy'
-_LOSSES = ('critic_loss', 'actor_loss')
 
 
 def canonical(environment: dm_env.Environment) -> dm_env.Environment:
@@ -156,7 +156,7 @@ class _Builder(ResidentSACBuilder):
     dataset: Iterator[Any],
     replay_client: Any = None,
     counter: counting.Counter | None = None,
-  ) -> 'SavableSACLearner':
+  ) -> SavableSACLearner:
     counter = counting.Counter(counter, prefix='learner', time_delta=0.0)
     learner = super().make_learner(
       random_key, networks, dataset, replay_client, counter
@@ -171,89 +171,6 @@ class _Builder(ResidentSACBuilder):
     variable_source: acme.core.VariableSource | None = None,
   ) -> IQActor:
     return IQActor(policy_network, self._spec, random_key, variable_source, adder)
-
-
-class SavableSACLearner(acme.Learner):
-  """Acme's SAC learner, whose policy comes with whether exploration still goes on."""
-
-  def __init__(self, learner: sac.SACLearner, metrics: 'MetricsWindow'):
-    self._learner = learner
-    self._metrics = metrics
-    self._exploring = True
-
-  def step(self) -> None:
-    self._exploring = False
-    self._learner.step()
-
-  def end_exploration(self) -> None:
-    """Lets the actor follow the policy from now on; the first `step` does so too."""
-    self._exploring = False
-
-  def get_variables(self, names: list[str]) -> list[acting.ActingVariables]:
-    return [
-      acting.ActingVariables(params, None, np.bool_(self._exploring))
-      for params in self._learner.get_variables(names)
-    ]
-
-  def save(self) -> Any:
-    """The training state as numpy arrays.
-
-    Raises:
-      NonFiniteLossError: where the state is spoiled and not worth keeping.
-    """
-    self._metrics.check_finite()
-    return jax.device_get(self._learner.save())
-
-  def restore(self, state: Any) -> None:
-    self._learner.restore(jax.device_put(state))
-
-
-class MetricsWindow:
-  """An Acme logger that passes on the means of a period's metrics, and checks them."""
-
-  def __init__(self, logger: loggers.Logger | None, period: int):
-    self._logger = logger
-    self._period = period
-    # On the device: reading them at every step would make it wait.
-    self._unread: list[Mapping[str, Any]] = []
-
-  def write(self, data: Mapping[str, Any]) -> None:
-    """Takes the metrics and counts of one SGD step."""
-    self._unread.append(data)
-    if len(self._unread) < self._period:
-      return
-    rows = self.check_finite()
-    self._unread = []
-    if self._logger is not None:
-      counts = {
-        name: data[name]
-        for name in ('learner_steps', 'learner_walltime', 'actor_steps')
-      }
-      metrics = {
-        name: float(np.mean([row[name] for row in rows]))
-        for name in rows[0]
-        if name not in counts
-      }
-      self._logger.write({**metrics, **counts})
-
-  def close(self) -> None:
-    """Does nothing; whoever made the logger closes it."""
-
-  def check_finite(self) -> list[Mapping[str, Any]]:
-    """Returns the metrics since the last row.
-
-    Raises:
-      NonFiniteLossError: naming the loss and the step.
-    """
-    rows = jax.device_get(self._unread)
-    for row in rows:
-      for name in _LOSSES:
-        if not np.isfinite(row[name]):
-          raise NonFiniteLossError(
-            f'SAC: {name} became {row[name]} at SGD step {row["learner_steps"]}. '
-            'Nothing has been saved since. Try a lower learning_rate.'
-          )
-    return rows
 
 
 def load_policy_actor(
