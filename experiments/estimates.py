@@ -121,11 +121,12 @@ class Estimates:
     return seconds / 3600
 
 
-def bytes_kept(run: Run) -> int:
-  """Disk space of a finished run: one checkpoint with its replay."""
+def bytes_kept(run: Run, with_replay: bool) -> int:
+  """Disk space of a finished run: one checkpoint, with its replay or without."""
   task = TASKS.get(run.task)
   width = task.bytes_per_transition if task else 1_000
-  return width * min(run.num_steps, 1_000_000) + _OTHER_BYTES
+  replay = width * min(run.num_steps, 1_000_000) if with_replay else 0
+  return replay + _OTHER_BYTES
 
 
 def wall_hours(hours: Sequence[float], workers: int) -> float:

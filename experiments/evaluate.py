@@ -2,7 +2,8 @@
 
   python experiments/evaluate.py --policy=runs/x/policy.npz --num_episodes=5
 
-Needs neither Acme, Reverb, TensorFlow nor Launchpad. A video needs an OpenGL backend:
+Needs neither Acme, Reverb, TensorFlow nor Launchpad, but for a policy of Acme's SAC. A
+video needs an OpenGL backend:
 on a machine without a display, set MUJOCO_GL=egl or MUJOCO_GL=osmesa.
 """
 
@@ -10,7 +11,7 @@ import contextlib
 import pathlib
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 # So that a clone runs without being installed.
@@ -18,13 +19,16 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from absl import app, flags
 
-from experiments import evaluation, files, quiet, seeding
+from experiments import evaluation, files, quiet, sac_config, seeding
 
 if TYPE_CHECKING:
   import dm_env
   import numpy as np
 
   from iq_acme import LoadedPolicy
+
+  ActorFactory = Callable[[dm_env.Environment, int], evaluation.Actor]
+  Wrapper = Callable[[dm_env.Environment], dm_env.Environment]
 
 FLAGS = flags.FLAGS
 
@@ -91,16 +95,18 @@ def main(argv: Sequence[str]) -> int:
   """Runs the script; returns its exit status."""
   del argv
   quiet.quiet_logs()
-  from iq_acme import load_policy
+  from iq_acme import serialization
 
   try:
-    policy = load_policy(FLAGS.policy)
-    name, options = _task(policy.metadata)
+    header = serialization.load_header(FLAGS.policy)
+    is_sac = header.get('format') == sac_config.POLICY_FORMAT
+    make_actor, wrap = _load_sac() if is_sac else _load_iq()
+    name, options = _task(header['metadata'])
   except (OSError, ValueError) as error:
     print(error, file=sys.stderr)
     return _REFUSED
   try:
-    episodes = _run(policy, name, options)
+    episodes = _run(make_actor, wrap, name, options)
   except (ValueError, RuntimeError, ModuleNotFoundError) as error:
     print(error, file=sys.stderr)
     return _FAILED
@@ -119,22 +125,47 @@ def _task(metadata: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
   return FLAGS.env_name, {}
 
 
+def _load_iq() -> tuple['ActorFactory', 'Wrapper']:
+  from iq_acme import load_policy
+
+  policy = load_policy(FLAGS.policy)
+
+  def make_actor(environment: 'dm_env.Environment', seed: int) -> evaluation.Actor:
+    del environment
+    return PolicyActor(policy, FLAGS.deterministic, seed)
+
+  return make_actor, lambda environment: environment
+
+
+def _load_sac() -> tuple['ActorFactory', 'Wrapper']:
+  from experiments import sac_agent
+
+  def make_actor(environment: 'dm_env.Environment', seed: int) -> evaluation.Actor:
+    from acme import specs
+
+    spec = specs.make_environment_spec(environment)
+    return sac_agent.load_policy_actor(FLAGS.policy, spec, FLAGS.deterministic, seed)
+
+  return make_actor, sac_agent.canonical
+
+
 def _run(
-  policy: 'LoadedPolicy', name: str, options: Mapping[str, Any]
+  make_actor: 'ActorFactory', wrap: 'Wrapper', name: str, options: Mapping[str, Any]
 ) -> list[evaluation.Episode]:
   from iq_acme import make_environment
 
   env_seed, actor_seed = seeding.derive_seeds(FLAGS.seed, 'evaluation', 0, 2)
-  actor = PolicyActor(policy, FLAGS.deterministic, actor_seed)
   with contextlib.ExitStack() as stack:
     if not FLAGS.video:
-      environment = make_environment(name, env_seed, **options)
+      environment = wrap(make_environment(name, env_seed, **options))
       stack.enter_context(contextlib.closing(environment))
+      actor = make_actor(environment, actor_seed)
       return evaluation.run_episodes(actor, environment, FLAGS.num_episodes)
-    environment = make_environment(
-      name, env_seed, **{**options, 'render_mode': 'rgb_array'}
+    environment = wrap(
+      make_environment(name, env_seed, **{**options, 'render_mode': 'rgb_array'})
     )
     stack.enter_context(contextlib.closing(environment))
+    actor = make_actor(environment, actor_seed)
     video = stack.enter_context(Video(FLAGS.video, FLAGS.frames_per_second))
     return evaluation.run_episodes(
       actor,

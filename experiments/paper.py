@@ -46,6 +46,12 @@ flags.DEFINE_list('algorithms', [], 'Only these, such as m_iq,sac.')
 flags.DEFINE_integer('workers', 2, 'Runs side by side, a core each.', lower_bound=1)
 flags.DEFINE_integer('first_core', 0, 'The first of these cores.', lower_bound=0)
 flags.DEFINE_integer('checkpoint_period', 50_000, 'Steps between checkpoints.')
+flags.DEFINE_boolean(
+  'checkpoint_replay',
+  True,
+  'Save replay with each checkpoint. Without it runs need next to no disk, but one that '
+  'is resumed refills its replay first.',
+)
 
 _REFUSED = 2
 _EXPORTED_FILES = ('config.json', 'versions.json', 'eval.csv')
@@ -163,6 +169,7 @@ def _job(run: plans.Run) -> run_pool.Job:
       f'--evaluation_episodes={estimates.EVALUATION_EPISODES}',
       f'--checkpoint_period={FLAGS.checkpoint_period}',
       '--keep_checkpoints=1',
+      f'--checkpoint_replay={str(FLAGS.checkpoint_replay).lower()}',
       '--notensorboard',
       '--num_threads=1',
       f'--cpu_core={core}',
@@ -173,7 +180,7 @@ def _job(run: plans.Run) -> run_pool.Job:
     folder,
     command,
     is_done=lambda: plans.status(run, _root()).finished,
-    bytes_needed=2 * estimates.bytes_kept(run),
+    bytes_needed=2 * estimates.bytes_kept(run, FLAGS.checkpoint_replay),
   )
 
 
@@ -229,7 +236,7 @@ def _print_total(runs: Sequence[plans.Run]) -> None:
   ]
   total = sum(known.hours(one) for one in runs)
   wall = estimates.wall_hours(left, FLAGS.workers)
-  disk = sum(map(estimates.bytes_kept, runs)) / 1e9
+  disk = sum(estimates.bytes_kept(one, FLAGS.checkpoint_replay) for one in runs) / 1e9
   print(
     f'  {len(runs)} runs, {total:,.1f} core hours in all; left: {len(left)} runs, '
     f'{sum(left):,.1f} core hours, {wall:,.1f} hours with {FLAGS.workers} side by '

@@ -21,13 +21,11 @@ from acme.agents.jax import sac
 from acme.utils import counting, loggers
 
 from experiments.sac_builder import ResidentSACBuilder
-from experiments.sac_config import SACHyperparameters
+from experiments.sac_config import POLICY_FORMAT, SACHyperparameters
 from experiments.sac_learner import MetricsWindow, SavableSACLearner
 from iq_acme import acting, serialization
 from iq_acme.actors import IQActor
 from iq_acme.local_agent import LocalAgent, LocalSettings
-
-POLICY_FORMAT = 'acme_sac policy'
 
 
 def canonical(environment: dm_env.Environment) -> dm_env.Environment:

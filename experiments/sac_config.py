@@ -5,6 +5,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+# In the header of a policy file that `sac_agent.SACAgent.save_policy` wrote.
+POLICY_FORMAT = 'acme_sac policy'
+
 
 @dataclasses.dataclass(frozen=True)
 class SACHyperparameters:
