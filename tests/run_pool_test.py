@@ -1,0 +1,211 @@
+"""Runs side by side: real processes of the fake run, stopped and resumed."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from experiments import metrics_files, overview, run_pool
+from experiments.run_directory import RunDirectory, RunDirectoryError
+
+TESTS = os.path.dirname(os.path.abspath(__file__))
+FAKE = os.path.join(TESTS, 'runner_fakes.py')
+# A pool as a program of its own, so that signals can be sent to it.
+POOL = textwrap.dedent(f"""
+  import sys
+  sys.path[:0] = [{TESTS!r}, {os.path.dirname(TESTS)!r}]
+  import run_pool_test
+  from experiments import run_pool
+  jobs = [run_pool_test.make_job(folder, 500, step_seconds=0.005) for folder in sys.argv[1:]]
+  outcome = run_pool.run_jobs(jobs, [0, 1], run_pool_test.Lines())
+  print(len(outcome.done), len(outcome.failures), len(outcome.not_started))
+  sys.exit(outcome.exit_status)
+""")
+
+
+class Lines:
+  """Remembers what is said, and most jobs that ran at a time."""
+
+  def __init__(self):
+    self.said = []
+    self.most = 0
+
+  def update(self, running, outcome, waiting):
+    self.most = max(self.most, len(running))
+
+  def say(self, text):
+    self.said.append(text)
+
+
+def make_job(folder, num_steps=50, *, command=None, bytes_needed=0, step_seconds=0):
+  def is_done():
+    summary = RunDirectory(folder).read_summary()
+    return bool(summary.get('finished')) and summary['actor_steps'] >= num_steps
+
+  def fake_run(core):
+    steps = f'--num_steps={num_steps}'
+    return [sys.executable, FAKE, folder, steps, f'--step_seconds={step_seconds}']
+
+  return run_pool.Job(
+    os.path.basename(folder),
+    folder,
+    command or fake_run,
+    is_done,
+    bytes_needed,
+  )
+
+
+def _evaluated(folder):
+  rows = metrics_files.read_rows(RunDirectory(folder).evaluations)
+  return [int(row['actor_steps']) for row in rows]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+  monkeypatch.setattr(run_pool, '_POLL_PERIOD', 0.05)
+
+
+def test_failed_job_is_reported_with_its_last_line_and_the_others_go_on(tmp_path):
+  def fail(core):
+    return [sys.executable, '-c', 'print("first"); raise SystemExit("no such task\\n")']
+
+  jobs = [
+    make_job(str(tmp_path / 'bad'), command=fail),
+    make_job(str(tmp_path / 'good')),
+  ]
+  lines = Lines()
+  outcome = run_pool.run_jobs(jobs, [0], lines)
+  assert [job.name for job in outcome.done] == ['good']
+  (failure,) = outcome.failures
+  assert failure.job is jobs[0]
+  assert failure.reason == 'exit status 1: no such task'
+  assert outcome.exit_status == 1
+  assert any('FAILED: bad' in line and jobs[0].log in line for line in lines.said)
+  assert _read(jobs[0].log) == 'first\nno such task\n\n'
+
+
+def test_job_that_exits_well_without_being_done_has_failed(tmp_path):
+  job = make_job(str(tmp_path / 'x'), command=lambda core: [sys.executable, '-c', ''])
+  outcome = run_pool.run_jobs([job], [0], Lines())
+  assert [failure.reason for failure in outcome.failures] == [
+    'exit status 0: no output'
+  ]
+
+
+def test_finished_jobs_are_not_run_again(tmp_path):
+  job = make_job(str(tmp_path / 'run'))
+  assert run_pool.run_jobs([job], [0], Lines()).exit_status == 0
+
+  def fail(core):
+    raise AssertionError('nothing to do')
+
+  again = make_job(job.folder, command=fail)
+  outcome = run_pool.run_jobs([again], [0], Lines())
+  assert outcome.done == [again] and outcome.exit_status == 0
+
+
+def test_no_more_jobs_at_a_time_than_cores_and_each_on_its_own(tmp_path):
+  cores = []
+
+  def command(core):
+    cores.append(core)
+    return [sys.executable, '-c', 'import time; time.sleep(0.3)']
+
+  jobs = [make_job(str(tmp_path / str(i)), command=command) for i in range(4)]
+  lines = Lines()
+  run_pool.run_jobs(jobs, [3, 5], lines)
+  assert lines.most == 2
+  assert cores[:2] == [3, 5] and sorted(cores) == [3, 3, 5, 5]
+
+
+def test_nothing_is_started_on_a_full_disk(tmp_path):
+  job = make_job(str(tmp_path / 'run'), bytes_needed=2**62)
+  lines = Lines()
+  outcome = run_pool.run_jobs([job], [0], lines)
+  assert outcome.not_started == [job] and outcome.exit_status == 1
+  assert 'GB are free' in lines.said[0]
+
+
+def _read(path):
+  with open(path) as file:
+    return file.read()
+
+
+def _start_pool(folders):
+  process = subprocess.Popen(
+    [sys.executable, '-c', POOL, *folders], stdout=subprocess.PIPE, text=True
+  )
+  deadline = time.monotonic() + 120
+  while not all(_episodes(folder) for folder in folders[:2]):
+    assert time.monotonic() < deadline and process.poll() is None
+    time.sleep(0.05)
+  return process
+
+
+def _episodes(folder):
+  return metrics_files.read_rows(RunDirectory(folder).episodes)
+
+
+def test_half_done_plan_goes_on_where_a_signal_stopped_it(tmp_path):
+  folders = [str(tmp_path / name) for name in ('a', 'b', 'c')]
+  process = _start_pool(folders)
+  process.send_signal(signal.SIGINT)
+  out, _ = process.communicate(timeout=60)
+  assert process.returncode == 130 and out.split() == ['0', '0', '3']
+  stopped = [RunDirectory(f).read_summary()['actor_steps'] for f in folders[:2]]
+  assert all(0 < steps < 500 for steps in stopped)
+  assert not os.path.exists(folders[2])
+  outcome = run_pool.run_jobs([make_job(f, 500) for f in folders], [0, 1], Lines())
+  assert len(outcome.done) == 3 and outcome.exit_status == 0
+  for folder in folders:
+    assert _evaluated(folder) == list(range(0, 501, 10))
+  logs = [_read(os.path.join(folder, 'log.txt')) for folder in folders]
+  for log, steps in zip(logs, stopped):
+    assert f'Resumed at step {steps:,}' in log
+  assert 'Resumed' not in logs[2]
+
+
+def test_runs_stop_and_save_when_the_pool_is_killed(tmp_path):
+  folders = [str(tmp_path / name) for name in ('a', 'b')]
+  process = _start_pool(folders)
+  process.kill()
+  process.communicate(timeout=60)
+  deadline = time.monotonic() + 60
+  for folder in folders:
+    while 'actor_steps' not in RunDirectory(folder).read_summary():
+      assert time.monotonic() < deadline, 'still running'
+      time.sleep(0.05)
+    while True:
+      try:
+        with RunDirectory(folder).lock():  # Nobody holds it any more.
+          break
+      except RunDirectoryError:
+        assert time.monotonic() < deadline, 'still running'
+        time.sleep(0.05)
+
+
+def test_overview_shows_each_run_and_the_whole(tmp_path, capsys):
+  job = make_job(str(tmp_path / 'run'), 200)
+  os.makedirs(job.folder)
+  with open(RunDirectory(job.folder).episodes, 'w') as file:
+    file.write('actor_steps,episode_return\n7,1.5\n50,2.25\n57,9')  # Half a line.
+  shown = overview.Overview(4, {job.name: 200}, workers=1)
+  outcome = run_pool.Outcome(done=[job], failures=[run_pool.Failure(job, 'x')])
+  shown.update({3: job}, outcome, waiting=1)
+  out = capsys.readouterr().out
+  assert '1/4 runs done, 1 running, 1 waiting, 1 failed' in out
+  assert 'core 3: run · 50/200 · return 2.2' in out
+  shown.update({3: job}, outcome, waiting=1)  # Too soon for another.
+  assert capsys.readouterr().out == ''
+
+
+def test_last_row_of_a_file_with_none(tmp_path):
+  path = str(tmp_path / 'x.csv')
+  assert overview.last_row(path) == {}
+  with open(path, 'w') as file:
+    file.write('a,b\n')
+  assert overview.last_row(path) == {}
