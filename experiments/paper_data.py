@@ -143,12 +143,12 @@ def score_variants(
     references[task] = (random_returns[task], float(baseline.values[:, -1].mean()))
   by_label = {}
   for label in labels:
-    normalized = []
+    normalized = {}
     for task in tasks:
       one = curves[task, label].cut(steps[-1], seeds)
       kept = np.isin(one.steps, steps)
-      normalized.append(scores.normalize(one.values[:, kept], *references[task]))
-    by_label[label] = np.stack(normalized, axis=1)
+      normalized[task] = scores.normalize(one.values[:, kept], *references[task])
+    by_label[label] = scores.stack_tasks(normalized)
   folders = tuple(folder for one in used for folder in one.folders)
   return Scored(
     np.array(steps), by_label, tuple(tasks), tuple(seeds), references, folders
