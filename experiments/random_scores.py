@@ -31,6 +31,7 @@ flags.DEFINE_list('random_tasks', [], 'Tasks; unset: those not in the file yet.'
 flags.DEFINE_integer('random_episodes', 100, 'Episodes of each task.', lower_bound=2)
 flags.DEFINE_integer('random_seed', 0, 'Seed of episodes and actions.', lower_bound=0)
 flags.DEFINE_string('random_output', PATH, 'File to write or to add to.')
+_PACKAGES = ('gymnasium', 'gymnasium-robotics', 'mujoco', 'numpy')
 
 
 class UniformActor:
@@ -57,14 +58,21 @@ def main(argv: Sequence[str]) -> int:
   """Runs the script; returns its exit status."""
   del argv
   known = files.read_json(FLAGS.random_output) or {}
+  # Before anything is written, which would mark the commit as changed.
+  collected = versions.collect_versions()
   tasks = FLAGS.random_tasks or [task for task in TASKS if task not in known]
   for task in tasks:
     try:
-      known[task] = measure(task, FLAGS.random_episodes, FLAGS.random_seed)
+      entry = measure(task, FLAGS.random_episodes, FLAGS.random_seed)
     except ValueError as error:
       print(error, file=sys.stderr)
       return 2
-    entry = known[task]
+    known[task] = {
+      **entry,
+      'command': collected['command'],
+      'commit': collected['commit'],
+      'packages': {name: collected['packages'][name] for name in _PACKAGES},
+    }
     print(
       f'{task:<20} {entry["return_mean"]:10.2f} ± {entry["standard_error"]:.2f} '
       f'({entry["episodes"]} episodes)',
@@ -84,7 +92,7 @@ def measure(task: str, num_episodes: int, seed: int) -> dict[str, Any]:
     seed: of the episodes and the actions.
 
   Returns:
-    The entry of the results file.
+    The entry of the results file, but for what it ran on.
 
   Raises:
     ValueError: for an unknown task.
@@ -98,7 +106,6 @@ def measure(task: str, num_episodes: int, seed: int) -> dict[str, Any]:
   values = evaluation.summarize(episodes)
   # Of a sample, to estimate the mean's error.
   std = values['return_std'] * math.sqrt(num_episodes / (num_episodes - 1))
-  collected = versions.collect_versions()
   return {
     'environment_id': task,
     'return_mean': values['return_mean'],
@@ -107,12 +114,6 @@ def measure(task: str, num_episodes: int, seed: int) -> dict[str, Any]:
     'episode_length': values['episode_length'],
     'episodes': num_episodes,
     'seed': seed,
-    'command': collected['command'],
-    'commit': collected['commit'],
-    'packages': {
-      name: collected['packages'][name]
-      for name in ('gymnasium', 'gymnasium-robotics', 'mujoco', 'numpy')
-    },
   }
 
 
