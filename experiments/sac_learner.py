@@ -14,6 +14,7 @@ from acme.utils import loggers
 
 from iq_acme import NonFiniteLossError, acting
 
+_WHAT_TO_TRY = 'Nothing has been saved since. Try a lower learning_rate.'
 _LOSSES = ('critic_loss', 'actor_loss')
 
 
@@ -46,7 +47,15 @@ class SavableSACLearner(acme.Learner):
       NonFiniteLossError: where the state is spoiled and not worth keeping.
     """
     self._metrics.check_finite()
-    return jax.device_get(self._learner.save())
+    state = jax.device_get(self._learner.save())
+    # The last step may have spoiled parameters by a loss that was still finite.
+    for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
+      if not np.all(np.isfinite(leaf)):
+        raise NonFiniteLossError(
+          f'SAC: state{jax.tree_util.keystr(path)} has numbers that are not finite. '
+          f'{_WHAT_TO_TRY}'
+        )
+    return state
 
   def restore(self, state: Any) -> None:
     self._learner.restore(jax.device_put(state))
@@ -95,6 +104,6 @@ class MetricsWindow:
         if not np.isfinite(row[name]):
           raise NonFiniteLossError(
             f'SAC: {name} became {row[name]} at SGD step {row["learner_steps"]}. '
-            'Nothing has been saved since. Try a lower learning_rate.'
+            f'{_WHAT_TO_TRY}'
           )
     return rows

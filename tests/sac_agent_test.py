@@ -176,6 +176,15 @@ def test_loss_that_is_not_finite_stops_the_run_and_is_not_saved():
     window.write({**good, 'learner_steps': 3})
 
 
+def test_spoiled_state_is_not_saved(make_agent, tmp_path):
+  agent = make_agent(workdir=str(tmp_path))
+  state = agent.learner.save()
+  agent.learner.restore(state._replace(alpha_params=np.float32(np.inf)))
+  with pytest.raises(NonFiniteLossError, match='alpha_params'):
+    agent.save()
+  assert os.listdir(tmp_path / 'checkpoints') == []
+
+
 def test_runner_runs_evaluates_and_resumes_it(tmp_path):
   directory = RunDirectory(str(tmp_path / 'run'))
 
