@@ -1,18 +1,19 @@
 """Runs programs side by side, a core each, until all are done or a signal comes."""
 
-import ctypes
 import dataclasses
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, Protocol
 
+from experiments import stop_with_parent
+
 _POLL_PERIOD = 0.5  # Seconds.
-_PR_SET_PDEATHSIG = 1  # From <linux/prctl.h>.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,18 +200,12 @@ class _Pool:
 def _launch(job: Job, core: int) -> subprocess.Popen:
   with open(job.log, 'ab') as log:
     return subprocess.Popen(
-      job.command(core),
+      [sys.executable, stop_with_parent.__file__, str(os.getpid()), *job.command(core)],
       stdin=subprocess.DEVNULL,
       stdout=log,
       stderr=subprocess.STDOUT,
       start_new_session=True,  # Out of reach of Ctrl-C, which this process passes on.
-      preexec_fn=_stop_with_parent,
     )
-
-
-def _stop_with_parent() -> None:
-  """Has the system send SIGTERM when the parent dies, even by SIGKILL."""
-  ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _last_line(path: str) -> Any:

@@ -41,6 +41,11 @@ def make_agent():
     agents.append(SACAgent(spec_of(_environment()), TINY, **kwargs))
     return agents[-1]
 
+  def close(agent):
+    agents.remove(agent)
+    agent.close()
+
+  make.close = close
   yield make
   for agent in agents:
     agent.close()
@@ -127,6 +132,7 @@ def test_resumed_agent_goes_on_as_if_it_had_not_stopped(make_agent, tmp_path):
   first_environment = _environment()
   Driver(first_environment, first).run(42)
   first.save()
+  make_agent.close(first)
   second = make_agent(workdir=str(stopped))
   assert second.restored_from is not None
   assert (second.actor_steps, second.learner_steps) == (42, 22)
