@@ -194,7 +194,10 @@ class _Pool:
   def _signal_all(self, number: int) -> None:
     for _, process in self._running.values():
       if process.poll() is None:
-        process.send_signal(number)
+        if number == signal.SIGKILL:
+          os.killpg(process.pid, number)  # Also what it has started.
+        else:
+          process.send_signal(number)
 
 
 def _launch(job: Job, core: int) -> subprocess.Popen:

@@ -20,7 +20,11 @@ POOL = textwrap.dedent(f"""
   sys.path[:0] = [{TESTS!r}, {os.path.dirname(TESTS)!r}]
   import run_pool_test
   from experiments import run_pool
-  jobs = [run_pool_test.make_job(folder, 500, step_seconds=0.005) for folder in sys.argv[1:]]
+  options = [a for a in sys.argv[1:] if a.startswith('--')]
+  jobs = [
+    run_pool_test.make_job(folder, 500, step_seconds=0.005, options=options)
+    for folder in sys.argv[1:] if folder not in options
+  ]
   outcome = run_pool.run_jobs(jobs, [0, 1], run_pool_test.Lines())
   print(len(outcome.done), len(outcome.failures), len(outcome.not_started))
   sys.exit(outcome.exit_status)
@@ -41,14 +45,23 @@ class Lines:
     self.said.append(text)
 
 
-def make_job(folder, num_steps=50, *, command=None, bytes_needed=0, step_seconds=0):
+def make_job(
+  folder,
+  num_steps=50,
+  *,
+  command=None,
+  bytes_needed=0,
+  step_seconds=0,
+  options=(),
+):
   def is_done():
     summary = RunDirectory(folder).read_summary()
     return bool(summary.get('finished')) and summary['actor_steps'] >= num_steps
 
   def fake_run(core):
     steps = f'--num_steps={num_steps}'
-    return [sys.executable, FAKE, folder, steps, f'--step_seconds={step_seconds}']
+    seconds = f'--step_seconds={step_seconds}'
+    return [sys.executable, FAKE, folder, steps, seconds, *options]
 
   return run_pool.Job(
     os.path.basename(folder),
@@ -135,9 +148,9 @@ def _read(path):
     return file.read()
 
 
-def _start_pool(folders):
+def _start_pool(folders, *options):
   process = subprocess.Popen(
-    [sys.executable, '-c', POOL, *folders], stdout=subprocess.PIPE, text=True
+    [sys.executable, '-c', POOL, *folders, *options], stdout=subprocess.PIPE, text=True
   )
   deadline = time.monotonic() + 120
   while not all(_episodes(folder) for folder in folders[:2]):
@@ -169,6 +182,20 @@ def test_half_done_plan_goes_on_where_a_signal_stopped_it(tmp_path):
   assert 'Resumed' not in logs[2]
 
 
+def test_second_signal_kills_runs_that_hang(tmp_path):
+  folders = [str(tmp_path / name) for name in ('a', 'b')]
+  process = _start_pool(folders, '--hang_in_save')
+  process.send_signal(signal.SIGINT)
+  deadline = time.monotonic() + 60
+  while not all('hanging' in _read(os.path.join(f, 'log.txt')) for f in folders):
+    assert time.monotonic() < deadline
+    time.sleep(0.05)
+  process.send_signal(signal.SIGINT)
+  out, _ = process.communicate(timeout=60)
+  assert process.returncode == 130 and out.split() == ['0', '0', '2']
+  _wait_for_locks(folders, deadline)
+
+
 def test_runs_stop_and_save_when_the_pool_is_killed(tmp_path):
   folders = [str(tmp_path / name) for name in ('a', 'b')]
   process = _start_pool(folders)
@@ -179,9 +206,15 @@ def test_runs_stop_and_save_when_the_pool_is_killed(tmp_path):
     while 'actor_steps' not in RunDirectory(folder).read_summary():
       assert time.monotonic() < deadline, 'still running'
       time.sleep(0.05)
+  _wait_for_locks(folders, deadline)
+
+
+def _wait_for_locks(folders, deadline):
+  """Waits until no process uses a folder any more."""
+  for folder in folders:
     while True:
       try:
-        with RunDirectory(folder).lock():  # Nobody holds it any more.
+        with RunDirectory(folder).lock():
           break
       except RunDirectoryError:
         assert time.monotonic() < deadline, 'still running'
