@@ -18,7 +18,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from absl import app, flags
 
-from experiments import evaluation, files, quiet, seeding
+from experiments import files, quiet
+from iq_acme import evaluation, seeding
 
 if TYPE_CHECKING:
   import dm_env

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from experiments import files, metrics_files
-from experiments.evaluation import POLICY_MODES
 from experiments.run_directory import RunDirectory
+from iq_acme.evaluation import POLICY_MODES
 
 if TYPE_CHECKING:  # Loading Matplotlib takes seconds, drawing happens rarely.
   from matplotlib.axes import Axes
