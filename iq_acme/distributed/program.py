@@ -30,6 +30,10 @@ from iq_acme.distributed.settings import (
 from iq_acme.networks import IQNetworks, make_networks
 
 
+def _terminal_logger(label: str) -> loggers.Logger:
+  return loggers.make_default_logger(label, save_data=False)
+
+
 def make_distributed_iq(
   environment_factory: Callable[[int], dm_env.Environment],
   *,
@@ -48,9 +52,7 @@ def make_distributed_iq(
   network_factory: Callable[
     [acme.specs.EnvironmentSpec, IQConfig], IQNetworks
   ] = make_networks,
-  logger_factory: LoggerFactory = functools.partial(
-    loggers.make_default_logger, save_data=False
-  ),
+  logger_factory: LoggerFactory = _terminal_logger,
   policy_metadata: Mapping[str, Any] | None = None,
   evaluation_hook: EvaluationHook | None = None,
   program: lp.Program | None = None,
