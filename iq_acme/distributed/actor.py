@@ -2,17 +2,19 @@
 
 import contextlib
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
 
 # isort: split
 import dm_env
 import jax
-import reverb
 
 from iq_acme import acting, evaluation, seeding
 from iq_acme.distributed.settings import ProgramParts, ProgramSettings
+
+if TYPE_CHECKING:
+  import reverb
 
 # Steps claimed at a time: how coarse the counts are, and what a kill loses of them.
 STEPS_PER_CLAIM = 10
@@ -26,7 +28,7 @@ class ActorWorker:
     rank: int,
     parts: ProgramParts,
     settings: ProgramSettings,
-    replay: reverb.Client,
+    replay: 'reverb.Client',
     counter: Any,
     learner: Any,
     coordinator: Any,

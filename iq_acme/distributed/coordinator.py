@@ -11,7 +11,7 @@ from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
 import launchpad as lp
 
 from iq_acme.distributed import supervision
-from iq_acme.distributed.settings import ProgramParts, ProgramSettings
+from iq_acme.distributed.settings import LoggerFactory, ProgramSettings
 
 _POLL_SECONDS = 0.1
 _LINE_SECONDS = 60.0
@@ -27,8 +27,8 @@ class CoordinatorWorker:
 
   def __init__(
     self,
-    parts: ProgramParts,
     settings: ProgramSettings,
+    logger_factory: LoggerFactory,
     counter: Any,
     learner: Any,
     evaluator: Any,
@@ -36,8 +36,8 @@ class CoordinatorWorker:
     """Creates the coordinator; nothing is asked of other nodes yet.
 
     Args:
-      parts: what to make it from.
       settings: of the program.
+      logger_factory: makes the logger of episodes.
       counter: a client of the `StepCounter`.
       learner: a client of the learner.
       evaluator: a client of the evaluator.
@@ -46,7 +46,7 @@ class CoordinatorWorker:
     self._counter = counter
     self._learner = learner
     self._evaluator = evaluator
-    self._logger = parts.logger_factory('actor')
+    self._logger = logger_factory('actor')
     self._records = supervision.Records.of_this_process()
     self._counts: Mapping[str, float] = {}
     self._returns: collections.deque[float] = collections.deque(maxlen=10)

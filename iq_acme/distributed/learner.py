@@ -142,10 +142,9 @@ class LearnerWorker:
       supervision.report_failure(self._name, error)
 
   def _checkpoint_is_due(self) -> bool:
+    period = self._settings.checkpoint_period
     steps = self._counter.get_counts().get('actor_steps', 0)
-    return steps // self._settings.checkpoint_period > (
-      self._saved_at // self._settings.checkpoint_period
-    )
+    return steps // period > self._counted_at_save // period
 
   def _serve_request(self) -> None:
     with self._requests:
@@ -169,6 +168,7 @@ class LearnerWorker:
     under_way = self._queue_size()
     actor_steps = max(self._saved_at, int(counts.get('actor_steps', 0)) - under_way)
     state = self._learner.save()
+    self._counted_at_save = counts.get('actor_steps', 0)
     counts |= {'actor_steps': actor_steps, 'learner_steps': int(state.steps)}
     info = self._checkpoints.save(
       actor_steps,
@@ -202,13 +202,13 @@ class LearnerWorker:
       batch_size=config.batch_size,
       start_actor_steps=config.min_replay_size,
     )
-    self._saved_at = 0
+    self._saved_at = self._counted_at_save = 0
     restored = self._checkpoints.restore(self._learner.save(), self._replay)
     if restored is None:
       return {}
     self._learner.restore(restored.learner_state)
     progress = restored.progress
-    self._saved_at = progress['actor_steps']
+    self._saved_at = self._counted_at_save = progress['actor_steps']
     self._schedule = UpdateSchedule(**progress['schedule'])
     missing = config.min_replay_size - self._replay.size
     if missing > 0 and self._saved_at + missing > self._schedule.start_actor_steps:

@@ -4,15 +4,14 @@ Their classes are ours, so that the first name in the pickle that Launchpad send
 child process is one of this package: unpickling it loads `_acme_compat` before Acme.
 """
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable
 from typing import Any
 
 from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
 
 # isort: split
 import launchpad as lp
-import reverb
-from launchpad import address as lp_address
 from launchpad import context as lp_context
 
 from iq_acme.distributed import supervision
@@ -39,41 +38,17 @@ class WorkerNode(lp.CourierNode):
     self._name = name
 
   def run(self) -> None:
-    _run(self, self._name, super().run)
+    run_supervised(self, self._name, super().run)
 
 
-class ReplayNode(lp.ReverbNode):
-  """A Reverb server."""
+def run_supervised(node: Any, name: str, body: Callable[[], None]) -> None:
+  """Runs a node of Launchpad's, see `supervision.run_node`.
 
-  def __init__(
-    self,
-    name: str,
-    make_tables: Callable[[], Sequence[reverb.Table]],
-    make_checkpointer: Callable[[], Any] | None = None,
-  ):
-    """Describes the node.
-
-    Args:
-      name: what it is called in messages.
-      make_tables: makes the tables, in the node's own process.
-      make_checkpointer: makes what the server saves and loads by; None where nothing
-        of it is saved.
-    """
-    super().__init__(make_tables, make_checkpointer)
-    self._name = name
-
-  def run(self) -> None:
-    _run(self, self._name, self._serve)
-
-  def _serve(self) -> None:
-    # `lp.ReverbNode.run` waits for the stop by a variable of the thread it is called in.
-    port = lp_address.get_port_from_address(self.reverb_address.resolve())
-    checkpointer = self._checkpoint_ctor() if self._checkpoint_ctor else None
-    self._server = reverb.Server(self._priority_tables_fn(), port, checkpointer)
-    self._server.wait()
-
-
-def _run(node: Any, name: str, body: Callable[[], None]) -> None:
+  Args:
+    node: the node, once it is launched.
+    name: what it is called in messages.
+    body: what it does.
+  """
   launch_context = node.launch_context
 
   def in_thread() -> None:
@@ -90,7 +65,9 @@ def _run(node: Any, name: str, body: Callable[[], None]) -> None:
 
 
 def _keep_tensorflow_off_accelerators() -> None:
-  """TensorFlow only carries data here, and would take all of a GPU's memory."""
-  import tensorflow as tf
+  """TensorFlow only carries data here, and would take all of a GPU's memory.
 
-  tf.config.set_visible_devices([], 'GPU')
+  Where it is not loaded yet, nothing of the node's has a use for it but logging.
+  """
+  if 'tensorflow' in sys.modules:
+    sys.modules['tensorflow'].config.set_visible_devices([], 'GPU')

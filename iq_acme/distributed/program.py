@@ -20,7 +20,8 @@ from iq_acme.distributed.coordinator import CoordinatorWorker
 from iq_acme.distributed.counter import StepCounter
 from iq_acme.distributed.evaluator import EvaluatorWorker
 from iq_acme.distributed.learner import LearnerWorker
-from iq_acme.distributed.nodes import ReplayNode, WorkerNode
+from iq_acme.distributed.nodes import WorkerNode
+from iq_acme.distributed.replay_node import ReplayNode
 from iq_acme.distributed.settings import (
   EvaluationHook,
   LoggerFactory,
@@ -142,7 +143,13 @@ def _add_nodes(
   learner = add('learner', LearnerWorker, 'learner/0', parts, settings, replay, counter)
   evaluator = add('evaluator', EvaluatorWorker, parts, settings, counter, learner)
   coordinator = add(
-    'coordinator', CoordinatorWorker, parts, settings, counter, learner, evaluator
+    'coordinator',
+    CoordinatorWorker,
+    settings,
+    parts.logger_factory,
+    counter,
+    learner,
+    evaluator,
   )
   for rank in range(settings.num_actors):
     add(

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
 
@@ -12,9 +12,11 @@ import acme
 import dm_env
 from acme.utils import loggers
 
-from iq_acme.builder import IQBuilder
 from iq_acme.config import IQConfig
-from iq_acme.networks import IQNetworks
+
+if TYPE_CHECKING:
+  from iq_acme.builder import IQBuilder
+  from iq_acme.networks import IQNetworks
 
 # Makes the logger of 'learner', 'actor' (episodes) or 'evaluator'.
 LoggerFactory = Callable[[str], loggers.Logger]
@@ -80,15 +82,17 @@ class ProgramParts:
   config: IQConfig
   environment_spec: acme.specs.EnvironmentSpec
   environment_factory: Callable[[int], dm_env.Environment]
-  network_factory: Callable[[acme.specs.EnvironmentSpec, IQConfig], IQNetworks]
+  network_factory: 'Callable[[acme.specs.EnvironmentSpec, IQConfig], IQNetworks]'
   logger_factory: LoggerFactory
   policy_metadata: Mapping[str, Any]
   evaluation_hook: EvaluationHook | None = None
 
   def make_builder(
     self, seed: int = 0, logger: loggers.Logger | None = None
-  ) -> IQBuilder:
+  ) -> 'IQBuilder':
     """The builder as a program of many processes uses it."""
+    from iq_acme.builder import IQBuilder  # Late, because it loads Reverb.
+
     return IQBuilder(
       self.config,
       self.environment_spec,
@@ -98,7 +102,7 @@ class ProgramParts:
       seed=seed,
     )
 
-  def make_networks(self) -> IQNetworks:
+  def make_networks(self) -> 'IQNetworks':
     """The networks, which are made anew in each process, for they are functions."""
     return self.network_factory(self.environment_spec, self.config)
 
