@@ -22,7 +22,6 @@ from iq_acme.replay.contents import ReplayContents, is_server_checkpoint
 _LEARNER = 'learner.npz'
 _PROGRESS = 'progress.json'
 _REPLAY = 'replay'
-_SCRATCH_PREFIX = '.replay_'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,28 +49,21 @@ class AgentCheckpoints:
   its place, and is started with the folder of the checkpoint to restore.
   """
 
-  def __init__(
-    self, workdir: str, keep: int, with_replay: bool, *, with_scratch: bool = True
-  ):
+  def __init__(self, workdir: str, keep: int, with_replay: bool):
     """Opens the folder and picks the checkpoint to restore, if there is one.
 
     Args:
       workdir: the run's folder.
       keep: how many of the newest to keep.
       with_replay: whether to save what is in replay.
-      with_scratch: whether a Reverb server of this process needs the scratch folder;
-        those of earlier processes are removed then.
     """
     self._store = CheckpointStore(os.path.join(workdir, 'checkpoints'), keep)
     self._with_replay = with_replay
     self._latest = self._store.latest()
-    self._scratch: str | None = None
-    if not with_scratch:
-      return
-    remove_scratch(workdir)  # Left by a process that was killed.
-    self._scratch = tempfile.mkdtemp(
-      prefix=_SCRATCH_PREFIX, dir=os.path.abspath(workdir)
-    )
+    for name in os.listdir(workdir):
+      if name.startswith('.replay_'):  # Left by a process that was killed.
+        shutil.rmtree(os.path.join(workdir, name), ignore_errors=True)
+    self._scratch = tempfile.mkdtemp(prefix='.replay_', dir=os.path.abspath(workdir))
 
   def reverb_checkpointer(self) -> checkpointers_lib.CheckpointerBase:
     """What to start the replay server with."""
@@ -143,12 +135,4 @@ class AgentCheckpoints:
 
   def close(self) -> None:
     """Removes the scratch folder."""
-    if self._scratch is not None:
-      shutil.rmtree(self._scratch, ignore_errors=True)
-
-
-def remove_scratch(workdir: str) -> None:
-  """Removes the folders into which Reverb servers that have ended wrote."""
-  for name in os.listdir(workdir):
-    if name.startswith(_SCRATCH_PREFIX):
-      shutil.rmtree(os.path.join(workdir, name), ignore_errors=True)
+    shutil.rmtree(self._scratch, ignore_errors=True)

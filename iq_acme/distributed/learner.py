@@ -1,7 +1,6 @@
 """The learner of a program: learns, serves variables, makes the checkpoints."""
 
 import dataclasses
-import fcntl
 import os
 import threading
 import time
@@ -17,8 +16,9 @@ import reverb
 from acme.utils import counting, loggers
 
 from iq_acme import policy_io
-from iq_acme.agent_checkpoints import AgentCheckpoints, remove_scratch
+from iq_acme.agent_checkpoints import AgentCheckpoints
 from iq_acme.distributed import supervision
+from iq_acme.distributed.replay_node import remove_scratch
 from iq_acme.distributed.settings import ProgramParts, ProgramSettings
 from iq_acme.replay.contents import ReplayContents, ServerContents, resident_replay
 from iq_acme.schedule import UpdateSchedule
@@ -53,7 +53,12 @@ class LearnerWorker:
     self._parts = parts
     self._settings = settings
     self._counter = counter
-    self._lock_file = _lock(settings.workdir)
+    # First, because it keeps other agents out of the folder.
+    self._checkpoints = AgentCheckpoints(
+      settings.workdir, settings.keep_checkpoints, settings.checkpoint_replay
+    )
+    self._port = int(replay.server_address.rpartition(':')[-1])
+    remove_scratch(settings.workdir, keep_port=self._port)
     replay.server_info()  # Waits for the server.
     local_counter = counting.Counter(counter)  # Syncs once a second, not at each step.
     self._metrics = ExtendedLogger(parts.logger_factory('learner'), self._extras)
@@ -66,12 +71,6 @@ class LearnerWorker:
     key, _ = jax.random.split(jax.random.PRNGKey(settings.seed))  # As `LocalAgent`.
     self._learner = builder.make_learner(
       key, parts.make_networks(), self._batches, replay, local_counter
-    )
-    self._checkpoints = AgentCheckpoints(
-      settings.workdir,
-      settings.keep_checkpoints,
-      settings.checkpoint_replay,
-      with_scratch=False,
     )
     self._requests = threading.Lock()
     self._request_time: float | None = None
@@ -160,6 +159,7 @@ class LearnerWorker:
       if last:
         self._metrics.close()
         remove_scratch(self._settings.workdir)
+        self._checkpoints.close()
         self._finished = True
 
   def _save(self) -> None:
@@ -192,7 +192,8 @@ class LearnerWorker:
       {**self._parts.policy_metadata, 'actor_steps': actor_steps},
     )
     size = info.num_bytes / 1e6
-    supervision.say(f'{actor_steps:>11,}  checkpoint, {size:,.1f} MB: {info.path}')
+    path = os.path.relpath(info.path)
+    supervision.say(f'{actor_steps:>11,}  checkpoint, {size:,.1f} MB: {path}')
 
   def _restore(self) -> Mapping[str, float]:
     """Restores the newest checkpoint; returns its counts, empty for a new run."""
@@ -217,7 +218,9 @@ class LearnerWorker:
       )
     if self._saved_at >= config.min_replay_size:
       self._learner.end_exploration()
-    supervision.say(f'Resumed at step {self._saved_at:,} from {restored.path}.')
+    supervision.say(
+      f'Resumed at step {self._saved_at:,} from {os.path.relpath(restored.path)}.'
+    )
     return progress['counts']
 
   def _queue_size(self) -> int:
@@ -299,17 +302,3 @@ class ExtendedLogger(loggers.Logger):
 
   def close(self) -> None:
     self._logger.close()
-
-
-def _lock(workdir: str) -> Any:
-  """Keeps a second program out of a folder for as long as this process lives."""
-  os.makedirs(workdir, exist_ok=True)
-  file = open(os.path.join(workdir, '.program.lock'), 'w')  # noqa: SIM115
-  try:
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except BlockingIOError:
-    raise RuntimeError(
-      f'workdir {workdir!r} is in use by another program. Wait for it, stop it, or give '
-      'this one a folder of its own.'
-    ) from None
-  return file

@@ -1,7 +1,7 @@
 """Launchpad's nodes, run under supervision.
 
-Their classes are ours, so that the first name in the pickle that Launchpad sends to a
-child process is one of this package: unpickling it loads `_acme_compat` before Acme.
+Their classes are ours, so that the first name after Launchpad's own in the pickle that
+it sends to a child process is one of this package, and loads `_acme_compat` before Acme.
 """
 
 import sys

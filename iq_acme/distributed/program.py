@@ -13,7 +13,6 @@ import dm_env
 import launchpad as lp
 from acme.utils import loggers
 
-from iq_acme.agent_checkpoints import AgentCheckpoints
 from iq_acme.config import IQConfig
 from iq_acme.distributed.actor import ActorWorker
 from iq_acme.distributed.coordinator import CoordinatorWorker
@@ -21,7 +20,7 @@ from iq_acme.distributed.counter import StepCounter
 from iq_acme.distributed.evaluator import EvaluatorWorker
 from iq_acme.distributed.learner import LearnerWorker
 from iq_acme.distributed.nodes import WorkerNode
-from iq_acme.distributed.replay_node import ReplayNode
+from iq_acme.distributed.replay_node import ReplayNode, make_checkpointer
 from iq_acme.distributed.settings import (
   EvaluationHook,
   LoggerFactory,
@@ -169,16 +168,8 @@ def _add_nodes(
 
 def _checkpointer_factory(
   parts: ProgramParts, settings: ProgramSettings
-) -> Callable[[], Any] | None:
+) -> Callable[[int], Any] | None:
   """What the replay server saves and loads by; a resident ring is the learner's."""
   if parts.config.replay == 'resident':
     return None
-  return functools.partial(_make_checkpointer, settings)
-
-
-def _make_checkpointer(settings: ProgramSettings) -> Any:
-  os.makedirs(settings.workdir, exist_ok=True)
-  checkpoints = AgentCheckpoints(
-    settings.workdir, settings.keep_checkpoints, settings.checkpoint_replay
-  )
-  return checkpoints.reverb_checkpointer()
+  return functools.partial(make_checkpointer, settings.workdir)
