@@ -93,6 +93,8 @@ def test_inserts_and_samples_wait_for_one_another_at_the_tolerance(admission):
 def test_ratio_goes_on_after_a_resume_unless_it_was_another_one(admission):
   admission.restore({'inserted': 100, 'sampled': 310}, size=60)
   assert (admission.inserted, admission.sampled, admission.lead) == (100, 310, 10)
+  admission.restore({'inserted': 29, 'sampled': 16}, size=29)
+  assert (admission.inserted, admission.lead) == (29, 20)  # As far as it can be.
   admission.restore({'inserted': 100, 'sampled': 5000}, size=60)
   assert (admission.inserted, admission.sampled) == (20, 0)
   admission.restore({}, size=15)  # Written before the totals were saved.

@@ -164,9 +164,7 @@ class LearnerWorker:
 
   def _save(self) -> None:
     counts = dict(self._counter.get_counts())
-    # What waits in the queue is in no checkpoint: a resumed run takes those steps anew.
-    under_way = self._queue_size()
-    actor_steps = max(self._saved_at, int(counts.get('actor_steps', 0)) - under_way)
+    actor_steps = self._delivered_steps(int(counts.get('actor_steps', 0)))
     state = self._learner.save()
     self._counted_at_save = counts.get('actor_steps', 0)
     counts |= {'actor_steps': actor_steps, 'learner_steps': int(state.steps)}
@@ -204,12 +202,14 @@ class LearnerWorker:
       start_actor_steps=config.min_replay_size,
     )
     self._saved_at = self._counted_at_save = 0
+    self._start = (0, 0)  # Actor steps and inserts that this start begins at.
     restored = self._checkpoints.restore(self._learner.save(), self._replay)
     if restored is None:
       return {}
     self._learner.restore(restored.learner_state)
     progress = restored.progress
     self._saved_at = self._counted_at_save = progress['actor_steps']
+    self._start = (self._saved_at, self._totals()[0])
     self._schedule = UpdateSchedule(**progress['schedule'])
     missing = config.min_replay_size - self._replay.size
     if missing > 0 and self._saved_at + missing > self._schedule.start_actor_steps:
@@ -223,10 +223,21 @@ class LearnerWorker:
     )
     return progress['counts']
 
-  def _queue_size(self) -> int:
-    if self._resident is None:
-      return 0
-    return sum(info.current_size for info in self._client.server_info().values())
+  def _delivered_steps(self, counted: int) -> int:
+    """The steps whose transitions are in replay; a resumed run takes the others anew.
+
+    Those wait in the queue of a resident ring, or in the actors' writers.
+
+    Args:
+      counted: steps that actors have reported.
+    """
+    steps, inserted = self._start
+    in_queue = 0
+    if self._resident is not None:
+      in_queue = sum(i.current_size for i in self._client.server_info().values())
+    # Transitions of n steps can be a few more than the steps.
+    delivered = min(counted - steps - in_queue, self._totals()[0] - inserted)
+    return max(self._saved_at, steps + delivered)
 
   def _extras(self) -> dict[str, float]:
     """Columns that a program adds to the learner's metrics.

@@ -58,7 +58,9 @@ class RatioAdmission:
       size: transitions in the restored ring.
     """
     self.inserted, self.sampled = state.get('inserted', 0), state.get('sampled', 0)
-    if abs(self.lead) > self._tolerance:
+    # An insert that is let in at the tolerance goes beyond it by what it pays for.
+    most = self._tolerance + self._config.sampled_per_step
+    if not -self._tolerance <= self.lead <= most:
       # Saved under another ratio or by an older version. As if these were the first
       # inserts: a ring that was full enough still is.
       self.inserted = min(size, self._config.min_replay_size)
