@@ -28,7 +28,7 @@ def test_many_actors_saturate_the_learner_or_what_carries_their_steps():
   found = scaling_model.predict(COSTS, num_actors=100, updates_per_step=1.0)
   assert (found.bottleneck, found.steps_per_second) == ('learner', pytest.approx(400))
   # 1 / (0.1 * 0.002 + 0.0005) steps, and a tenth as many updates.
-  found = scaling_model.predict(COSTS, num_actors=100, updates_per_step=0.1)
+  found = scaling_model.predict(COSTS, num_actors=10, updates_per_step=0.1)
   assert found.bottleneck == 'actors'
   found = scaling_model.predict(COSTS, num_actors=1000, updates_per_step=0.1)
   assert found.bottleneck == 'learner'

@@ -28,7 +28,7 @@ TERMINALS = ('output_to_files', 'current_terminal', 'tmux_session', 'xterm')
 # Not imported, or it could not be run as a module without a warning.
 _LAUNCHER = 'iq_acme.distributed.launcher'
 _POLL_SECONDS = 0.1
-_LOG_LINES = 20
+_LOG_LINES = 60
 
 
 class NodeFailedError(RuntimeError):
@@ -166,6 +166,7 @@ class _Launch:
       'PYTHONPATH': os.pathsep.join(dict.fromkeys(path)),
       'LAUNCHPAD_LOGGING_DIR': self._logs,
       'PYTHONUNBUFFERED': '1',
+      'PYTHONFAULTHANDLER': '1',  # Where a library aborts, the log says in whose call.
       # So that what Launchpad and Reverb leave behind goes with the folder.
       'TMPDIR': self._records.temporary_folder(),
       supervision.FOLDER_VARIABLE: self._records.folder,
