@@ -32,7 +32,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from absl import app, flags
 
-from experiments import files, scaling_model, threads, versions
+from experiments import files, quiet, scaling_model, threads, versions
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('env_name', 'gym:HalfCheetah-v4', 'Task.')
@@ -309,7 +309,9 @@ def main(argv: Sequence[str]) -> int:
   rows = [(kind, n, 1.0) for kind in FLAGS.launch_types for n in numbers]
   if 'local_mp' in FLAGS.launch_types:
     rows.append(('local_mp', max(numbers), FLAGS.small_ratio))
-  windows = [measure_local()]
+  quiet.quiet_logs()
+  with quiet.without_reverb_lines():
+    windows = [measure_local()]
   from iq_acme.distributed import NodeFailedError
 
   try:
