@@ -53,13 +53,12 @@ class LearnerWorker:
     self._parts = parts
     self._settings = settings
     self._counter = counter
-    # First, because it keeps other agents out of the folder.
+    replay.server_info()  # Waits for the server, which picks its checkpoint first.
     self._checkpoints = AgentCheckpoints(
       settings.workdir, settings.keep_checkpoints, settings.checkpoint_replay
     )
     self._port = int(replay.server_address.rpartition(':')[-1])
     remove_scratch(settings.workdir, keep_port=self._port)
-    replay.server_info()  # Waits for the server.
     local_counter = counting.Counter(counter)  # Syncs once a second, not at each step.
     self._metrics = ExtendedLogger(parts.logger_factory('learner'), self._extras)
     builder = parts.make_builder(settings.seed, self._metrics)
