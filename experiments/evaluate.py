@@ -19,7 +19,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from absl import app, flags
 
-from experiments import evaluation, files, quiet, sac_config, seeding
+from experiments import files, quiet, sac_config
+from iq_acme import evaluation, seeding
 
 if TYPE_CHECKING:
   import dm_env

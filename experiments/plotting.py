@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from experiments import files, metrics_files
-from experiments.evaluation import POLICY_MODES
 from experiments.run_directory import RunDirectory
+from iq_acme.evaluation import POLICY_MODES
 
 if TYPE_CHECKING:  # Loading Matplotlib takes seconds, drawing happens rarely.
   from matplotlib.axes import Axes
@@ -126,7 +126,8 @@ def group_runs(
       raise ValueError(
         f'{directory.evaluations} has no column {metric!r}; it has {list(rows[0])}.'
       )
-    found.append((config, {int(row['actor_steps']): row[metric] for row in rows}))
+    run = {_due_step(int(row['actor_steps']), config): row[metric] for row in rows}
+    found.append((config, run))
   varying = _varying_settings([config for config, _ in found])
   groups = collections.defaultdict(list)
   for config, run in found:
@@ -137,8 +138,22 @@ def group_runs(
   return dict(groups)
 
 
+def _due_step(step: int, config: Mapping[str, Any]) -> int:
+  """Returns the step that an evaluation was due at, which seeds have in common.
+
+  A distributed run is evaluated a little after it; its last step may lie off the grid.
+  """
+  if not config.get('distributed') or step == config['num_steps']:
+    return step
+  return step // config['evaluation_period'] * config['evaluation_period']
+
+
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
-  return {**config.get('env_options', {}), **config.get('agent', {})}
+  return {
+    **config.get('env_options', {}),
+    **config.get('agent', {}),
+    'distributed': config.get('distributed', False),
+  }
 
 
 def _varying_settings(

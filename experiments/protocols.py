@@ -5,7 +5,8 @@ from typing import Any, Protocol
 
 import dm_env
 
-from experiments import evaluation, metrics_files
+from experiments import metrics_files
+from iq_acme import evaluation
 
 
 class Checkpoint(Protocol):

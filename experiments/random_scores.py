@@ -20,8 +20,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from absl import app, flags
 
-from experiments import evaluation, files, seeding, versions
+from experiments import files, versions
 from experiments.paper_settings import TASKS
+from iq_acme import evaluation, seeding
 
 FLAGS = flags.FLAGS
 

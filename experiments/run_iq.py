@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
   from experiments.metrics_files import Logger
   from experiments.protocols import Agent
+  from experiments.runner import Outcome
   from experiments.settings import RunSettings
 
 FLAGS = flags.FLAGS
@@ -61,6 +62,17 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_integer(
   'cpu_core', None, 'Bind the run to num_threads (default 1) cores from this one on.'
+)
+flags.DEFINE_boolean(
+  'run_distributed', False, 'Run as a Launchpad program of many nodes.'
+)
+flags.DEFINE_integer('num_actors', 4, 'Actors of a distributed run.', lower_bound=1)
+flags.DEFINE_enum(
+  'lp_launch_type',
+  'local_mp',
+  ['local_mp', 'local_mt'],
+  'A process, or a thread, for each node of a distributed run.',
+  allow_override=True,  # Launchpad defines it too, when it is loaded.
 )
 config_flags.define_flags(IQConfig, FLAGS)
 
@@ -93,7 +105,12 @@ def run(argv: Sequence[str], make_config: Callable[[], algorithms.Config]) -> in
     settings = _settings(config)
   except ValueError as error:
     return _refuse(str(error))
+  for name in ('num_actors', 'lp_launch_type'):
+    if FLAGS[name].present and not FLAGS.run_distributed:
+      return _refuse(f'--{name} is for distributed runs: give --run_distributed too.')
   try:
+    if FLAGS.run_distributed:
+      return _train_distributed(settings, config)
     return _train(settings, config)
   except KeyboardInterrupt:  # While loading, before the run takes signals over.
     return 130
@@ -104,9 +121,8 @@ class _Refusal(Exception):
 
 
 def _train(settings: 'RunSettings', config: algorithms.Config) -> int:
+  _print_title(settings)
   # Late, because threads are limited before and the flags' help needs none of it.
-  print(f'{settings.algorithm} on {settings.env_name}, seed {settings.seed}')
-  print(f'Folder: {settings.workdir}', flush=True)
   from experiments import quiet, run_directory, runner, versions
   from iq_acme import make_environment
 
@@ -143,10 +159,47 @@ def _train(settings: 'RunSettings', config: algorithms.Config) -> int:
       raise
     print(f'\nStopped: {error}', file=sys.stderr)
     return _FAILED
-  if not outcome.finished:
-    print(
-      f'Stopped at step {outcome.actor_steps:,}. To go on:\n  {versions.command_line()}'
+  return _report(outcome, versions.command_line())
+
+
+def _train_distributed(settings: 'RunSettings', config: algorithms.Config) -> int:
+  if not isinstance(config, IQConfig):
+    return _refuse(
+      f'--run_distributed is given, but {settings.algorithm} runs in one process only.'
     )
+  _print_title(settings)
+  from experiments import distributed_runner, quiet, run_directory, versions
+
+  quiet.quiet_logs()
+  options = distributed_runner.ProgramOptions(
+    num_actors=FLAGS.num_actors,
+    launch_type=FLAGS.lp_launch_type,
+    keep_checkpoints=FLAGS.keep_checkpoints,
+    checkpoint_replay=FLAGS.checkpoint_replay,
+  )
+  try:
+    outcome = distributed_runner.run(settings, config, options)
+  except (ValueError, run_directory.RunDirectoryError) as error:
+    return _refuse(str(error))
+  except RuntimeError as error:
+    # Here, so that a run that is refused or finished need not wait for TensorFlow.
+    from iq_acme.distributed import NodeFailedError
+
+    if not isinstance(error, NodeFailedError):
+      raise
+    print(f'\nStopped: {error}', file=sys.stderr)
+    return _FAILED
+  return _report(outcome, versions.command_line())
+
+
+def _print_title(settings: 'RunSettings') -> None:
+  print(f'{settings.algorithm} on {settings.env_name}, seed {settings.seed}')
+  print(f'Folder: {settings.workdir}', flush=True)
+
+
+def _report(outcome: 'Outcome', command: str) -> int:
+  if not outcome.finished:
+    print(f'Stopped at step {outcome.actor_steps:,}. To go on:\n  {command}')
   return outcome.exit_status
 
 

@@ -9,19 +9,18 @@ from typing import Any
 import dm_env
 
 from experiments import (
-  evaluation,
   files,
   metrics_files,
   plotting,
   progress,
   quiet,
-  seeding,
   signals,
   versions,
 )
 from experiments.protocols import AgentFactory
 from experiments.run_directory import RunDirectory
 from experiments.settings import RunSettings
+from iq_acme import evaluation, seeding
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
   from iq_acme.agents import IQ, make_iq_agent
   from iq_acme.builder import IQBuilder
   from iq_acme.config import IQConfig, paper_config
+  from iq_acme.distributed import launch, make_distributed_iq
   from iq_acme.environments import make_environment
   from iq_acme.learning import IQLearner, NonFiniteLossError
   from iq_acme.local_agent import LocalAgent
@@ -26,6 +27,8 @@ _HOME = {
   'IQ': 'agents',
   'LocalAgent': 'local_agent',
   'make_iq_agent': 'agents',
+  'make_distributed_iq': 'distributed',
+  'launch': 'distributed',
   'IQBuilder': 'builder',
   'IQConfig': 'config',
   'paper_config': 'config',
@@ -48,7 +51,9 @@ __all__ = [
   'LoadedPolicy',
   'LocalAgent',
   'NonFiniteLossError',
+  'launch',
   'load_policy',
+  'make_distributed_iq',
   'make_environment',
   'make_iq_agent',
   'make_networks',

@@ -72,6 +72,7 @@ def test_learns_in_acmes_local_layout_with_the_tightest_limiter(overrides, tmp_p
   assert counter.get_counts()['learner_steps'] >= 30
   params = agent.get_variables(['policy'])[0].params
   assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(params))
+  agent._actor = None  # Its writer, which the server would wait for.
   agent._replay_server.stop()
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import runner_fakes
 
-from experiments import evaluation, seeding
+from iq_acme import evaluation, seeding
 
 
 def _evaluate(agent, made=None, **changes):

@@ -53,6 +53,20 @@ def test_runs_are_grouped_by_everything_but_their_seed(tmp_path):
   }
 
 
+def test_distributed_seeds_meet_at_the_steps_their_evaluations_were_due_at(tmp_path):
+  local = _write_run(tmp_path / 'local', {0: 1.0, 10: 2.0})
+  folder = _write_run(tmp_path / 'far', {0: 1.0, 13: 3.0, 27: 4.0, 35: 5.0})
+  with open(os.path.join(folder, 'config.json')) as file:
+    config = json.load(file)
+  config |= {'distributed': True, 'evaluation_period': 10, 'num_steps': 35}
+  with open(os.path.join(folder, 'config.json'), 'w') as file:
+    json.dump(config, file)
+  assert plotting.group_runs([local, folder], 'mode_return_mean') == {
+    ('gym:A', 'm_iq distributed=False'): [{0: 1.0, 10: 2.0}],
+    ('gym:A', 'm_iq distributed=True'): [{0: 1.0, 10: 3.0, 20: 4.0, 35: 5.0}],
+  }
+
+
 def test_curve_of_a_run_is_a_picture_in_its_folder(tmp_path):
   folder = _write_run(tmp_path / 'run', {0: 1.0, 10: 5.0})
   path = plotting.plot_curve(folder)

@@ -19,6 +19,7 @@ CONFIG = IQConfig(
   learning_rate=0.1,
   num_action_values=3,
   hidden_layer_sizes=(8,),
+  # Outputs that differ from the start: at the default scale a few steps show little.
   output_init_scale=1.0,
 )
 SPEC = SimpleNamespace(

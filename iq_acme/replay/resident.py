@@ -20,9 +20,10 @@ from acme import adders
 
 from iq_acme.config import IQConfig
 from iq_acme.replay.adder import PackedTransitionAdder, RowWriter
+from iq_acme.replay.admission import RatioAdmission
 from iq_acme.replay.packing import TransitionPacking
 from iq_acme.replay.ring import Ring, make_ring
-from iq_acme.replay.table import ratio_tolerance, unpack_in_update, unpack_on_host
+from iq_acme.replay.table import unpack_in_update, unpack_on_host
 from iq_acme.replay.watchdog import WatchedIterator
 
 QUEUE = 'transition_queue'
@@ -76,9 +77,9 @@ class ResidentReplay:
     self._client: reverb.Client | None = None
     self._items: Iterator[np.ndarray] | None = None
     self._items_received = 0
-    # Counted from when the ring was last empty or restored.
-    self._inserted = self._sampled = 0
+    self._admission = RatioAdmission(config)
     self._changed = threading.Condition()
+    self._drain_error: BaseException | None = None
 
   def make_tables(self) -> list[reverb.Table]:
     """One queue, which holds every item until it is taken, and then drops it."""
@@ -110,7 +111,12 @@ class ResidentReplay:
       self._client, self._writer = client, writer
       write = self._write_inline
     return PackedTransitionAdder(
-      self.packing, write, self._config.n_step, self._config.discount
+      self.packing,
+      write,
+      self._config.n_step,
+      self._config.discount,
+      # In one process `size` and `save` take in what is under way themselves.
+      flush=lambda: None if self._inline else writer.close_writer(),
     )
 
   def make_iterator(self, client: reverb.Client) -> Iterator[reverb.ReplaySample]:
@@ -120,15 +126,19 @@ class ResidentReplay:
       client: a client of the server that holds the queue.
 
     Returns:
-      An iterator whose samples' data `unpack` understands.
+      An iterator whose samples' data `unpack` understands. Where the thread that takes
+      transitions in has failed, it raises a RuntimeError with what that raised.
     """
     self._client = client
+    self._make_ring()  # Before a second thread could make another one.
     if not self._inline:
       threading.Thread(target=self._drain_forever, daemon=True).start()
     batches = self._batches(
       self._config.batch_size * self._config.num_sgd_steps_per_step
     )
-    return WatchedIterator(batches, self._describe_wait)
+    return WatchedIterator(
+      batches, lambda: self._admission.describe(self._make_ring().size)
+    )
 
   @property
   def size(self) -> int:
@@ -136,6 +146,11 @@ class ResidentReplay:
     if self._inline:
       self._take_in(flush=True)
     return self._make_ring().size
+
+  @property
+  def totals(self) -> tuple[int, int]:
+    """Transitions that the ring has taken in, and sampled, over all resumes with it."""
+    return self._admission.inserted, self._admission.sampled
 
   def save(self, directory: str) -> None:
     """Writes the ring into an empty folder, as one raw array and a small JSON file.
@@ -156,6 +171,7 @@ class ResidentReplay:
         'width': self.packing.width,
         'dtype': self.packing.dtype.name,
         'random_state': ring.random_state(),
+        **self._admission.state(),
       }
     with open(os.path.join(directory, _STATE), 'w') as file:
       json.dump(state, file)
@@ -189,9 +205,7 @@ class ResidentReplay:
       self._make_ring().restore(
         rows.reshape(state['size'], self.packing.width), state['random_state']
       )
-      # As if these were the first inserts: a ring that was full enough still is.
-      self._inserted = min(state['size'], self._config.min_replay_size)
-      self._sampled = 0
+      self._admission.restore(state, state['size'])
     return True
 
   def close_writer(self) -> None:
@@ -224,9 +238,14 @@ class ResidentReplay:
         self._take_in(flush=ring.size < self._config.min_replay_size)
       with self._changed:
         if not self._inline:
-          self._changed.wait_for(lambda: self._may_sample(batch_size))
+          self._changed.wait_for(
+            lambda: (
+              self._drain_error or self._admission.may_sample(ring.size, batch_size)
+            )
+          )
+          self._check_drain()
         rows = ring.sample(batch_size)
-        self._sampled += batch_size
+        self._admission.sampled += batch_size
         self._changed.notify_all()
       yield reverb.ReplaySample(info=(), data=unpack_on_host(self.packing, rows))
 
@@ -251,39 +270,31 @@ class ResidentReplay:
 
   def _ring_append(self, rows: np.ndarray) -> None:
     self._make_ring().append(rows)
-    self._inserted += len(rows)
+    self._admission.inserted += len(rows)
 
   def _drain_forever(self) -> None:
-    for rows in self._receive():
+    ring = self._make_ring()
+    try:
+      for rows in self._receive():
+        with self._changed:
+          self._changed.wait_for(lambda: self._admission.may_insert(ring.size))
+          self._ring_append(rows)
+          self._changed.notify_all()
+      raise RuntimeError('The queue was closed.')
+    except BaseException as error:  # The learner is to hear of it, whatever it is.
       with self._changed:
-        self._changed.wait_for(self._may_insert)
-        self._ring_append(rows)
+        self._drain_error = error
         self._changed.notify_all()
+
+  def _check_drain(self) -> None:
+    """Raises where no transition will ever come in again."""
+    if self._drain_error is not None:
+      raise RuntimeError(
+        f'The thread that fills the ring from the queue {QUEUE!r} has failed: '
+        f'{self._drain_error!r}'
+      ) from self._drain_error
 
   def _receive(self) -> Iterator[np.ndarray]:
     """Every item of the queue in turn, by one sampler, for each costs a log line."""
     for sample in self._client.sample(QUEUE, 2**62, emit_timesteps=False):
       yield sample.data[0]
-
-  def _lead(self) -> float:
-    """Samples that inserts since the first batch's would pay for, less those taken."""
-    ratio = self._config.sampled_per_step
-    return (self._inserted - self._config.min_replay_size) * ratio - self._sampled
-
-  def _may_insert(self) -> bool:
-    below_min_size = self._make_ring().size < self._config.min_replay_size
-    return below_min_size or self._lead() <= ratio_tolerance(self._config)
-
-  def _may_sample(self, batch_size: int) -> bool:
-    if self._make_ring().size < self._config.min_replay_size:
-      return False
-    return self._lead() - batch_size >= -ratio_tolerance(self._config)
-
-  def _describe_wait(self) -> str:
-    tolerance = ratio_tolerance(self._config)
-    return (
-      f'transitions: the ring holds {self._make_ring().size} of the '
-      f'{self._config.min_replay_size} it takes to sample; {self._inserted} inserted '
-      f'and {self._sampled} sampled so far; samples may lead by {tolerance:g}, and '
-      f'lead by {-self._lead():g}.'
-    )

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import dm_env
 import numpy as np
 
-from experiments import seeding
+from iq_acme import seeding
 
 # Makes an environment from a seed.
 EnvironmentFactory = Callable[[int], dm_env.Environment]

@@ -1,0 +1,340 @@
+"""Times whole programs beside the local agent, and what a step costs each node.
+
+  python experiments/distributed_benchmark.py --num_threads=1 --json=distributed.json
+
+Programs run one after another: local_mt and local_mp with each number of actors at one
+SGD step per environment step, and one of local_mp at a small ratio, from whose learner
+the costs of its transport follow. Each learns for `--warm_up_seconds` first and is then
+measured for a window. Actor steps are those that have reached the ring. The busy
+fraction is the part of the window that the learner did not wait for replay. CPU is of
+whole processes, from the operating system. The last tables are a model, not a
+measurement: see `experiments/scaling_model.py`.
+
+Exit status: 0, or 1 where a program failed.
+"""
+
+import dataclasses
+import itertools
+import json
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# So that a clone runs without being installed.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from absl import app, flags
+
+from experiments import files, quiet, scaling_model, threads, versions
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string('env_name', 'gym:HalfCheetah-v4', 'Task.')
+flags.DEFINE_list('num_actors', ['1', '2', '4'], 'Numbers of actors.')
+flags.DEFINE_list(
+  'launch_types', ['local_mt', 'local_mp'], 'How programs are launched.'
+)
+flags.DEFINE_float('seconds', 30.0, 'Length of a window.', lower_bound=0.1)
+flags.DEFINE_float('warm_up_seconds', 10.0, 'Learning before it.', lower_bound=0.0)
+flags.DEFINE_integer('num_threads', None, 'Threads of the learner; unset: all cores.')
+flags.DEFINE_integer(
+  'min_replay_size', 1_000, 'Steps before learning, in place of 10k.'
+)
+flags.DEFINE_float(
+  'small_ratio', 1 / 32, 'SGD steps per environment step of the transport row.'
+)
+flags.DEFINE_string('json', None, 'File for everything measured and what it ran on.')
+
+_LOG_PERIOD = 50
+_VARIABLE_UPDATE_PERIOD = 10
+_MODEL_ACTORS = (1, 2, 4, 10, 30, 100, 300, 1_000)
+
+
+class StampedRows:
+  """Makes loggers that append rows, with the time they came at, to a file each."""
+
+  def __init__(self, folder: str, label: str = ''):
+    """Remembers where to."""
+    self._folder = folder
+    self._label = label
+
+  def __call__(self, label: str) -> 'StampedRows':
+    """The logger of a label."""
+    return StampedRows(self._folder, label)
+
+  def write(self, data: Mapping[str, Any]) -> None:
+    """Appends a row."""
+    row = {name: float(value) for name, value in data.items()} | {'time': time.time()}
+    with open(os.path.join(self._folder, f'{self._label}.jsonl'), 'a') as file:
+      file.write(json.dumps(row) + '\n')
+
+  def close(self) -> None:
+    """Nothing stays open."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+  """What was measured of a program, or of the local agent.
+
+  Attributes:
+    name: of the row.
+    seconds: length of the window.
+    actor_steps: environment steps in it.
+    learner_steps: SGD steps in it.
+    busy_fraction: see the module's docstring.
+    samples_per_insert: at its end, since the start of the run.
+    cpu_seconds: by the label of nodes; empty for threads, which share a process.
+    loopback_bytes: what the machine's loopback device carried, whoever sent it.
+  """
+
+  name: str
+  seconds: float
+  actor_steps: float
+  learner_steps: float
+  busy_fraction: float
+  samples_per_insert: float
+  cpu_seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+  loopback_bytes: float = 0.0
+
+
+def measure_local() -> Window:
+  """Times the local agent, whose thread does everything by turns."""
+  from experiments import benchmark_rows
+
+  work = benchmark_rows.ROWS['default_agent'](FLAGS.env_name)
+  next(work)
+  work.send(FLAGS.warm_up_seconds)
+  start = time.perf_counter()
+  steps = work.send(FLAGS.seconds)
+  seconds = time.perf_counter() - start
+  work.close()
+  return Window('local agent', seconds, steps, steps, 1.0, 256.0)
+
+
+def measure_program(launch_type: str, num_actors: int, ratio: float) -> Window:
+  """Times a program.
+
+  Args:
+    launch_type: 'local_mt' or 'local_mp'.
+    num_actors: its actors.
+    ratio: SGD steps per environment step.
+
+  Returns:
+    What was measured.
+  """
+  from experiments.program_files import TaskFactory
+  from iq_acme import IQConfig, launch, make_distributed_iq
+
+  folder = tempfile.mkdtemp(prefix='iq_acme_benchmark_')
+  config = dataclasses.replace(
+    IQConfig(), min_replay_size=FLAGS.min_replay_size, log_period=_LOG_PERIOD
+  )
+  config = dataclasses.replace(config, samples_per_insert=ratio * config.batch_size)
+  never = 10**9
+  program = make_distributed_iq(
+    TaskFactory(FLAGS.env_name, {}),
+    config=config,
+    num_actors=num_actors,
+    max_number_of_steps=never,
+    workdir=folder,
+    evaluation_period=never,
+    last_evaluation=0,
+    checkpoint_period=never,
+    checkpoint_replay=False,
+    variable_update_period=_VARIABLE_UPDATE_PERIOD,
+    logger_factory=StampedRows(folder),
+  )
+  name = f'{launch_type}, {num_actors} actors' + (
+    f', ratio {ratio:g}' if ratio != 1 else ''
+  )
+  watcher = _Watcher(folder, name)
+  watcher.start()
+  try:
+    launch(program, launch_type, log_dir=os.path.join(folder, 'logs'))
+  finally:
+    watcher.ended.set()
+    watcher.join()
+    shutil.rmtree(folder, ignore_errors=True)
+  if watcher.error is not None:
+    raise watcher.error
+  return watcher.window
+
+
+class _Watcher(threading.Thread):
+  """Reads a program's rows for a window, then stops it as Ctrl-C would."""
+
+  def __init__(self, folder: str, name: str):
+    super().__init__(daemon=True)
+    self._folder = folder
+    self._name = name
+    self.ended = threading.Event()
+    self.window: Window | None = None
+    self.error: Exception | None = None
+
+  def run(self) -> None:
+    try:
+      self._watch()
+    except Exception as error:
+      self.error = error
+    finally:
+      if not self.ended.is_set():
+        os.kill(os.getpid(), signal.SIGINT)
+
+  def _watch(self) -> None:
+    while not self._rows():
+      if self.ended.wait(0.5):
+        return
+    time.sleep(FLAGS.warm_up_seconds)
+    cpu, sent = self._cpu_seconds(), _loopback_bytes()
+    started = time.time()
+    time.sleep(FLAGS.seconds)
+    ended = time.time()
+    cpu = {label: after - cpu[label] for label, after in self._cpu_seconds().items()}
+    sent = _loopback_bytes() - sent
+    rows = [row for row in self._rows() if started <= row['time'] <= ended]
+    first, last = rows[0], rows[-1]
+    # Rows come at their own times: rates between two of them, for the whole window.
+    scale = (ended - started) / (last['time'] - first['time'])
+    spans = [later['time'] - row['time'] for row, later in itertools.pairwise(rows)]
+    busy = [row['learner_busy_fraction'] for row in rows[1:]]
+    self.window = Window(
+      self._name,
+      ended - started,
+      (last['replay_inserted'] - first['replay_inserted']) * scale,
+      (last['learner_steps'] - first['learner_steps']) * scale,
+      sum(s * b for s, b in zip(spans, busy)) / sum(spans),
+      last['samples_per_insert'],
+      cpu,
+      sent,
+    )
+
+  def _rows(self) -> list[dict[str, float]]:
+    try:
+      with open(os.path.join(self._folder, 'learner.jsonl')) as file:
+        return [json.loads(line) for line in file if line.endswith('\n')]
+    except FileNotFoundError:
+      return []
+
+  def _cpu_seconds(self) -> dict[str, float]:
+    import psutil
+
+    ids = files.read_json(os.path.join(self._folder, 'logs', 'processes.json')) or {}
+    found: dict[str, float] = {}
+    for name, pid in ids.items():
+      times = psutil.Process(pid).cpu_times()
+      label = name.partition('/')[0]
+      found[label] = found.get(label, 0.0) + times.user + times.system
+    return found
+
+
+def _loopback_bytes() -> float:
+  import psutil
+
+  counters = psutil.net_io_counters(pernic=True).get('lo')
+  return float(counters.bytes_sent) if counters else 0.0
+
+
+def window_table(windows: Sequence[Window]) -> str:
+  """The measurements as a Markdown table."""
+  lines = [
+    '| layout | actor steps/s | updates/s | learner busy | samples per insert | CPU ms '
+    'per step: actors, replay, counter, learner | loopback bytes per step |',
+    '|---|---|---|---|---|---|---|',
+  ]
+  for w in windows:
+    cpu = ', '.join(
+      f'{1e3 * w.cpu_seconds[label] / w.actor_steps:.3f}'
+      for label in ('actor', 'replay', 'counter', 'learner')
+      if label in w.cpu_seconds
+    )
+    lines.append(
+      f'| {w.name} | {w.actor_steps / w.seconds:,.0f} | '
+      f'{w.learner_steps / w.seconds:,.0f} | {w.busy_fraction:.2f} | '
+      f'{w.samples_per_insert:.1f} | {cpu or "-"} | '
+      f'{w.loopback_bytes / w.actor_steps:,.0f} |'
+    )
+  return '\n'.join(lines)
+
+
+def node_costs(usual: Window, transport: Window) -> scaling_model.NodeCosts:
+  """The model's inputs, from two programs of processes at different ratios."""
+  import jax
+
+  from experiments import benchmark_rows
+  from iq_acme import IQConfig, make_networks
+  from iq_acme.replay import TransitionPacking
+
+  _, spec = benchmark_rows.environment_and_spec(FLAGS.env_name)
+  params = make_networks(spec, IQConfig()).policy.init(jax.random.PRNGKey(0))
+  update_seconds, transport_seconds = scaling_model.solve_learner_costs(
+    [
+      (w.cpu_seconds['learner'], w.learner_steps, w.actor_steps)
+      for w in (usual, transport)
+    ]
+  )
+  return scaling_model.NodeCosts(
+    actor_seconds=transport.cpu_seconds['actor'] / transport.actor_steps,
+    update_seconds=update_seconds,
+    transport_seconds=transport_seconds,
+    replay_seconds=transport.cpu_seconds['replay'] / transport.actor_steps,
+    counter_seconds=transport.cpu_seconds['counter'] / transport.actor_steps,
+    transition_bytes=TransitionPacking(spec).num_bytes,
+    policy_bytes=sum(leaf.nbytes for leaf in jax.tree.leaves(params)),
+    variable_update_period=_VARIABLE_UPDATE_PERIOD,
+  )
+
+
+def _print_model(costs: scaling_model.NodeCosts) -> None:
+  print('\nMeasured costs: ' + json.dumps(dataclasses.asdict(costs), indent=2))
+  for ratio in (1.0, FLAGS.small_ratio):
+    predictions = [scaling_model.predict(costs, n, ratio) for n in _MODEL_ACTORS]
+    print(f'\nModel, {ratio:g} SGD steps per environment step:\n')
+    print(scaling_model.table(predictions), flush=True)
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the script; returns its exit status."""
+  if len(argv) > 1:
+    print(f'Not understood: {argv[1:]}.', file=sys.stderr)
+    return 2
+  if FLAGS.num_threads is not None:
+    threads.limit_threads(FLAGS.num_threads)
+  numbers = [int(number) for number in FLAGS.num_actors]
+  rows = [(kind, n, 1.0) for kind in FLAGS.launch_types for n in numbers]
+  if 'local_mp' in FLAGS.launch_types:
+    rows.append(('local_mp', max(numbers), FLAGS.small_ratio))
+  quiet.quiet_logs()
+  with quiet.without_reverb_lines():
+    windows = [measure_local()]
+  from iq_acme.distributed import NodeFailedError
+
+  try:
+    windows += [measure_program(*row) for row in rows]
+  except NodeFailedError as error:
+    print(f'Stopped: {error}', file=sys.stderr)
+    return 1
+  print(f'\n{window_table(windows)}')
+  costs = None
+  if 'local_mp' in FLAGS.launch_types:
+    costs = node_costs(windows[-2], windows[-1])
+    _print_model(costs)
+  if FLAGS.json:
+    files.write_json(
+      FLAGS.json,
+      {
+        **versions.collect_versions(),
+        'windows': [dataclasses.asdict(window) for window in windows],
+        'costs': costs and dataclasses.asdict(costs),
+      },
+    )
+  return 0
+
+
+if __name__ == '__main__':
+  app.run(main)

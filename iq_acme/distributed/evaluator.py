@@ -1,0 +1,164 @@
+"""The evaluator of a program: whole episodes every so many actor steps."""
+
+import math
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
+
+# isort: split
+import jax
+
+from iq_acme import acting, evaluation, policy_io
+from iq_acme.actors import IQActor
+from iq_acme.distributed import supervision
+from iq_acme.distributed.settings import ProgramParts, ProgramSettings
+
+_POLL_SECONDS = 0.2
+
+
+class EvaluatorWorker:
+  """Evaluates the mode policy and the sampled one, in environments of its own.
+
+  An evaluation takes the policy of the moment, and is written down at the step of that
+  moment, a little beyond the multiple of the period that it was due at. Where an
+  evaluation takes longer than a period, those that fall due meanwhile are left out.
+  """
+
+  def __init__(
+    self,
+    parts: ProgramParts,
+    settings: ProgramSettings,
+    counter: Any,
+    learner: Any,
+  ):
+    """Creates the evaluator; nothing is asked of other nodes yet.
+
+    Args:
+      parts: what to make it from.
+      settings: of the program.
+      counter: a client of the `StepCounter`.
+      learner: a client of the learner.
+    """
+    self._parts = parts
+    self._settings = settings
+    self._counter = counter
+    self._learner = learner
+    self._source = _FixedSource()
+    networks = parts.make_networks()
+    self._actors = {
+      mode: IQActor(
+        acting.make_evaluation_policy(networks, mode=mode),
+        parts.environment_spec,
+        jax.random.PRNGKey(0),
+        self._source,
+      )
+      for mode in (True, False)
+    }
+    self._logger = parts.logger_factory('evaluator')
+    self._last_step = settings.last_evaluation
+    self._last_seconds = math.nan
+    self._finish: bool | None = None
+    self._finished = False
+
+  def finish(self, evaluate: bool) -> None:
+    """Asks for the last evaluation, or where `evaluate` is False, for none any more."""
+    self._finish = evaluate
+
+  def is_finished(self) -> bool:
+    """Whether all that `finish` asked for is written."""
+    return self._finished
+
+  def run(self) -> None:
+    """Evaluates whenever it is time to, until the program stops."""
+    while self._counter.start_steps() is None and self._finish is None:
+      time.sleep(_POLL_SECONDS)
+    while self._finish is None:
+      if self._is_due(self._counter.get_counts()):
+        self._evaluate()
+      else:
+        time.sleep(_POLL_SECONDS)
+    if self._finish:
+      self._evaluate()
+    self._logger.close()
+    self._finished = True
+    threading.Event().wait()
+
+  def make_evaluation_actor(self, mode: bool, seed: int) -> IQActor:
+    """An actor by the policy under evaluation; see `evaluation.evaluate_agent`."""
+    actor = self._actors[mode]
+    actor.random_key = jax.random.PRNGKey(seed)
+    return actor
+
+  def _is_due(self, counts: Mapping[str, float]) -> bool:
+    if self._last_step is None:
+      return True
+    period = self._settings.evaluation_period
+    return counts.get('actor_steps', 0) // period > self._last_step // period
+
+  def _evaluate(self) -> None:
+    """Evaluates the policy of this moment, unless that has been done."""
+    counts = self._counter.get_counts()
+    step, seconds = (
+      int(counts.get('actor_steps', 0)),
+      counts.get('training_seconds', 0.0),
+    )
+    if step == self._last_step:
+      return
+    self._source.variables, learner_steps = self._learner.policy_snapshot()
+    values = evaluation.evaluate_agent(
+      self,
+      self._parts.environment_factory,
+      run_seed=self._settings.seed,
+      actor_steps=step,
+      num_episodes=self._settings.evaluation_episodes,
+      should_stop=lambda: self._finish is False,
+    )
+    if values is None:
+      return
+    elapsed = seconds - self._last_seconds
+    row = {
+      'actor_steps': step,
+      'learner_steps': learner_steps,
+      **values,
+      'training_seconds': seconds,
+      'steps_per_second': (
+        (step - self._last_step) / elapsed if elapsed > 0 else math.nan
+      ),
+    }
+    self._logger.write(row)
+    self._last_step, self._last_seconds = step, seconds
+    supervision.say(_line(row))
+    if self._parts.evaluation_hook:
+      self._parts.evaluation_hook(row, self._save_policy)
+
+  def _save_policy(self, path: str) -> None:
+    policy_io.save_policy(
+      path,
+      self._source.variables,
+      self._parts.environment_spec,
+      self._parts.config,
+      {**self._parts.policy_metadata, 'actor_steps': self._last_step},
+    )
+
+
+class _FixedSource:
+  """A variable source that holds one policy."""
+
+  variables: acting.ActingVariables | None = None
+
+  def get_variables(self, names: list[str]) -> list[Any]:
+    del names
+    return [self.variables]
+
+
+def _line(row: Mapping[str, float]) -> str:
+  parts = [
+    f'{name} {row[f"{name}_return_mean"]:,.1f} ± {row[f"{name}_return_std"]:,.1f}'
+    for name in evaluation.POLICY_MODES
+  ]
+  if not math.isnan(row['steps_per_second']):
+    parts.append(f'{row["steps_per_second"]:,.0f} steps/s')
+  return f'{row["actor_steps"]:>11,}  ' + ' · '.join(parts)

@@ -1,0 +1,314 @@
+"""The learner of a program: learns, serves variables, makes the checkpoints."""
+
+import dataclasses
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
+
+# isort: split
+import jax
+import numpy as np
+import reverb
+from acme.utils import counting, loggers
+
+from iq_acme import policy_io
+from iq_acme.agent_checkpoints import AgentCheckpoints
+from iq_acme.distributed import supervision
+from iq_acme.distributed.replay_node import remove_scratch
+from iq_acme.distributed.settings import ProgramParts, ProgramSettings
+from iq_acme.replay.contents import ReplayContents, ServerContents, resident_replay
+from iq_acme.schedule import UpdateSchedule
+
+# How long the learning thread may take to make a checkpoint that is due before another
+# thread makes it: it may be waiting for transitions that never come.
+_PATIENCE_SECONDS = 3.0
+_POLL_SECONDS = 0.2
+
+
+class LearnerWorker:
+  """An `IQLearner` that resumes, saves, and comes to an orderly end."""
+
+  def __init__(
+    self,
+    name: str,
+    parts: ProgramParts,
+    settings: ProgramSettings,
+    replay: reverb.Client,
+    counter: Any,
+  ):
+    """Creates the learner and restores the newest checkpoint.
+
+    Args:
+      name: of the node.
+      parts: what to make it from.
+      settings: of the program.
+      replay: a client of the replay server.
+      counter: a client of the `StepCounter`, which is opened by `run`.
+    """
+    self._name = name
+    self._parts = parts
+    self._settings = settings
+    self._counter = counter
+    replay.server_info()  # Waits for the server, which picks its checkpoint first.
+    self._checkpoints = AgentCheckpoints(
+      settings.workdir, settings.keep_checkpoints, settings.checkpoint_replay
+    )
+    self._port = int(replay.server_address.rpartition(':')[-1])
+    remove_scratch(settings.workdir, keep_port=self._port)
+    local_counter = counting.Counter(counter)  # Syncs once a second, not at each step.
+    self._metrics = ExtendedLogger(parts.logger_factory('learner'), self._extras)
+    builder = parts.make_builder(settings.seed, self._metrics)
+    resident = resident_replay(builder)
+    self._replay: ReplayContents = resident or ServerContents(replay)
+    self._resident = resident
+    self._client = replay
+    self._batches = TimedIterator(builder.make_dataset_iterator(replay))
+    key, _ = jax.random.split(jax.random.PRNGKey(settings.seed))  # As `LocalAgent`.
+    self._learner = builder.make_learner(
+      key, parts.make_networks(), self._batches, replay, local_counter
+    )
+    self._requests = threading.Lock()
+    self._request_time: float | None = None
+    self._finish: tuple[int, bool] | None = None
+    self._finished = False
+    self._restored = self._restore()
+
+  def get_variables(self, names: list[str]) -> list[Any]:
+    """Variables for actors, as numpy arrays."""
+    return jax.device_get(self._learner.get_variables(names))
+
+  def policy_snapshot(self) -> tuple[Any, int]:
+    """The policy's variables, and the SGD steps that they come from."""
+    steps = int(self._learner.state.steps)
+    return self.get_variables(['policy'])[0], steps
+
+  def statistics(self) -> dict[str, float]:
+    """How the learner does; see `_extras`."""
+    return {'learner_steps': int(self._learner.state.steps), **self._measure()}
+
+  def finish(self, actor_steps: int, catch_up: bool) -> None:
+    """Asks for the last checkpoint and the policy.
+
+    Args:
+      actor_steps: environment steps that were taken.
+      catch_up: whether to take all SGD steps that are due by then first.
+    """
+    self._finish = (actor_steps, catch_up)
+
+  def is_finished(self) -> bool:
+    """Whether what `finish` asked for is written."""
+    return self._finished
+
+  def run(self) -> None:
+    """Learns until the program stops."""
+    self._counter.open(self._restored)
+    if records := supervision.Records.of_this_process():
+      records.mark_opened()
+    threading.Thread(target=self._watch, daemon=True).start()
+    while not self._is_done():
+      self._learner.step()
+      if self._request_time is not None:
+        self._serve_request()
+    self._request_time = time.monotonic()
+    self._serve_request()
+    threading.Event().wait()
+
+  def _is_done(self) -> bool:
+    if self._finish is None:
+      return False
+    actor_steps, catch_up = self._finish
+    due = self._schedule.sgd_steps_due(actor_steps) if catch_up else 0
+    per_call = self._parts.config.num_sgd_steps_per_step
+    return int(self._learner.state.steps) + per_call > due
+
+  def _watch(self) -> None:
+    """Says when a checkpoint is due, and makes it where the learner is held up."""
+    try:
+      while not self._finished:
+        time.sleep(_POLL_SECONDS)
+        now = time.monotonic()
+        if self._request_time is None:
+          if self._finish or self._checkpoint_is_due():
+            self._request_time = now
+        elif self._batches.waits_for() > _PATIENCE_SECONDS:
+          self._serve_request()
+    except BaseException as error:
+      supervision.report_failure(self._name, error)
+
+  def _checkpoint_is_due(self) -> bool:
+    period = self._settings.checkpoint_period
+    steps = self._counter.get_counts().get('actor_steps', 0)
+    return steps // period > self._counted_at_save // period
+
+  def _serve_request(self) -> None:
+    with self._requests:
+      # Where it has to catch up, the last checkpoint waits for that, or for the thread
+      # that knows that no batch will come any more.
+      waits = self._batches.waits_for() > _PATIENCE_SECONDS
+      last = self._finish is not None and (self._is_done() or waits)
+      unfit = self._finish is not None and not last
+      if self._request_time is None or unfit or self._finished:
+        return
+      self._save()
+      self._request_time = None
+      if last:
+        self._metrics.close()
+        remove_scratch(self._settings.workdir)
+        self._checkpoints.close()
+        self._finished = True
+
+  def _save(self) -> None:
+    counts = dict(self._counter.get_counts())
+    actor_steps = self._delivered_steps(int(counts.get('actor_steps', 0)))
+    state = self._learner.save()
+    self._counted_at_save = counts.get('actor_steps', 0)
+    counts |= {'actor_steps': actor_steps, 'learner_steps': int(state.steps)}
+    info = self._checkpoints.save(
+      actor_steps,
+      learner_state=state,
+      # Actors have no state: they begin new streams, see `ActorWorker`.
+      actor_key=np.zeros(2, np.uint32),
+      progress={
+        'actor_steps': actor_steps,
+        'sgd_steps': int(state.steps),
+        'schedule': dataclasses.asdict(self._schedule),
+        'counts': counts,
+      },
+      replay=self._replay,
+    )
+    self._saved_at = actor_steps
+    policy_io.save_policy(
+      self._settings.policy_path,
+      self.get_variables(['policy'])[0],
+      self._parts.environment_spec,
+      self._parts.config,
+      {**self._parts.policy_metadata, 'actor_steps': actor_steps},
+    )
+    size = info.num_bytes / 1e6
+    path = os.path.relpath(info.path)
+    supervision.say(f'{actor_steps:>11,}  checkpoint, {size:,.1f} MB: {path}')
+
+  def _restore(self) -> Mapping[str, float]:
+    """Restores the newest checkpoint; returns its counts, empty for a new run."""
+    config = self._parts.config
+    self._schedule = UpdateSchedule(
+      samples_per_step=config.sampled_per_step,
+      batch_size=config.batch_size,
+      start_actor_steps=config.min_replay_size,
+    )
+    self._saved_at = self._counted_at_save = 0
+    self._start = (0, 0)  # Actor steps and inserts that this start begins at.
+    restored = self._checkpoints.restore(self._learner.save(), self._replay)
+    if restored is None:
+      return {}
+    self._learner.restore(restored.learner_state)
+    progress = restored.progress
+    self._saved_at = self._counted_at_save = progress['actor_steps']
+    self._start = (self._saved_at, self._totals()[0])
+    self._schedule = UpdateSchedule(**progress['schedule'])
+    missing = config.min_replay_size - self._replay.size
+    if missing > 0 and self._saved_at + missing > self._schedule.start_actor_steps:
+      self._schedule = self._schedule.after_refill(
+        self._saved_at, progress['sgd_steps'], missing
+      )
+    if self._saved_at >= config.min_replay_size:
+      self._learner.end_exploration()
+    supervision.say(
+      f'Resumed at step {self._saved_at:,} from {os.path.relpath(restored.path)}.'
+    )
+    return progress['counts']
+
+  def _delivered_steps(self, counted: int) -> int:
+    """The steps whose transitions are in replay; a resumed run takes the others anew.
+
+    Those wait in the queue of a resident ring, or in the actors' writers.
+
+    Args:
+      counted: steps that actors have reported.
+    """
+    steps, inserted = self._start
+    in_queue = 0
+    if self._resident is not None:
+      in_queue = sum(i.current_size for i in self._client.server_info().values())
+    # Transitions of n steps can be a few more than the steps.
+    delivered = min(counted - steps - in_queue, self._totals()[0] - inserted)
+    return max(self._saved_at, steps + delivered)
+
+  def _extras(self) -> dict[str, float]:
+    """Columns that a program adds to the learner's metrics.
+
+    `learner_busy_fraction`: of the time since the last row, what the learner did not
+    wait for replay. `samples_per_insert`: samples over the inserts that pay for them,
+    all but the first `min_replay_size`, since the start of the run.
+    """
+    busy = self._batches.busy_fraction()
+    return {**self._measure(), 'learner_busy_fraction': busy}
+
+  def _measure(self) -> dict[str, float]:
+    inserted, sampled = self._totals()
+    paying = inserted - self._parts.config.min_replay_size
+    return {
+      'replay_inserted': inserted,
+      'replay_sampled': sampled,
+      'samples_per_insert': sampled / paying if paying > 0 else 0.0,
+    }
+
+  def _totals(self) -> tuple[int, int]:
+    if self._resident is not None:
+      return self._resident.totals
+    (info,) = self._client.server_info().values()
+    limiter = info.rate_limiter_info
+    return limiter.insert_stats.completed, limiter.sample_stats.completed
+
+
+class TimedIterator(Iterator[Any]):
+  """An iterator that knows how long its user waits for it."""
+
+  def __init__(self, iterator: Iterator[Any]):
+    self._iterator = iterator
+    self._waiting_since: float | None = None
+    self._waited = 0.0
+    self._window_start: float | None = None
+
+  def __next__(self) -> Any:
+    start = self._waiting_since = time.monotonic()
+    try:
+      return next(self._iterator)
+    finally:
+      self._waiting_since = None
+      # The first wait, while replay fills up for the first time, is no idleness.
+      if self._window_start is None:
+        self._window_start = time.monotonic()
+      else:
+        self._waited += time.monotonic() - start
+
+  def waits_for(self) -> float:
+    """Seconds that the wait under way has taken so far; 0 outside of one."""
+    since = self._waiting_since
+    return 0.0 if since is None else time.monotonic() - since
+
+  def busy_fraction(self) -> float:
+    """The part of the time since the last call that was not spent in waits."""
+    now = time.monotonic()
+    elapsed = now - (self._window_start or now)
+    fraction = 1.0 - self._waited / elapsed if elapsed > 0 else 0.0
+    self._window_start, self._waited = now, 0.0
+    return fraction
+
+
+class ExtendedLogger(loggers.Logger):
+  """Adds columns to each row of a logger."""
+
+  def __init__(self, logger: loggers.Logger, extras: Callable[[], Mapping[str, float]]):
+    self._logger = logger
+    self._extras = extras
+
+  def write(self, data: Mapping[str, Any]) -> None:
+    self._logger.write({**data, **self._extras()})
+
+  def close(self) -> None:
+    self._logger.close()

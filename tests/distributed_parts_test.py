@@ -1,0 +1,255 @@
+"""The parts of a program, each by itself."""
+
+import io
+import os
+import pickle
+import threading
+
+import cloudpickle
+import distributed_programs
+import numpy as np
+import pytest
+import reverb
+from absl import flags
+from launchpad import context as lp_context
+from tiny_environments import Driver, NumberedEnvironment, spec_of, tiny_config
+
+from iq_acme import launch, make_distributed_iq
+from iq_acme.builder import IQBuilder
+from iq_acme.distributed import resources, supervision
+from iq_acme.distributed.counter import StepCounter
+from iq_acme.distributed.learner import TimedIterator
+from iq_acme.replay.admission import RatioAdmission
+
+
+@pytest.fixture
+def program(tmp_path):
+  return distributed_programs.make_program(str(tmp_path), num_actors=2)
+
+
+def test_budget_is_granted_exactly_and_reported_steps_are_counted():
+  counter = StepCounter(max_steps=25)
+  assert counter.start_steps() is None
+  assert counter.claim_steps(0, 10) == 0  # Before it is opened.
+  counter.open({'actor_steps': 3, 'learner_steps': 7})
+  assert counter.start_steps() == 3
+  assert [counter.claim_steps(done, 10) for done in (0, 10, 10)] == [10, 10, 2]
+  assert counter.claim_steps(2, 10) == 0
+  assert counter.get_counts() == {'actor_steps': 25, 'learner_steps': 7}
+
+
+def test_closed_counter_grants_nothing_and_knows_who_has_retired():
+  counter = StepCounter(max_steps=100)
+  counter.open({})
+  assert counter.claim_steps(0, 10) == 10
+  counter.close()
+  assert counter.claim_steps(10, 10) == 0
+  assert counter.get_counts()['actor_steps'] == 10
+  counter.retire(1)
+  counter.retire(1)
+  assert counter.num_retired() == 1
+
+
+def test_many_actors_never_get_more_than_the_budget():
+  counter = StepCounter(max_steps=1000)
+  counter.open({})
+  granted = []
+
+  def act():
+    while steps := counter.claim_steps(0, 7):
+      granted.append(steps)
+
+  threads = [threading.Thread(target=act) for _ in range(8)]
+  for thread in threads:
+    thread.start()
+  for thread in threads:
+    thread.join()
+  assert sum(granted) == 1000
+
+
+@pytest.fixture
+def admission():
+  # 20 inserts before the first sample; then 4 samples an insert, and either side may
+  # lead by max(0.1 * 20 * 4, 2 * 4, 2 * 8) = 16 samples.
+  return RatioAdmission(tiny_config(samples_per_insert=4.0))
+
+
+def test_inserts_and_samples_wait_for_one_another_at_the_tolerance(admission):
+  assert admission.may_insert(size=0) and not admission.may_sample(19, batch_size=8)
+  admission.inserted = 20
+  assert admission.may_sample(20, batch_size=8)
+  admission.sampled = 8
+  assert admission.lead == -8 and admission.may_sample(20, 8)
+  admission.sampled = 16
+  assert not admission.may_sample(20, 8)
+  admission.inserted = 22  # Two inserts pay for a batch.
+  assert admission.may_sample(22, 8)
+  admission.inserted = 28
+  assert admission.lead == 16 and admission.may_insert(28)
+  admission.inserted = 29
+  assert not admission.may_insert(29)
+
+
+def test_ratio_goes_on_after_a_resume_unless_it_was_another_one(admission):
+  admission.restore({'inserted': 100, 'sampled': 310}, size=60)
+  assert (admission.inserted, admission.sampled, admission.lead) == (100, 310, 10)
+  admission.restore({'inserted': 29, 'sampled': 16}, size=29)
+  assert (admission.inserted, admission.lead) == (29, 20)  # As far as it can be.
+  admission.restore({'inserted': 100, 'sampled': 5000}, size=60)
+  assert (admission.inserted, admission.sampled) == (20, 0)
+  admission.restore({}, size=15)  # Written before the totals were saved.
+  assert (admission.inserted, admission.sampled) == (15, 0)
+
+
+@pytest.fixture
+def open_ring():
+  """Makes a builder whose ring a thread fills, its server and its iterator."""
+  servers = []
+
+  def make(config):
+    builder = IQBuilder(config, spec_of(NumberedEnvironment()), drain='thread')
+    server = reverb.Server(builder.replay.make_tables())
+    servers.append(server)
+    client = reverb.Client(f'localhost:{server.port}')
+    return builder, client
+
+  yield make
+  for server in servers:
+    server.stop()
+
+
+def test_learner_hears_of_a_drain_thread_that_died(open_ring, monkeypatch):
+  builder, client = open_ring(tiny_config(replay='resident'))
+
+  def receive():
+    raise OSError('the line is dead')
+    yield
+
+  monkeypatch.setattr(builder.replay, '_receive', receive)
+  iterator = builder.make_dataset_iterator(client)
+  for _ in range(2):  # Not only the first time.
+    with pytest.raises(RuntimeError, match='the line is dead'):
+      next(iterator)
+    iterator = builder.make_dataset_iterator(client)
+
+
+def test_rows_under_way_arrive_when_a_remote_adder_is_flushed(open_ring):
+  builder, client = open_ring(tiny_config(replay='resident'))
+  adder = builder.make_adder(client)
+  environment = NumberedEnvironment()
+
+  class Actor:
+    def observe_first(self, timestep):
+      adder.add_first(timestep)
+
+    def select_action(self, observation):
+      return np.zeros(1, np.float32)
+
+    def observe(self, action, timestep):
+      adder.add(action, timestep)
+
+    def update(self):
+      pass
+
+  Driver(environment, Actor()).run(30)
+  adder.flush()
+  (info,) = client.server_info().values()
+  assert info.current_size == 30
+
+
+def test_busy_time_is_what_the_learner_does_not_wait(monkeypatch):
+  clock = [100.0]
+  monkeypatch.setattr('time.monotonic', lambda: clock[0])
+
+  def slow():
+    for seconds in (30.0, 1.0, 4.0):
+      clock[0] += seconds
+      yield
+
+  iterator = TimedIterator(slow())
+  next(iterator)  # While replay fills up, nobody is idle.
+  next(iterator)
+  clock[0] += 3.0
+  assert iterator.busy_fraction() == 0.75  # 1 s of waiting in 4 s.
+  next(iterator)
+  clock[0] += 1.0
+  assert iterator.busy_fraction() == pytest.approx(0.2)  # 4 s in 5 s.
+  assert iterator.waits_for() == 0.0
+
+
+def test_a_killed_node_is_named_before_those_that_miss_it(tmp_path):
+  records = supervision.Records(str(tmp_path))
+  records.add_failure(supervision.Failure('actor/0', 'OSError', time=1.0))
+  records.add_failure(
+    supervision.Failure('replay/0', 'signal 9', time=2.0, killed=True)
+  )
+  records.add_failure(supervision.Failure('actor/0', 'another error', time=3.0))
+  assert [(f.node, f.reason) for f in records.failures()] == [
+    ('replay/0', 'signal 9'),
+    ('actor/0', 'OSError'),
+  ]
+
+
+def test_only_the_learner_may_see_an_accelerator_or_use_many_threads(
+  program, monkeypatch
+):
+  monkeypatch.setenv('XLA_FLAGS', '--xla_dump_to=x')
+  found = resources.local_resources(program)
+  assert set(found) == set(program.groups)
+  assert found.pop('learner').env == {}
+  for process in found.values():
+    assert process.env['JAX_PLATFORMS'] == 'cpu'
+    assert process.env['CUDA_VISIBLE_DEVICES'] == ''
+    assert process.env['OMP_NUM_THREADS'] == '1'
+    assert process.env['XLA_FLAGS'] == (
+      '--xla_dump_to=x --xla_cpu_multi_thread_eigen=false'
+    )
+
+
+def test_every_node_unpickles_this_package_before_acme(program):
+  flags.FLAGS(['test'])  # What a node is bound to is asked of flags.
+  for label, nodes in program.groups.items():
+    for node in nodes:
+      node._initialize_context(lp_context.LaunchType.LOCAL_MULTI_PROCESSING, None)
+      node.bind_addresses()
+    modules = []
+
+    class Recorder(pickle.Unpickler):
+      def find_class(self, module, name, modules=modules):
+        modules.append(module)
+        return super().find_class(module, name)
+
+    Recorder(io.BytesIO(cloudpickle.dumps([node.function for node in nodes]))).load()
+    ours = next(i for i, name in enumerate(modules) if name.startswith('iq_acme'))
+    roots = {name.partition('.')[0] for name in modules[:ours]}
+    assert roots <= {'builtins', 'cloudpickle', 'launchpad'}, label  # None loads Acme.
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'num_actors': 0}, 'num_actors is 0'),
+    ({'max_number_of_steps': 0}, 'max_number_of_steps is 0'),
+    ({'evaluation_period': 2.5}, r'evaluation_period is 2\.5'),
+    ({'workdir': ''}, 'workdir is empty'),
+    ({'seed': -1}, 'seed is -1'),
+  ],
+)
+def test_bad_settings_are_refused_when_the_program_is_made(tmp_path, changes, message):
+  arguments = {
+    'num_actors': 1,
+    'max_number_of_steps': 10,
+    'workdir': str(tmp_path),
+    'config': tiny_config(),
+    **changes,
+  }
+  with pytest.raises(ValueError, match=message):
+    make_distributed_iq(distributed_programs.TinyFactory(), **arguments)
+  assert os.listdir(tmp_path) == []
+
+
+def test_launch_types_and_terminals_that_there_are_not_are_refused(program):
+  with pytest.raises(ValueError, match=r"launch_type is 'vertex_ai'.*local_mp"):
+    launch(program, 'vertex_ai')
+  with pytest.raises(ValueError, match=r"terminal is 'teletype'"):
+    launch(program, 'local_mt', terminal='teletype')

@@ -1,0 +1,203 @@
+"""Whole programs: to their budget, resumed, killed, stopped, side by side."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import distributed_programs
+import psutil
+import pytest
+from distributed_programs import (
+  NODES,
+  TinyFactory,
+  has_checkpoint,
+  make_program,
+  process_ids,
+  read_rows,
+  when,
+)
+from tiny_environments import tiny_config
+
+from iq_acme import launch, load_policy
+from iq_acme.checkpointing import CheckpointStore
+from iq_acme.distributed import NodeFailedError
+
+SCRIPT = distributed_programs.__file__
+
+
+def _launch(program, workdir, launch_type='local_mp'):
+  return launch(program, launch_type, log_dir=os.path.join(workdir, 'logs'))
+
+
+def _latest(workdir):
+  return CheckpointStore(os.path.join(workdir, 'checkpoints')).latest()
+
+
+def _progress(workdir):
+  with open(os.path.join(_latest(workdir).path, 'progress.json')) as file:
+    return json.load(file)
+
+
+def _assert_all_gone(ids):
+  for name, pid in ids.items():
+    assert not psutil.pid_exists(pid), f'{name} is left behind'
+
+
+@pytest.mark.parametrize(
+  ('launch_type', 'kind'),
+  [('local_mt', 'table'), ('local_mp', 'resident')],
+)
+def test_program_runs_to_its_budget_and_resumes(tmp_path, launch_type, kind):
+  workdir = str(tmp_path)
+  # 4 samples an insert, and either side may lead by 16 samples, two batches.
+  config = tiny_config(replay=kind, samples_per_insert=4.0)
+  seeds = tmp_path / 'seeds'
+  seeds.mkdir()
+  settings = {
+    'config': config,
+    'factory': TinyFactory(str(seeds)),
+    'num_actors': 2,
+    'evaluation_period': 100,
+  }
+  program = make_program(workdir, num_steps=203, **settings)
+  result = _launch(program, workdir, launch_type)
+
+  assert result.finished and result.signal_number is None
+  assert result.counts['actor_steps'] == 203
+  assert result.counts['replay_inserted'] == 203
+  # (203 - 20) steps of learning * 4 samples / batches of 8 is 91.5.
+  assert 91 <= result.counts['learner_steps'] <= 91 + 2
+  for row in read_rows(workdir, 'learner'):
+    lead = (row['replay_inserted'] - 20) * 4 - row['replay_sampled']
+    # Workers of a table hold a batch each before the learner gets it.
+    assert abs(lead) <= 16 + (4 if kind == 'resident' else 0)
+    assert 0 <= row['learner_busy_fraction'] <= 1
+  assert _latest(workdir).actor_steps == 203
+  assert load_policy(os.path.join(workdir, 'policy.npz')).metadata['actor_steps'] == 203
+  evaluations = [row['actor_steps'] for row in read_rows(workdir, 'evaluator')]
+  assert evaluations == sorted(set(evaluations)) and evaluations[-1] == 203
+  episodes = read_rows(workdir, 'actor')
+  assert {row['actor'] for row in episodes} == {0, 1}
+  assert {row['episode_length'] for row in episodes} == {7}
+  assert not [n for n in os.listdir(workdir) if n.startswith('.program_replay')]
+
+  actions = [json.loads((seeds / name).read_text()) for name in os.listdir(seeds)]
+  acted = sorted(actions, key=len)[-2:]  # Evaluations take a single episode.
+  assert sum(map(len, acted)) == 203
+  assert acted[0][:10] != acted[1][:10]
+
+  if launch_type == 'local_mp':
+    return  # A resident ring is resumed below, after a kill.
+  resumed = _launch(
+    make_program(workdir, num_steps=260, **{**settings, 'last_evaluation': 203}),
+    workdir,
+    launch_type,
+  )
+  assert resumed.counts['actor_steps'] == 260
+  # (260 - 20) * 4 / 8 is 120, as if there had been no pause.
+  assert 120 <= resumed.counts['learner_steps'] <= 120 + 2
+  assert resumed.counts['replay_inserted'] == 260
+  assert [r['actor_steps'] for r in read_rows(workdir, 'evaluator')][-1] == 260
+
+
+@pytest.mark.parametrize('node', NODES)
+def test_killed_node_ends_the_program_and_is_named(tmp_path, node):
+  workdir = str(tmp_path)
+  kind = 'table' if node == 'replay/0' else 'resident'
+  program = make_program(workdir, config=tiny_config(replay=kind))
+  ids = {}
+
+  def kill():
+    ids.update(process_ids(workdir))
+    os.kill(ids[node], signal.SIGKILL)
+
+  killer = when(lambda: has_checkpoint(workdir), kill)
+  with pytest.raises(NodeFailedError, match='was killed by signal 9') as failure:
+    _launch(program, workdir)
+  killer.join()
+  assert failure.value.node == node
+  assert set(ids) == set(NODES)
+  _assert_all_gone(ids)
+  if node == 'actor/0':
+    _check_resume(workdir)
+
+
+def _check_resume(workdir):
+  """Goes on from the checkpoint with everything that was in it."""
+  saved = _progress(workdir)
+  rows = len(read_rows(workdir, 'learner'))
+  steps = saved['actor_steps'] + 50
+  result = _launch(make_program(workdir, num_steps=steps), workdir, 'local_mt')
+  assert result.finished
+  assert result.counts['actor_steps'] == steps
+  # One update a transition from the 20th on, those from before the kill included. A
+  # transition that arrived while the checkpoint was made is in it, but not its step.
+  inserted = result.counts['replay_inserted']
+  assert steps <= inserted <= steps + 10
+  assert steps - 20 <= result.counts['learner_steps'] <= inserted - 20 + 2
+  first = read_rows(workdir, 'learner')[rows]
+  assert first['learner_steps'] > saved['sgd_steps']
+
+
+def test_ctrl_c_saves_and_leaves_no_process(tmp_path):
+  workdir = str(tmp_path)
+  process = subprocess.Popen(
+    [sys.executable, SCRIPT, workdir],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  when(lambda: has_checkpoint(workdir), lambda: process.send_signal(signal.SIGINT))
+  out, err = process.communicate(timeout=240)
+  assert process.returncode == 0, err
+  assert 'finished=False, signal_number=2' in out
+  assert 'SIGINT: stopping and saving' in err and 'Traceback' not in err
+  _assert_all_gone(process_ids(workdir))
+  policy = load_policy(os.path.join(workdir, 'policy.npz'))
+  assert policy.metadata['actor_steps'] == _latest(workdir).actor_steps > 0
+
+
+def test_killed_launch_takes_its_nodes_along(tmp_path):
+  workdir = str(tmp_path)
+  process = subprocess.Popen([sys.executable, SCRIPT, workdir])
+  when(lambda: os.path.exists(tmp_path / 'logs' / 'processes.json'), process.kill)
+  assert process.wait(timeout=240) == -signal.SIGKILL
+  ids = process_ids(workdir)
+  psutil.wait_procs(
+    [psutil.Process(p) for p in ids.values() if psutil.pid_exists(p)], 60
+  )
+  _assert_all_gone(ids)
+
+
+def test_two_programs_at_once_do_not_disturb_each_other(tmp_path):
+  results = {}
+
+  def run(name, launch_type, num_steps):
+    workdir = str(tmp_path / name)
+    program = make_program(workdir, num_steps=num_steps)
+    results[name] = _launch(program, workdir, launch_type)
+
+  # From threads, where no signal can be taken over.
+  threads = [
+    threading.Thread(target=run, args=('a', 'local_mp', 150)),
+    threading.Thread(target=run, args=('b', 'local_mt', 200)),
+  ]
+  for thread in threads:
+    thread.start()
+  for thread in threads:
+    thread.join(240)
+  assert results['a'].counts['actor_steps'] == 150
+  assert results['b'].counts['actor_steps'] == 200
+  assert results['a'].counts['replay_inserted'] == 150
+  assert results['b'].counts['replay_inserted'] == 200
+
+
+def test_error_in_a_node_is_told_with_its_traceback(tmp_path):
+  program = make_program(str(tmp_path), factory=TinyFactory(raise_at=30))
+  with pytest.raises(NodeFailedError, match='this environment has had enough') as error:
+    launch(program, 'local_mt')
+  assert error.value.node == 'actor/0'
+  assert 'ArithmeticError' in str(error.value) and 'in step' in str(error.value)
