@@ -248,8 +248,6 @@ def test_bad_settings_are_refused_when_the_program_is_made(tmp_path, changes, me
   assert os.listdir(tmp_path) == []
 
 
-def test_launch_types_and_terminals_that_there_are_not_are_refused(program):
+def test_launch_type_that_is_not_of_one_machine_is_refused(program):
   with pytest.raises(ValueError, match=r"launch_type is 'vertex_ai'.*local_mp"):
     launch(program, 'vertex_ai')
-  with pytest.raises(ValueError, match=r"terminal is 'teletype'"):
-    launch(program, 'local_mt', terminal='teletype')

@@ -43,7 +43,9 @@ def main(folder: str) -> None:
     job['program'],
     job['launch_type'],
     local_resources=job['local_resources'],
-    terminal=job['terminal'],
+    # The only one by which Launchpad hears of a process that was killed. It needs no
+    # window either, so it works over ssh.
+    terminal='output_to_files',
   )
   # Launchpad tells that a worker has ended, but not which.
   workers = {

@@ -24,7 +24,6 @@ from iq_acme.distributed import supervision
 from iq_acme.distributed.resources import local_resources
 
 LAUNCH_TYPES = ('local_mt', 'local_mp')
-TERMINALS = ('output_to_files', 'current_terminal', 'tmux_session', 'xterm')
 # Not imported, or it could not be run as a module without a warning.
 _LAUNCHER = 'iq_acme.distributed.launcher'
 _POLL_SECONDS = 0.1
@@ -65,7 +64,6 @@ def launch(
   launch_type: str | None = None,
   *,
   log_dir: str | None = None,
-  terminal: str = 'output_to_files',
   stop_seconds: float = 120.0,
 ) -> LaunchResult:
   """Runs a program of `make_distributed_iq` on this machine, to its end.
@@ -83,17 +81,15 @@ def launch(
       accelerators; 'local_mt' gives each a thread of one process. Where None, the flag
       --lp_launch_type decides if flags are parsed, and 'local_mp' otherwise.
     log_dir: where the output of the nodes goes, a file each ('actor/0'), 'launcher.log'
-      and 'processes.json', which tells their process ids; where None, a temporary folder that is kept only on failure.
-    terminal: Launchpad's, for local_mp: 'output_to_files' works anywhere, also over
-      ssh. With 'current_terminal', 'tmux_session' or 'xterm' a node that is killed from
-      outside goes unnoticed, for Launchpad does not watch it then.
+      and 'processes.json', which tells their process ids; where None, a temporary
+      folder that is kept only on failure.
     stop_seconds: how long an orderly stop may take before the program is killed.
 
   Returns:
     How it ended, where that was in order.
 
   Raises:
-    ValueError: for another launch type or terminal.
+    ValueError: for another launch type.
     NodeFailedError: where a node failed; everything else has been ended then, and the
       last checkpoint is as it was.
   """
@@ -103,8 +99,6 @@ def launch(
       f'launch_type is {launch_type!r}; it must be one of {LAUNCH_TYPES}. For a cluster '
       'call `lp.launch` with its own resources.'
     )
-  if terminal not in TERMINALS:
-    raise ValueError(f'terminal is {terminal!r}; it must be one of {TERMINALS}.')
   folder = tempfile.mkdtemp(prefix='iq_acme_launch_')
   logs = os.path.abspath(log_dir or os.path.join(folder, 'logs'))
   os.makedirs(logs, exist_ok=True)
@@ -114,7 +108,6 @@ def launch(
         'program': program,
         'launch_type': launch_type,
         'local_resources': local_resources(program),
-        'terminal': terminal,
       },
       file,
     )
