@@ -115,6 +115,11 @@ class RowWriter:
     self._writer: reverb.TrajectoryWriter | None = None
     self.num_items_written = 0
 
+  @property
+  def num_rows_held(self) -> int:
+    """Rows since the last group was sent."""
+    return len(self._rows)
+
   def write(self, row: np.ndarray) -> None:
     """Adds a row, and sends the group once it is full."""
     self._rows.append(row)

@@ -31,6 +31,9 @@ DRAINS = ('inline', 'thread')
 # Transitions per item. One process, whose actor and learner share the cores, sends
 # them eight at a time, which costs a sixth; actors on their own send each at once.
 INLINE_GROUP_SIZE = 8
+# In one process: transitions that follow a group before the ring takes it in. By then it
+# has arrived, so that nobody waits for the way there and back, some 3 ms.
+_TRAVEL_TIME = 4
 # Items the queue holds: how far actors can run ahead of the ring.
 QUEUE_SIZE = 1_000
 # In one process: groups that may be under way before the actor fetches them itself.
@@ -43,8 +46,8 @@ class ResidentReplay:
   """A ring of packed transitions beside the learner, and the queue that fills it.
 
   'inline': actor and learner share a thread. The ring takes in, before each batch,
-  whatever this object's own adder has sent by then, no more and no less, so that a
-  seed determines every batch. 'thread': the actors are elsewhere. A thread takes in
+  the groups that this object's own adder has sent, each once four more transitions have
+  followed it, so that a seed determines every batch and none waits for its newest. 'thread': the actors are elsewhere. A thread takes in
   what arrives, as far as `samples_per_insert` admits it; beyond that the queue fills
   up, and holds the actors back.
 
@@ -262,6 +265,8 @@ class ResidentReplay:
     if flush:
       self._writer.flush()
     count = self._writer.num_items_written - self._items_received
+    if count and not flush and self._writer.num_rows_held < _TRAVEL_TIME:
+      count -= 1
     if count and self._items is None:
       self._items = self._receive()
     for _ in range(count):

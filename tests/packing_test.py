@@ -1,0 +1,95 @@
+"""Transitions as flat rows: nothing is lost, and nothing is larger than it must be."""
+
+import collections
+
+import jax
+import numpy as np
+import pytest
+from acme import specs
+
+from iq_acme.replay import TransitionPacking
+from iq_acme.update import Transition
+
+
+def environment_spec(observations, action_dim, dtype=np.float32):
+  return specs.EnvironmentSpec(
+    observations=observations,
+    actions=specs.BoundedArray((action_dim,), dtype, -1.0, 1.0),
+    rewards=specs.Array((), dtype),
+    discounts=specs.BoundedArray((), dtype, 0.0, 1.0),
+  )
+
+
+def vector(size, dtype=np.float32):
+  return specs.Array((size,), dtype)
+
+
+NESTED = collections.OrderedDict(
+  joints=vector(3), contact={'left': specs.Array((), np.float32), 'right': vector(2)}
+)
+MIXED = {'time': specs.Array((), np.float64), 'half': vector(3, np.float16)}
+
+
+def random_transition(spec, seed):
+  rng = np.random.default_rng(seed)
+
+  def draw(leaf):
+    return np.asarray(rng.normal(size=leaf.shape) / 3, leaf.dtype)
+
+  return Transition(
+    jax.tree.map(draw, spec.observations),
+    draw(spec.actions),
+    draw(spec.rewards),
+    draw(spec.discounts),
+    jax.tree.map(draw, spec.observations),
+  )
+
+
+@pytest.mark.parametrize(
+  ('observations', 'dtype', 'row_dtype'),
+  [
+    (vector(5), np.float32, np.float32),
+    (NESTED, np.float32, np.float32),
+    (MIXED, np.float32, np.uint8),
+    (vector(5), np.float64, np.uint8),
+  ],
+  ids=['vector', 'nested', 'mixed', 'float64'],
+)
+def test_unpacking_gives_back_every_bit(observations, dtype, row_dtype):
+  spec = environment_spec(observations, 2, dtype)
+  packing = TransitionPacking(spec)
+  assert packing.dtype == row_dtype
+  transitions = [random_transition(spec, seed) for seed in range(4)]
+  rows = np.stack([packing.pack(transition) for transition in transitions])
+  assert rows.shape == (4, packing.width)
+  assert rows.nbytes == 4 * packing.num_bytes
+  unpackers = [packing.unpack]
+  if row_dtype == np.float32:
+    unpackers.append(jax.jit(packing.unpack))
+  expected = jax.tree.map(lambda *leaves: np.stack(leaves), *transitions)
+  for unpack in unpackers:
+    found = unpack(rows)
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected)):
+      assert ours.dtype == theirs.dtype
+      np.testing.assert_array_equal(np.asarray(ours), theirs)
+
+
+@pytest.mark.parametrize(
+  ('observation_dim', 'action_dim', 'num_bytes'),
+  # 4 bytes for each number of s, a, r, discount and s'.
+  [(17, 6, 168), (376, 17, 3_084)],
+  ids=['HalfCheetah', 'Humanoid'],
+)
+def test_a_stored_transition_takes_what_its_numbers_take(
+  observation_dim, action_dim, num_bytes
+):
+  packing = TransitionPacking(environment_spec(vector(observation_dim), action_dim))
+  assert packing.num_bytes == num_bytes
+
+
+def test_an_array_of_another_shape_is_refused_with_both_shapes():
+  spec = environment_spec(vector(5), 2)
+  transition = random_transition(spec, 0)._replace(action=np.zeros(3, np.float32))
+  with pytest.raises(ValueError, match=r'\(3,\).*\(2,\)'):
+    TransitionPacking(spec).pack(transition)
