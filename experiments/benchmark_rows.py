@@ -14,6 +14,7 @@ HIDDEN = 256
 # Instead of the default 10,000, so that a row is warm within seconds.
 MIN_REPLAY_SIZE = 1_000
 FILLED = 20_000
+_EPISODE_LENGTH = 1_000
 
 Row = Generator[int, float, None]
 
@@ -123,9 +124,7 @@ def bare_update(env_name: str) -> Row:
 def _update_from_replay(env_name: str, kind: str) -> Row:
   """`IQLearner.step` on batches of a Reverb server; nobody acts or inserts."""
   _, spec = environment_and_spec(env_name)
-  import dm_env
   import jax
-  import numpy as np
   import reverb
 
   from iq_acme import IQBuilder, IQConfig, make_networks
@@ -135,18 +134,7 @@ def _update_from_replay(env_name: str, kind: str) -> Row:
   server = reverb.Server(builder.make_replay_tables(spec))
   client = reverb.Client(f'localhost:{server.port}')
   adder = builder.make_adder(client)
-  data = _random_transitions(spec, FILLED)
-  for i in range(FILLED):
-    if i % 1_000 == 0:
-      adder.add_first(dm_env.restart(data.observation[i]))
-    last = i % 1_000 == 999
-    timestep = dm_env.TimeStep(
-      dm_env.StepType.LAST if last else dm_env.StepType.MID,
-      data.reward[i],
-      np.float32(1),
-      data.next_observation[i],
-    )
-    adder.add(data.action[i], timestep)
+  fill(adder, spec, FILLED)
   learner = builder.make_learner(
     jax.random.PRNGKey(0),
     make_networks(spec, config),
@@ -155,6 +143,32 @@ def _update_from_replay(env_name: str, kind: str) -> Row:
   )
   windows = _windows(learner.step, lambda: jax.block_until_ready(learner.state))
   yield from _keeping(windows, server, adder)
+
+
+def fill(adder: Any, spec: Any, num_transitions: int) -> None:
+  """Adds episodes of random transitions of a task's shapes.
+
+  Args:
+    adder: an `acme.adders.Adder`.
+    spec: an `acme.specs.EnvironmentSpec`.
+    num_transitions: how many; those of each thousand are the same thousand.
+  """
+  import dm_env
+  import numpy as np
+
+  data = _random_transitions(spec, _EPISODE_LENGTH)
+  for i in range(num_transitions):
+    i %= _EPISODE_LENGTH
+    if i == 0:
+      adder.add_first(dm_env.restart(data.observation[i]))
+    last = i == _EPISODE_LENGTH - 1
+    timestep = dm_env.TimeStep(
+      dm_env.StepType.LAST if last else dm_env.StepType.MID,
+      data.reward[i],
+      np.float32(1),
+      data.next_observation[i],
+    )
+    adder.add(data.action[i], timestep)
 
 
 def _keeping(windows: Row, *_: Any) -> Row:
