@@ -25,10 +25,11 @@ flags.DEFINE_integer('num_steps', 100_000, 'Environment steps.', lower_bound=10_
 flags.DEFINE_enum(
   'initialisation',
   'fan_in',
-  ['fan_in', 'he', 'torch', 'small'],
+  ['fan_in', 'he', 'torch', 'small', 'small_fan_in'],
   "fan_in: uniform of variance 1 / fan-in (Acme's SAC); he: normal of variance "
   "2 / fan-in, the output's 1 / fan-in; torch: uniform of variance 1 / (3 fan-in), "
-  "biases too; small: he, the output's of variance 2e-4 / fan-in.",
+  "biases too; small: he, the output's of variance 2e-4 / fan-in; small_fan_in: fan_in, "
+  "the output's of variance 1e-4 / fan-in (the agent's default).",
 )
 flags.DEFINE_string('output', None, 'CSV to write.', required=True)
 
@@ -42,8 +43,10 @@ def init_layer(
 ) -> list[jax.Array]:
   """Weights [inputs, outputs] and biases [outputs] of one layer."""
   bias = np.zeros(outputs)
-  if FLAGS.initialisation == 'fan_in':
+  if FLAGS.initialisation in ('fan_in', 'small_fan_in'):
     weights = rng.uniform(-1, 1, (inputs, outputs)) * np.sqrt(3 / inputs)
+    if is_output and FLAGS.initialisation == 'small_fan_in':
+      weights *= 0.01
   elif FLAGS.initialisation == 'he':
     scale = np.sqrt((1 if is_output else 2) / inputs)
     weights = rng.normal(size=(inputs, outputs)) * scale
