@@ -221,7 +221,12 @@ def batch_loss(
   v_tm1 = value.apply(params.value, observation)  # [B]
   v_t = value.apply(bootstrap_params.value, transitions.next_observation)  # [B]
   log_prob_tm1 = policy.log_prob(params.policy, observation, action)  # [B]
-  target_log_prob_tm1 = policy.log_prob(target_params.policy, observation, action)
+  if (
+    config.munchausen_coefficient == 0
+  ):  # An eighth of the matrix products, for nothing.
+    target_log_prob_tm1 = jnp.zeros_like(log_prob_tm1)
+  else:
+    target_log_prob_tm1 = policy.log_prob(target_params.policy, observation, action)
 
   def td_error(*args: jax.Array) -> jax.Array:
     return losses.iq_td_error(

@@ -262,3 +262,16 @@ def test_targets_follow_by_the_polyak_rate_after_adams_step():
     after.target_params.policy, 0.25 * after.params.policy, rtol=1e-6
   )
   assert np.abs(after.params.policy).max() > 0.09
+
+
+@pytest.mark.parametrize(('coefficient', 'is_read'), [(0.0, False), (0.9, True)])
+def test_the_target_policy_is_read_only_where_it_is_paid_for(coefficient, is_read):
+  config = dataclasses.replace(CONFIG, munchausen_coefficient=coefficient)
+  state = update.init_state(jax.random.PRNGKey(0), NETWORKS, config)
+  spoiled = state.target_params._replace(
+    policy=jnp.full_like(state.target_params.policy, jnp.nan)
+  )
+  loss, metrics = update.batch_loss(
+    state.params, spoiled, batch_of(8), networks=NETWORKS, config=config
+  )
+  assert np.isnan(loss) == np.isnan(metrics['munchausen_term_mean']) == is_read
