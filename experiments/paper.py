@@ -11,7 +11,10 @@ page shows, figure2, figure3, figure4 and others are the paper's own at its budg
 --steps, --seeds, --tasks and --algorithms shrink. Runs lie in --root, a folder each,
 whichever plan they belong to: what is finished is never run again, what was stopped goes
 on. `export` copies the small files of finished runs to experiments/results/paper/runs,
-from which `plot` draws; --root=runs/paper draws from what runs have got so far. Exit status: 0, 1 where a run failed, 2 for bad input, 130 after Ctrl-C.
+from which `plot` draws, and which count as finished on every machine; another --exported
+folder starts afresh. --root=runs/paper draws from what runs have got so far.
+
+Exit status: 0, 1 where a run failed, 2 for bad input, 130 after Ctrl-C.
 """
 
 import contextlib
@@ -54,7 +57,7 @@ flags.DEFINE_boolean(
 )
 
 _REFUSED = 2
-_EXPORTED_FILES = ('config.json', 'versions.json', 'eval.csv')
+_EXPORTED_FILES = ('config.json', 'versions.json', 'summary.json', 'eval.csv')
 # Relative where it can be, for each run records its command.
 _SCRIPT = files.readable_path(
   str(pathlib.Path(__file__).resolve().parent / 'run_algorithm.py')
@@ -154,6 +157,13 @@ def _root() -> str:
   return FLAGS.root or 'runs/paper'
 
 
+def _status(run: plans.Run) -> plans.Status:
+  """How far a run has come, on this machine or on the one that exported it."""
+  here = plans.status(run, _root())
+  exported = plans.status(run, FLAGS.exported)
+  return exported if exported.finished else here
+
+
 def _job(run: plans.Run) -> run_pool.Job:
   folder = os.path.join(_root(), run.folder)
 
@@ -179,7 +189,7 @@ def _job(run: plans.Run) -> run_pool.Job:
     run.name,
     folder,
     command,
-    is_done=lambda: plans.status(run, _root()).finished,
+    is_done=lambda: _status(run).finished,
     bytes_needed=2 * estimates.bytes_kept(run, FLAGS.checkpoint_replay),
   )
 
@@ -214,7 +224,7 @@ def _print_plan(name: str, studies: Sequence[Study], detailed: bool) -> None:
   for one in runs:
     groups.setdefault((one.task, one.variant, one.num_steps), []).append(one)
   for (task, variant, steps), group in groups.items() if detailed else ():
-    states = [plans.status(one, _root()) for one in group]
+    states = [_status(one) for one in group]
     finished = sum(state.finished for state in states)
     speed = known.speed(group[0])
     hours = sum(known.hours(one) for one in group)
@@ -228,7 +238,7 @@ def _print_plan(name: str, studies: Sequence[Study], detailed: bool) -> None:
 
 def _print_total(runs: Sequence[plans.Run]) -> None:
   known = estimates.Estimates(_root())
-  states = [plans.status(one, _root()) for one in runs]
+  states = [_status(one) for one in runs]
   left = [
     known.hours(one, state.steps)
     for one, state in zip(runs, states)

@@ -174,7 +174,12 @@ def test_export_copies_the_small_files_of_finished_runs(root, tmp_path):
   # Three of iq, m_iq and sac's seeds each are in the plan; two, two and one are there.
   assert '5 of 18 runs are finished' in result.stdout
   folder = exported / 'gym_HalfCheetah-v4' / 'sac' / 'seed_1'
-  assert sorted(os.listdir(folder)) == ['config.json', 'eval.csv', 'versions.json']
+  assert sorted(os.listdir(folder)) == [
+    'config.json',
+    'eval.csv',
+    'summary.json',
+    'versions.json',
+  ]
   source = pathlib.Path(root) / 'gym_HalfCheetah-v4' / 'sac' / 'seed_1'
   assert (folder / 'eval.csv').read_text() == (source / 'eval.csv').read_text()
 
@@ -195,8 +200,30 @@ def test_bad_command_is_refused_in_words(arguments, message):
   assert message in result.stderr and 'Traceback' not in result.stderr
 
 
-def test_plan_prints_runs_hours_and_what_is_done(root):
-  result = _paper('plan', 'block2', f'--root={root}', '--steps=20', '--seeds=1')
+def test_exported_runs_are_not_run_again_on_a_machine_that_has_not_made_them(
+  root, tmp_path
+):
+  exported, elsewhere = f'--exported={tmp_path / "exported"}', tmp_path / 'elsewhere'
+  budget = ['block2', '--algorithms=sac', '--steps=20', '--seeds=1']
+  assert _paper('export', *budget, f'--root={root}', exported).returncode == 0
+  result = _paper('run', *budget, f'--root={elsewhere}', exported, '--workers=1')
+  assert result.returncode == 0, result.stderr
+  assert '1 of 1 runs done' in result.stdout
+  assert not elsewhere.exists()
+  # More steps than were exported are to be run.
+  result = _paper('plan', *budget, f'--root={elsewhere}', exported, '--steps=30')
+  assert 'left: 1 runs' in result.stdout
+
+
+def test_plan_prints_runs_hours_and_what_is_done(root, tmp_path):
+  result = _paper(
+    'plan',
+    'block2',
+    f'--root={root}',
+    f'--exported={tmp_path}',
+    '--steps=20',
+    '--seeds=1',
+  )
   assert result.returncode == 0
   (line,) = (line for line in result.stdout.splitlines() if ' sac ' in line)
   assert '1 x         20  1 done' in line
