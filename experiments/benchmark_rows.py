@@ -100,25 +100,75 @@ def gemm_bound(env_name: str) -> Row:
   return _windows(lambda: jax.block_until_ready(products(pairs)))
 
 
-def bare_update(env_name: str) -> Row:
-  """`update.sgd_steps` on one batch that is on the device already."""
+def _update_parts(env_name: str) -> tuple[Any, ...]:
+  """The fresh agent's networks, config and state, and a batch on the device."""
   _, spec = environment_and_spec(env_name)
-  import functools
-
   import jax
 
   from iq_acme import IQConfig, make_networks, update
 
   config = IQConfig()
   networks = make_networks(spec, config)
-  state = [update.init_state(jax.random.PRNGKey(0), networks, config)]
-  step = jax.jit(functools.partial(update.sgd_steps, networks=networks, config=config))
+  state = update.init_state(jax.random.PRNGKey(0), networks, config)
   batch = jax.device_put(_random_transitions(spec, BATCH_SIZE))
+  return networks, config, state, batch
+
+
+def bare_update(env_name: str) -> Row:
+  """`update.sgd_steps` on one batch that is on the device already."""
+  networks, config, state, batch = _update_parts(env_name)
+  import functools
+
+  import jax
+
+  from iq_acme import update
+
+  state = [state]
+  step = jax.jit(functools.partial(update.sgd_steps, networks=networks, config=config))
 
   def run() -> None:
     state[0] = step(state[0], batch)[0]
 
   return _windows(run, lambda: jax.block_until_ready(state[0]))
+
+
+def gradient(env_name: str) -> Row:
+  """Of a bare update: the loss, its gradient and its metrics."""
+  networks, config, state, batch = _update_parts(env_name)
+  import functools
+
+  import jax
+
+  from iq_acme import update
+
+  loss = functools.partial(update.batch_loss, networks=networks, config=config)
+  step = jax.jit(jax.grad(loss, has_aux=True))
+  return _windows(
+    lambda: jax.block_until_ready(step(state.params, state.target_params, batch))
+  )
+
+
+def adam_and_polyak(env_name: str) -> Row:
+  """Of a bare update: Adam, the gradient's norm, and the Polyak average."""
+  _, config, state, _ = _update_parts(env_name)
+  import jax
+  import optax
+
+  from iq_acme import update
+
+  optimizer = update.make_optimizer(config)
+
+  @jax.jit
+  def step(gradient: Any, state: Any) -> Any:
+    updates, optimizer_state = optimizer.update(gradient, state.optimizer_state)
+    params = optax.apply_updates(state.params, updates)
+    target_params = optax.incremental_update(
+      params, state.target_params, config.target_update_rate
+    )
+    return params, target_params, optimizer_state, optax.tree.norm(gradient)
+
+  # Any tree of their shape does for a gradient.
+  return _windows(lambda: jax.block_until_ready(step(state.params, state)))
 
 
 def _update_from_replay(env_name: str, kind: str) -> Row:
@@ -313,6 +363,8 @@ def acme_sac_our_replay(env_name: str) -> Row:
 ROWS: dict[str, Callable[[str], Row]] = {
   'gemm_bound': gemm_bound,
   'bare_update': bare_update,
+  'gradient': gradient,
+  'adam_and_polyak': adam_and_polyak,
   'update_table': lambda env_name: _update_from_replay(env_name, 'table'),
   'update_resident': lambda env_name: _update_from_replay(env_name, 'resident'),
   'acting': acting,
