@@ -16,7 +16,7 @@ from tiny_environments import Driver, NumberedEnvironment, spec_of, tiny_config
 
 from iq_acme import launch, make_distributed_iq
 from iq_acme.builder import IQBuilder
-from iq_acme.distributed import resources, supervision
+from iq_acme.distributed import launching, resources, supervision
 from iq_acme.distributed.counter import StepCounter
 from iq_acme.distributed.learner import TimedIterator
 from iq_acme.replay.admission import RatioAdmission
@@ -251,3 +251,13 @@ def test_bad_settings_are_refused_when_the_program_is_made(tmp_path, changes, me
 def test_launch_type_that_is_not_of_one_machine_is_refused(program):
   with pytest.raises(ValueError, match=r"launch_type is 'vertex_ai'.*local_mp"):
     launch(program, 'vertex_ai')
+
+
+def test_last_words_of_a_crash_are_its_message_and_the_thread_that_crashed():
+  noise = [f'line {i}\n' for i in range(500)]
+  assert launching.last_words(noise) == noise[-60:]
+  assert launching.last_words(noise[:3]) == noise[:3]
+  crash = ['check failed\n', 'Fatal Python error: Aborted\n', 'Thread 0x1\n']
+  words = launching.last_words([*noise, *crash, *noise])
+  assert set(crash) < set(words) and len(words) == 60
+  assert words.index('check failed\n') < 15

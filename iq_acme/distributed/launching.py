@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 
 from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
@@ -28,6 +28,7 @@ LAUNCH_TYPES = ('local_mt', 'local_mp')
 _LAUNCHER = 'iq_acme.distributed.launcher'
 _POLL_SECONDS = 0.1
 _LOG_LINES = 60
+_CRASH = 'Fatal Python error'  # How Python's faulthandler begins.
 
 
 class NodeFailedError(RuntimeError):
@@ -209,9 +210,10 @@ class _Launch:
   def _last_lines(self, name: str) -> str:
     try:
       with open(os.path.join(self._logs, name), errors='replace') as file:
-        return ''.join(file.readlines()[-_LOG_LINES:])
+        lines = file.readlines()
     except OSError:
       return ''
+    return ''.join(last_words(lines))
 
   def _show(self) -> None:
     """Prints the whole lines that nodes have left for the terminal meanwhile."""
@@ -248,6 +250,23 @@ class _Launch:
       os.write(
         2, f'\n{name}: stopping and saving. Once more ends it at once.\n'.encode()
       )
+
+
+def last_words(lines: Sequence[str]) -> list[str]:
+  """What tells most of how a process ended, from what it wrote.
+
+  Args:
+    lines: all of it.
+
+  Returns:
+    Its last lines; of a process that crashed the message, and the thread that did it,
+    which comes first among the threads' stacks.
+  """
+  crashes = [i for i, line in enumerate(lines) if line.startswith(_CRASH)]
+  if not crashes:
+    return list(lines[-_LOG_LINES:])
+  first = max(0, crashes[-1] - _LOG_LINES // 4)
+  return list(lines[first : first + _LOG_LINES])
 
 
 def _launch_type_of_flags() -> str:
