@@ -223,3 +223,24 @@ assert not loaded, loaded
   result = run_python(code, tmp_path)
   assert (result.returncode, result.stdout, result.stderr) == (0, '', '')
   assert not list(tmp_path.iterdir())  # MuJoCo's warnings would leave MUJOCO_LOG.TXT.
+
+
+def test_environments_can_be_made_in_several_threads_at_once(tmp_path):
+  # Two models that are compiled at once end the process now and then: without the lock
+  # this failed three times in five.
+  code = """
+import threading
+from iq_acme import make_environment
+
+def make():
+  for seed in range(60):
+    make_environment('gym:HalfCheetah-v4', seed)
+
+threads = [threading.Thread(target=make) for _ in range(8)]
+for thread in threads:
+  thread.start()
+for thread in threads:
+  thread.join()
+"""
+  result = run_python(code, tmp_path)
+  assert result.returncode == 0, result.stderr

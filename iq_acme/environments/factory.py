@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,10 @@ _SUITES = {
   'adroit': ('adroit', 'adroit:door'),
   'dm_control': ('dm_control_adapter', 'dm_control:cheetah:run'),
 }
+
+# MuJoCo 3.17 compiles one model at a time: two threads that do so at once sometimes end
+# the process ('libc++abi: terminating'). Actors of a local_mt program are such threads.
+_making = threading.Lock()
 
 
 def make_environment(
@@ -47,7 +52,8 @@ def make_environment(
   rendering.check_backend()
   make = importlib.import_module(f'{__package__}.{_SUITES[suite][0]}').make
   _check_options(suite, make, options)
-  return make(task, seed, **options)
+  with _making:
+    return make(task, seed, **options)
 
 
 def _split(name: Any) -> tuple[str, str]:
