@@ -87,8 +87,8 @@ class Window:
     seconds: length of the window.
     actor_steps: environment steps in it.
     learner_steps: SGD steps in it.
-    busy_fraction: see the module's docstring.
-    samples_per_insert: at its end, since the start of the run.
+    busy_fraction: see the module's docstring; None for the local agent.
+    samples_per_insert: at its end, since the start of the run; None as above.
     cpu_seconds: by the label of nodes; empty for threads, which share a process.
     loopback_bytes: what the machine's loopback device carried, whoever sent it.
   """
@@ -97,8 +97,8 @@ class Window:
   seconds: float
   actor_steps: float
   learner_steps: float
-  busy_fraction: float
-  samples_per_insert: float
+  busy_fraction: float | None
+  samples_per_insert: float | None
   cpu_seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
   loopback_bytes: float = 0.0
 
@@ -114,7 +114,8 @@ def measure_local() -> Window:
   steps = work.send(FLAGS.seconds)
   seconds = time.perf_counter() - start
   work.close()
-  return Window('local agent', seconds, steps, steps, 1.0, 256.0)
+  # It has no learner that could wait; a schedule, not a limiter, keeps its ratio.
+  return Window('local agent', seconds, steps, steps, None, None)
 
 
 def measure_program(launch_type: str, num_actors: int, ratio: float) -> Window:
@@ -255,11 +256,15 @@ def window_table(windows: Sequence[Window]) -> str:
     )
     lines.append(
       f'| {w.name} | {w.actor_steps / w.seconds:,.0f} | '
-      f'{w.learner_steps / w.seconds:,.0f} | {w.busy_fraction:.2f} | '
-      f'{w.samples_per_insert:.1f} | {cpu or "-"} | '
+      f'{w.learner_steps / w.seconds:,.0f} | {_number(w.busy_fraction, 2)} | '
+      f'{_number(w.samples_per_insert, 1)} | {cpu or "-"} | '
       f'{w.loopback_bytes / w.actor_steps:,.0f} |'
     )
   return '\n'.join(lines)
+
+
+def _number(value: float | None, digits: int) -> str:
+  return '-' if value is None else f'{value:.{digits}f}'
 
 
 def node_costs(usual: Window, transport: Window) -> scaling_model.NodeCosts:
