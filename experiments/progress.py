@@ -1,6 +1,7 @@
 """What a user sees of a run: a bar on a terminal, a line a minute in a log."""
 
 import collections
+import math
 import time
 from typing import TextIO
 
@@ -8,6 +9,7 @@ import tqdm
 
 _LINE_PERIOD = 60.0  # Seconds between two lines where there is no terminal.
 _BAR_PERIOD = 0.2
+_SPEED_SECONDS = 5.0  # Of training, that the shown speed looks back over.
 
 
 class Clock:
@@ -110,9 +112,12 @@ class Progress:
   def _measure(self, step: int, training_seconds: float) -> None:
     last_step, last_seconds = self._last
     if training_seconds > last_seconds and step > last_step:
-      speed = (step - last_step) / (training_seconds - last_seconds)
-      # A moving average: single intervals are too short to be read.
-      self._speed = speed if self._speed is None else 0.9 * self._speed + 0.1 * speed
+      seconds = training_seconds - last_seconds
+      speed = (step - last_step) / seconds
+      # A moving average over time: a bar's intervals are too short to be read, a log's
+      # are long enough by themselves.
+      old = 0.0 if self._speed is None else math.exp(-seconds / _SPEED_SECONDS)
+      self._speed = old * (self._speed or 0.0) + (1 - old) * speed
     self._last = (step, training_seconds)
 
   def _text(self, now: float) -> str:

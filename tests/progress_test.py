@@ -56,6 +56,17 @@ def test_log_gets_a_line_a_minute_with_return_speed_and_time_left(clock, capsys)
   assert 'ETA 13:20' in capsys.readouterr().err
 
 
+def test_speed_of_a_line_is_that_of_the_minute_before_it(clock, capsys):
+  bar = progress.Progress(
+    num_steps=10_000, start=0, learning_starts=0, terminal=sys.stderr
+  )
+  bar.update(1, 1.0)  # Compilation.
+  clock.now += 61
+  bar.update(6_001, 61.0)
+  # 100 steps/s in that minute; e^-12 of the first second's 1 step/s.
+  assert ' · 100 steps/s' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
   ('seconds', 'text'), [(7, '0:07'), (247.9, '4:07'), (3909, '1:05:09')]
 )
