@@ -68,7 +68,7 @@ def _run(
   # Late, because they load TensorFlow.
   from iq_acme import launch, make_distributed_iq
 
-  start = _latest_step(directory)
+  start = _intact_step(directory)
   program = make_distributed_iq(
     TaskFactory(settings.env_name, settings.env_options),
     config=config,
@@ -112,6 +112,19 @@ def _open_directory(
     print(f'Dropped {cut} rows of metrics from beyond step {start:,}.', flush=True)
   if settings.tensorboard:
     metrics_files.mark_start(directory.tensorboard, start)
+
+
+def _intact_step(directory: RunDirectory) -> int:
+  """The step of the checkpoint that the program will restore, 0 without one.
+
+  Newer ones that are damaged are moved aside.
+  """
+  from iq_acme.checkpointing import CheckpointStore
+
+  if not os.path.isdir(directory.checkpoints):
+    return 0
+  intact = CheckpointStore(directory.checkpoints).latest_intact()
+  return intact.actor_steps if intact else 0
 
 
 def _latest_step(directory: RunDirectory) -> int:

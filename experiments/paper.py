@@ -80,13 +80,12 @@ def main(argv: Sequence[str]) -> int:
 
 def plan(names: Sequence[str]) -> int:
   """Prints runs, their state, and the hours and the disk that they will take."""
+  _select(names or [*MEASURED_PLANS, *PAPER_PLANS])  # Refuses what no plan has.
   for name in names or [*MEASURED_PLANS, *PAPER_PLANS]:
     try:
       studies = _select([name])
     except ValueError:
-      if names:
-        raise
-      continue  # Other plans may have something of what was asked for.
+      continue  # Other plans have something of what was asked for.
     _print_plan(name, studies, detailed=bool(names) or name in MEASURED_PLANS)
   if len(names) > 1:
     print('Together, each run once:')
@@ -121,9 +120,14 @@ def run(names: Sequence[str]) -> int:
 def export(names: Sequence[str]) -> int:
   """Copies configuration, versions and evaluations of finished runs."""
   runs = plans.expand(_select(names or [*MEASURED_PLANS]))
-  count = 0
+  count = there = 0
   for run in runs:
-    if plans.status(run, _root()).finished:
+    exported = plans.status(run, FLAGS.exported)
+    if exported.finished and plans.recorded_steps(run, FLAGS.exported) > (
+      plans.recorded_steps(run, _root())
+    ):
+      there += 1  # Of more steps than this machine's.
+    elif plans.status(run, _root()).finished:
       source = os.path.join(_root(), run.folder)
       target = os.path.join(FLAGS.exported, run.folder)
       os.makedirs(target, exist_ok=True)
@@ -131,7 +135,11 @@ def export(names: Sequence[str]) -> int:
         with files.replacing(os.path.join(target, name)) as temporary:
           shutil.copyfile(os.path.join(source, name), temporary)
       count += 1
-  print(f'{count} of {len(runs)} runs are finished: {FLAGS.exported}')
+    else:
+      there += exported.finished
+  print(
+    f'{count} of {len(runs)} runs are exported, {there} were there: {FLAGS.exported}'
+  )
   return 0
 
 
@@ -139,6 +147,7 @@ def plot(names: Sequence[str]) -> int:
   """Draws the figures that there are runs for, all or those named."""
   from experiments import paper_figures
 
+  _select([*MEASURED_PLANS, *PAPER_PLANS])  # Refuses what no plan has.
   measured = files.read_json(random_scores.PATH) or {}
   lines = paper_figures.draw_all(
     FLAGS.root or FLAGS.exported,

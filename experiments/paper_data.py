@@ -54,7 +54,8 @@ def load_curves(
     variant: an algorithm and its overrides.
     metric: a column of `eval.csv`.
     last_step: where given, runs that have not come so far are left out, and others
-      are cut there.
+      are cut there. Where None, seeds that have come less than half as far as the
+      longest are left out, for all are cut to the shortest.
 
   Returns:
     Their evaluations; None where there are none.
@@ -81,6 +82,12 @@ def load_curves(
       found[config['seed']] = (folder, values)
   if not found:
     return None
+  longest = max(max(values) for _, values in found.values())
+  found = {
+    seed: (folder, values)
+    for seed, (folder, values) in found.items()
+    if 2 * max(values) >= longest
+  }
   seeds = tuple(sorted(found))
   common = set.intersection(*(set(values) for _, values in found.values()))
   steps = np.array(sorted(s for s in common if last_step is None or s <= last_step))
@@ -134,13 +141,21 @@ def score_variants(
   used = [curves[task, label] for task in tasks for label in {*labels, BASELINE}]
   seeds = sorted(set.intersection(*(set(one.seeds) for one in used)))
   steps = sorted(set.intersection(*(set(one.steps.tolist()) for one in used)))
-  if not seeds or not steps:
-    raise ValueError(f'The runs of {", ".join(labels)} share no seed or no step.')
+  if not seeds or not steps or steps[-1] == 0:
+    raise ValueError(
+      f'the runs of {", ".join(labels)} share no seed, or no step of training'
+    )
   references = {}
   for task in tasks:
     # All the baseline's seeds: the scale should be as exact as it can be.
     baseline = curves[task, BASELINE].cut(steps[-1])
-    references[task] = (random_returns[task], float(baseline.values[:, -1].mean()))
+    low, high = random_returns[task], float(baseline.values[:, -1].mean())
+    if high <= low:
+      raise ValueError(
+        f'on {task} {BASELINE} is at {high:,.1f} after the {steps[-1]:,} steps that '
+        f'all share, no better than a random policy ({low:,.1f})'
+      )
+    references[task] = (low, high)
   by_label = {}
   for label in labels:
     normalized = {}

@@ -147,7 +147,13 @@ def _draw_scores(
     if len(some_labels) < _FEWEST_LINES or not some_tasks:
       lines.append(f'not drawn: {name}: no task with {BASELINE} and another algorithm')
       continue
-    scored = paper_data.score_variants(curves, random_returns, some_tasks, some_labels)
+    try:
+      scored = paper_data.score_variants(
+        curves, random_returns, some_tasks, some_labels
+      )
+    except ValueError as error:
+      lines.append(f'not drawn: {name}: {error}')
+      continue
     rows = paper_tables.score_rows(scored)
     _plot_scores(scored, rows, f'{path}.png', title)
     paper_tables.write(_score_table(scored, rows, title, notes), path)
@@ -187,7 +193,7 @@ def _score_table(
       f'Scores are 0 at a random policy and 100 at the last evaluation of {BASELINE}, '
       f'mean over its seeds. These returns are, {scale}.',
       'Mean and median are over tasks, of means over seeds. The interval is of a '
-      'stratified bootstrap over seeds; with one seed it says nothing.',
+      'stratified bootstrap over seeds; one seed has none.',
       *notes,
     ],
     folders=scored.folders,
@@ -199,6 +205,7 @@ def _score_table(
 def _plot_scores(
   scored: Scored, rows: list[paper_tables.Row], path: str, heading: str
 ) -> None:
+  seeds = len(scored.seeds)
   figure = plotting.make_figure(columns=3, rows=1)
   panels = figure.subplots(1, 3)
   columns = (('mean', 'seed_std'), ('median', None), ('iqm', 'interval'))
@@ -216,8 +223,7 @@ def _plot_scores(
     axes.axhline(100, color='0.6', linewidth=0.8, linestyle='--', zorder=0)
     caption = {'seed_std': 'band: std of seeds', 'interval': 'band: 95% interval'}
     title = {'mean': 'mean', 'median': 'median', 'iqm': 'interquartile mean'}[column]
-    plotting.label_axes(axes, title, caption.get(band), 'score')
-  seeds = len(scored.seeds)
+    plotting.label_axes(axes, title, caption.get(band) if seeds > 1 else None, 'score')
   figure.suptitle(
     f'{heading} ({seeds} seed{"s" * (seeds > 1)}: '
     f'{", ".join(t.partition(":")[2] for t in scored.tasks)})'

@@ -105,9 +105,8 @@ def score_summary(scored: paper_data.Scored, rows: Sequence[Row]) -> list[Row]:
       'mean': f'{row["mean"]:.1f}',
       'std over seeds': f'{row["seed_std"]:.1f}' if row['seeds'] > 1 else '',
       'median': f'{row["median"]:.1f}',
-      'IQM [95% interval]': (
-        f'{row["iqm"]:.1f} [{row["iqm_low"]:.1f}, {row["iqm_high"]:.1f}]'
-      ),
+      'IQM [95% interval]': f'{row["iqm"]:.1f}'
+      + (f' [{row["iqm_low"]:.1f}, {row["iqm_high"]:.1f}]' if row['seeds'] > 1 else ''),
     }
     for row in rows
     if row['step'] == scored.steps[-1]

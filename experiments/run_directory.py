@@ -117,12 +117,19 @@ class RunDirectory:
   def cut_after(self, step: int) -> int:
     """Drops all rows beyond an actor step, so that no x axis ever goes back.
 
+    A best evaluation from beyond it is forgotten too; its policy stays until a better
+    one than none replaces it.
+
     Args:
       step: the step of the checkpoint from which the run goes on.
 
     Returns:
       How many rows were dropped.
     """
+    best = self.read_summary().get('best_evaluation')
+    if best and best['actor_steps'] > step:
+      # The next evaluation is the best one that the run, as it goes on now, has.
+      self.update_summary(best_evaluation=None)
     paths = (self.train, self.episodes, self.evaluations)
     return sum(metrics_files.cut_rows(path, step) for path in paths)
 

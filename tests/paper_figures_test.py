@@ -172,7 +172,7 @@ def test_export_copies_the_small_files_of_finished_runs(root, tmp_path):
   )
   assert result.returncode == 0, result.stderr
   # Three of iq, m_iq and sac's seeds each are in the plan; two, two and one are there.
-  assert '5 of 18 runs are finished' in result.stdout
+  assert '5 of 18 runs are exported, 0 were there' in result.stdout
   folder = exported / 'gym_HalfCheetah-v4' / 'sac' / 'seed_1'
   assert sorted(os.listdir(folder)) == [
     'config.json',
@@ -192,6 +192,9 @@ def test_export_copies_the_small_files_of_finished_runs(root, tmp_path):
     (['run'], 'Say which plans'),
     (['run', 'block1', '--workers=4096'], 'workers is 4096'),
     (['run', 'block2', '--algorithms=td3'], 'td3'),
+    (['plan', '--tasks=HalfCheeta'], 'HalfCheeta'),
+    (['plan', '--steps=0'], 'steps is 0'),
+    (['plot', '--algorithms=sacc'], 'sacc'),
   ],
 )
 def test_bad_command_is_refused_in_words(arguments, message):

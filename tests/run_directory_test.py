@@ -120,6 +120,15 @@ def test_cut_drops_the_rows_beyond_a_step_from_every_file(used):
       assert file.read() == 'actor_steps,x\n10,1\n20,2\n'
 
 
+@pytest.mark.parametrize(('best', 'kept'), [(20, True), (21, False)])
+def test_cut_forgets_a_best_evaluation_from_beyond_the_step(used, best, kept):
+  entry = {'actor_steps': best, 'mode_return_mean': 7.0}
+  used.update_summary(best_evaluation=entry, finished=False)
+  used.cut_after(20)
+  expected = entry if kept else None
+  assert used.read_summary() == {'best_evaluation': expected, 'finished': False}
+
+
 def _contents(directory):
   contents = {}
   for name in os.listdir(directory.path):

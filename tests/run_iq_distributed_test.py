@@ -19,7 +19,7 @@ FLAGS = (
   '--batch_size=8',
   '--min_replay_size=200',
   '--log_period=50',
-  '--evaluation_period=1000',
+  '--evaluation_period=150',
   '--evaluation_episodes=1',
   '--lp_launch_type=local_mt',
   '--run_distributed',
@@ -68,6 +68,9 @@ def test_folder_is_that_of_a_local_run(finished):
   summary = directory.read_summary()
   assert summary['finished'] and summary['actor_steps'] == 450
   assert summary['learner_steps'] in (250, 251, 252)
+  # The last evaluation is of the policy that is left, not of one a little before it.
+  last = metrics_files.read_rows(directory.evaluations)[-1]
+  assert last['learner_steps'] == summary['learner_steps']
 
 
 def test_larger_budget_goes_on_from_the_checkpoint_it_names(finished):

@@ -1,6 +1,7 @@
 """The coordinator of a program: shows its progress, and brings it to its end."""
 
 import collections
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -47,6 +48,7 @@ class CoordinatorWorker:
     self._learner = learner
     self._evaluator = evaluator
     self._logger = logger_factory('actor')
+    self._logging = threading.Lock()  # Courier serves actors in several threads.
     self._records = supervision.Records.of_this_process()
     self._counts: Mapping[str, float] = {}
     self._returns: collections.deque[float] = collections.deque(maxlen=10)
@@ -57,8 +59,9 @@ class CoordinatorWorker:
   def record_episode(self, row: Mapping[str, float]) -> None:
     """Logs a finished episode of an actor, at the steps of this moment."""
     try:
-      self._logger.write({**self._position(), **row, **self._seconds()})
-      self._returns.append(row['episode_return'])
+      with self._logging:
+        self._logger.write({**self._position(), **row, **self._seconds()})
+        self._returns.append(row['episode_return'])
     except BaseException as error:  # The actor does not wait for the answer.
       self._error = error
 

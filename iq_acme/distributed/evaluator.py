@@ -24,7 +24,8 @@ class EvaluatorWorker:
 
   An evaluation takes the policy of the moment, and is written down at the step of that
   moment, a little beyond the multiple of the period that it was due at. Where an
-  evaluation takes longer than a period, those that fall due meanwhile are left out.
+  evaluation takes longer than a period, those that fall due meanwhile are left out. The
+  step budget's own is left to `finish`, for until then the learner is not done.
   """
 
   def __init__(
@@ -58,7 +59,7 @@ class EvaluatorWorker:
       for mode in (True, False)
     }
     self._logger = parts.logger_factory('evaluator')
-    self._last_step = settings.last_evaluation
+    self._last_step = self._seen_step = settings.last_evaluation
     self._last_seconds = math.nan
     self._finish: bool | None = None
     self._finished = False
@@ -76,12 +77,13 @@ class EvaluatorWorker:
     while self._counter.start_steps() is None and self._finish is None:
       time.sleep(_POLL_SECONDS)
     while self._finish is None:
-      if self._is_due(self._counter.get_counts()):
-        self._evaluate()
+      counts = self._counter.get_counts()
+      if self._is_due(counts):
+        self._evaluate(counts)
       else:
         time.sleep(_POLL_SECONDS)
     if self._finish:
-      self._evaluate()
+      self._evaluate(self._counter.get_counts())
     self._logger.close()
     self._finished = True
     threading.Event().wait()
@@ -93,14 +95,15 @@ class EvaluatorWorker:
     return actor
 
   def _is_due(self, counts: Mapping[str, float]) -> bool:
-    if self._last_step is None:
+    if self._seen_step is None:
       return True
-    period = self._settings.evaluation_period
-    return counts.get('actor_steps', 0) // period > self._last_step // period
+    step, period = counts.get('actor_steps', 0), self._settings.evaluation_period
+    if step >= self._settings.max_number_of_steps:
+      return False
+    return step // period > self._seen_step // period
 
-  def _evaluate(self) -> None:
+  def _evaluate(self, counts: Mapping[str, float]) -> None:
     """Evaluates the policy of this moment, unless that has been done."""
-    counts = self._counter.get_counts()
     step, seconds = (
       int(counts.get('actor_steps', 0)),
       counts.get('training_seconds', 0.0),
@@ -130,6 +133,7 @@ class EvaluatorWorker:
     }
     self._logger.write(row)
     self._last_step, self._last_seconds = step, seconds
+    self._seen_step = int(self._counter.get_counts().get('actor_steps', 0))
     supervision.say(_line(row))
     if self._parts.evaluation_hook:
       self._parts.evaluation_hook(row, self._save_policy)

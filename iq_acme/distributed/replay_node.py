@@ -69,7 +69,10 @@ def make_checkpointer(workdir: str, port: int) -> checkpointers_lib.Checkpointer
   scratch = os.path.join(workdir, f'{_SCRATCH_PREFIX}{port}')
   shutil.rmtree(scratch, ignore_errors=True)  # Of an earlier server of that port.
   os.makedirs(scratch)
-  latest = CheckpointStore(os.path.join(workdir, 'checkpoints')).latest()
+  store = CheckpointStore(os.path.join(workdir, 'checkpoints'))
+  latest = store.latest()
+  if latest and is_server_checkpoint(os.path.join(latest.path, 'replay')):
+    latest = store.latest_intact()  # The one that the learner restores.
   saved = os.path.join(latest.path, 'replay') if latest else ''
   return checkpointers_lib.DefaultCheckpointer(
     scratch, fallback_checkpoint_path=saved if is_server_checkpoint(saved) else None
