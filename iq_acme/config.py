@@ -46,8 +46,8 @@ class IQConfig:
       the paper's experiments use them as they are (Section 4).
     hidden_layer_sizes: width of each hidden layer, of both networks (SAC's, Section 6).
     output_init_scale: variance scale of both output layers' initial weights, above 0.
-      The paper names none. The default did better than SAC's 1 on HalfCheetah, on few
-      seeds, and worse late in training on Pendulum (experiments/results/halfcheetah).
+      The paper names none. The default did better than SAC's 1 on HalfCheetah, on too
+      few seeds to be sure, and alike on Pendulum (experiments/results/halfcheetah).
     normalize_observations: standardise observations with running statistics.
     learning_rate: Adam's step size.
     target_update_rate: the paper's lambda, the weight of the new parameters in the
