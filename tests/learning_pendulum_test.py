@@ -4,7 +4,14 @@ Pendulum-v1 pays between -16.3 and 0 in each of an episode's 200 steps, and an a
 to give up reward for a while to swing up. The mean return after 4,000 steps, measured
 in this test's way:
 
-MEASURED
+=====================================  ===================
+agent, seeds 0, 1 and 2                mean return
+=====================================  ===================
+as it should be                        -53, -54, -53
+rewards of the wrong sign              -1599, -1589, -1603
+no bootstrapping (discount 1e-6)       -1035, -1303, -1306
+before learning (1,000 uniform steps)  -1388, -1375, -1074
+=====================================  ===================
 """
 
 import numpy as np
@@ -13,7 +20,7 @@ from tiny_environments import Driver
 
 from iq_acme import IQConfig, make_environment, make_iq_agent
 
-BAR = -400.0
+BAR = -200.0
 NUM_EPISODES = 5
 
 
