@@ -27,6 +27,8 @@ from iq_acme.schedule import UpdateSchedule
 # thread makes it: it may be waiting for transitions that never come.
 _PATIENCE_SECONDS = 3.0
 _POLL_SECONDS = 0.2
+# How long the last checkpoint of a program waits for transitions on their way.
+_DELIVERY_SECONDS = 2.0
 
 
 class LearnerWorker:
@@ -153,6 +155,8 @@ class LearnerWorker:
       unfit = self._finish is not None and not last
       if self._request_time is None or unfit or self._finished:
         return
+      if last and self._finish[1]:
+        self._await_deliveries()
       self._save()
       self._request_time = None
       if last:
@@ -160,6 +164,17 @@ class LearnerWorker:
         remove_scratch(self._settings.workdir)
         self._checkpoints.close()
         self._finished = True
+
+  def _await_deliveries(self) -> None:
+    """Waits a moment for the last transitions, which actors have sent by now.
+
+    They may be on their way after the last SGD step that is due. What cannot come, such
+    as the end of an n-step transition that was cut off, is not waited for long.
+    """
+    deadline = time.monotonic() + _DELIVERY_SECONDS
+    counted = int(self._counter.get_counts().get('actor_steps', 0))
+    while self._delivered_steps(counted) < counted and time.monotonic() < deadline:
+      time.sleep(_POLL_SECONDS / 4)
 
   def _save(self) -> None:
     counts = dict(self._counter.get_counts())
