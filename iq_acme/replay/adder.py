@@ -8,6 +8,7 @@ from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
 
 # isort: split
 import dm_env
+import jax
 import numpy as np
 import reverb
 from acme import adders
@@ -61,7 +62,8 @@ class PackedTransitionAdder(adders.Adder):
     if not timestep.first():
       raise ValueError('add_first needs the first timestep of an episode.')
     self._steps.clear()
-    self._observation = timestep.observation
+    # A copy, for environments may write the next observation over this one.
+    self._observation = jax.tree.map(np.array, timestep.observation)
 
   def add(self, action: Any, next_timestep: dm_env.TimeStep, extras: Any = ()) -> None:
     if self._observation is None:
@@ -70,7 +72,7 @@ class PackedTransitionAdder(adders.Adder):
     self._steps.append(
       (self._observation, action, next_timestep.reward, next_timestep.discount)
     )
-    self._observation = next_timestep.observation
+    self._observation = jax.tree.map(np.array, next_timestep.observation)
     self._write_transition()
     if next_timestep.last():
       while len(self._steps) > 1:
