@@ -31,7 +31,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from absl import app, flags
 
-from experiments import benchmark_rows, threads, versions
+from experiments import benchmark_rows, benchmark_tasks, threads, versions
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list('env_names', ['gym:HalfCheetah-v4'], 'Tasks whose shapes are timed.')
@@ -217,7 +217,7 @@ def table(windows: dict[str, list[dict[str, float]]]) -> str:
 
 def memory_line(env_name: str) -> str:
   """What a stored transition of a task takes."""
-  _, spec = benchmark_rows.environment_and_spec(env_name)
+  _, spec = benchmark_tasks.environment_and_spec(env_name)
   from iq_acme.replay import TransitionPacking
 
   num_bytes = TransitionPacking(spec).num_bytes

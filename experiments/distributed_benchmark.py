@@ -271,11 +271,11 @@ def node_costs(usual: Window, transport: Window) -> scaling_model.NodeCosts:
   """The model's inputs, from two programs of processes at different ratios."""
   import jax
 
-  from experiments import benchmark_rows
+  from experiments import benchmark_tasks
   from iq_acme import IQConfig, make_networks
   from iq_acme.replay import TransitionPacking
 
-  _, spec = benchmark_rows.environment_and_spec(FLAGS.env_name)
+  _, spec = benchmark_tasks.environment_and_spec(FLAGS.env_name)
   params = make_networks(spec, IQConfig()).policy.init(jax.random.PRNGKey(0))
   update_seconds, transport_seconds = scaling_model.solve_learner_costs(
     [

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import Any
 
 from experiments import metrics_files, plotting, versions
@@ -9,6 +10,7 @@ from experiments.program_files import BestPolicy, ProgramLoggers, TaskFactory
 from experiments.run_directory import RunDirectory
 from experiments.runner import Outcome
 from experiments.settings import RunSettings
+from iq_acme.checkpointing import CheckpointInfo, CheckpointStore
 from iq_acme.config import IQConfig
 
 
@@ -68,7 +70,7 @@ def _run(
   # Late, because they load TensorFlow.
   from iq_acme import launch, make_distributed_iq
 
-  start = _intact_step(directory)
+  start = _checkpoint_step(directory, CheckpointStore.latest_intact)
   program = make_distributed_iq(
     TaskFactory(settings.env_name, settings.env_options),
     config=config,
@@ -90,7 +92,7 @@ def _run(
   result = launch(
     program, options.launch_type, log_dir=os.path.join(directory.path, 'logs')
   )
-  step = _latest_step(directory)
+  step = _checkpoint_step(directory, CheckpointStore.latest)
   directory.update_summary(
     finished=result.finished,
     actor_steps=step,
@@ -114,27 +116,21 @@ def _open_directory(
     metrics_files.mark_start(directory.tensorboard, start)
 
 
-def _intact_step(directory: RunDirectory) -> int:
-  """The step of the checkpoint that the program will restore, 0 without one.
+def _checkpoint_step(
+  directory: RunDirectory,
+  find: Callable[[CheckpointStore], CheckpointInfo | None],
+) -> int:
+  """The step of a checkpoint, 0 without one.
 
-  Newer ones that are damaged are moved aside.
+  Args:
+    directory: of the run.
+    find: `latest_intact` for the one that a program will restore, which moves newer
+      ones that are damaged aside; `latest` for the one that it has just written.
   """
-  from iq_acme.checkpointing import CheckpointStore
-
   if not os.path.isdir(directory.checkpoints):
     return 0
-  intact = CheckpointStore(directory.checkpoints).latest_intact()
-  return intact.actor_steps if intact else 0
-
-
-def _latest_step(directory: RunDirectory) -> int:
-  """The step of the newest whole checkpoint, 0 without one."""
-  from iq_acme.checkpointing import CheckpointStore
-
-  if not os.path.isdir(directory.checkpoints):
-    return 0
-  latest = CheckpointStore(directory.checkpoints).latest()
-  return latest.actor_steps if latest else 0
+  found = find(CheckpointStore(directory.checkpoints))
+  return found.actor_steps if found else 0
 
 
 def _last_evaluation(directory: RunDirectory, start: int) -> int | None:

@@ -122,12 +122,11 @@ def export(names: Sequence[str]) -> int:
   runs = plans.expand(_select(names or [*MEASURED_PLANS]))
   count = there = 0
   for run in runs:
-    exported = plans.status(run, FLAGS.exported)
-    if exported.finished and plans.recorded_steps(run, FLAGS.exported) > (
-      plans.recorded_steps(run, _root())
-    ):
-      there += 1  # Of more steps than this machine's.
-    elif plans.status(run, _root()).finished:
+    exported = plans.status(run, FLAGS.exported).finished
+    is_longer = exported and (
+      plans.recorded_steps(run, FLAGS.exported) > plans.recorded_steps(run, _root())
+    )
+    if plans.status(run, _root()).finished and not is_longer:
       source = os.path.join(_root(), run.folder)
       target = os.path.join(FLAGS.exported, run.folder)
       os.makedirs(target, exist_ok=True)
@@ -136,7 +135,7 @@ def export(names: Sequence[str]) -> int:
           shutil.copyfile(os.path.join(source, name), temporary)
       count += 1
     else:
-      there += exported.finished
+      there += exported
   print(
     f'{count} of {len(runs)} runs are exported, {there} were there: {FLAGS.exported}'
   )

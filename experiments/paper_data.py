@@ -149,20 +149,17 @@ def score_variants(
   for task in tasks:
     # All the baseline's seeds: the scale should be as exact as it can be.
     baseline = curves[task, BASELINE].cut(steps[-1])
-    low, high = random_returns[task], float(baseline.values[:, -1].mean())
-    if high <= low:
-      raise ValueError(
-        f'on {task} {BASELINE} is at {high:,.1f} after the {steps[-1]:,} steps that '
-        f'all share, no better than a random policy ({low:,.1f})'
-      )
-    references[task] = (low, high)
+    references[task] = (random_returns[task], float(baseline.values[:, -1].mean()))
   by_label = {}
   for label in labels:
     normalized = {}
     for task in tasks:
       one = curves[task, label].cut(steps[-1], seeds)
       kept = np.isin(one.steps, steps)
-      normalized[task] = scores.normalize(one.values[:, kept], *references[task])
+      try:
+        normalized[task] = scores.normalize(one.values[:, kept], *references[task])
+      except ValueError as error:
+        raise ValueError(f'{task} at {steps[-1]:,} steps: {error}') from None
     by_label[label] = scores.stack_tasks(normalized)
   folders = tuple(folder for one in used for folder in one.folders)
   return Scored(

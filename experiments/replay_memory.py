@@ -17,7 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from absl import app, flags
 
-from experiments import benchmark_rows
+from experiments import benchmark_tasks
 from iq_acme.config import REPLAYS, IQConfig
 
 FLAGS = flags.FLAGS
@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
   if len(argv) > 1:
     print(f'Arguments that are no flags: {argv[1:]}.', file=sys.stderr)
     return 2
-  _, spec = benchmark_rows.environment_and_spec(FLAGS.env_name)
+  _, spec = benchmark_tasks.environment_and_spec(FLAGS.env_name)
   import reverb
 
   from iq_acme import IQBuilder
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
   adder = builder.make_adder(client)
   iterator = builder.make_dataset_iterator(client)
   empty, start = _peak_bytes(), time.perf_counter()
-  benchmark_rows.fill(adder, spec, FLAGS.num_transitions)
+  benchmark_tasks.fill(adder, spec, FLAGS.num_transitions)
   batch = next(iterator).data
   seconds, full = time.perf_counter() - start, _peak_bytes()
   num_bytes = builder.replay.packing.num_bytes

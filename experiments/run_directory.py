@@ -117,8 +117,8 @@ class RunDirectory:
   def cut_after(self, step: int) -> int:
     """Drops all rows beyond an actor step, so that no x axis ever goes back.
 
-    A best evaluation from beyond it is forgotten too; its policy stays until a better
-    one than none replaces it.
+    A best evaluation from beyond it is forgotten too; the next evaluation's policy
+    takes the place of its policy.
 
     Args:
       step: the step of the checkpoint from which the run goes on.
@@ -128,7 +128,6 @@ class RunDirectory:
     """
     best = self.read_summary().get('best_evaluation')
     if best and best['actor_steps'] > step:
-      # The next evaluation is the best one that the run, as it goes on now, has.
       self.update_summary(best_evaluation=None)
     paths = (self.train, self.episodes, self.evaluations)
     return sum(metrics_files.cut_rows(path, step) for path in paths)

@@ -133,6 +133,24 @@ def sgd_step(
     state.params, state.target_params, transitions, networks=networks, config=config
   )
   metrics['gradient_norm'] = optax.tree.norm(gradient)
+  return apply_gradient(state, gradient, config)._replace(
+    normalizer=normalizer
+  ), metrics
+
+
+def apply_gradient(
+  state: TrainingState, gradient: IQParams, config: IQConfig
+) -> TrainingState:
+  """Adam's step, then the Polyak average of both networks (Section 6).
+
+  Args:
+    state: the state before the step.
+    gradient: of the loss, shaped as `state.params`.
+    config: the hyperparameters.
+
+  Returns:
+    The state after the step; normaliser and key are those of before.
+  """
   updates, optimizer_state = make_optimizer(config).update(
     gradient, state.optimizer_state
   )
@@ -140,14 +158,12 @@ def sgd_step(
   target_params = optax.incremental_update(
     params, state.target_params, config.target_update_rate
   )
-  return TrainingState(
+  return state._replace(
     params=params,
     target_params=target_params,
     optimizer_state=optimizer_state,
-    normalizer=normalizer,
     steps=state.steps + 1,
-    key=state.key,
-  ), metrics
+  )
 
 
 def sgd_steps(
@@ -221,9 +237,8 @@ def batch_loss(
   v_tm1 = value.apply(params.value, observation)  # [B]
   v_t = value.apply(bootstrap_params.value, transitions.next_observation)  # [B]
   log_prob_tm1 = policy.log_prob(params.policy, observation, action)  # [B]
-  if (
-    config.munchausen_coefficient == 0
-  ):  # An eighth of the matrix products, for nothing.
+  # Nothing is paid for it at 0, and it is an eighth of the matrix products.
+  if config.munchausen_coefficient == 0:
     target_log_prob_tm1 = jnp.zeros_like(log_prob_tm1)
   else:
     target_log_prob_tm1 = policy.log_prob(target_params.policy, observation, action)

@@ -4,7 +4,6 @@ import io
 import os
 import pickle
 import threading
-import types
 
 import cloudpickle
 import distributed_programs
@@ -15,15 +14,11 @@ from absl import flags
 from launchpad import context as lp_context
 from tiny_environments import Driver, NumberedEnvironment, spec_of, tiny_config
 
-from experiments import metrics_files
-from iq_acme import evaluation, launch, make_distributed_iq, make_networks
+from iq_acme import launch, make_distributed_iq
 from iq_acme.builder import IQBuilder
 from iq_acme.distributed import launching, resources, supervision
-from iq_acme.distributed.coordinator import CoordinatorWorker
 from iq_acme.distributed.counter import StepCounter
-from iq_acme.distributed.evaluator import EvaluatorWorker
 from iq_acme.distributed.learner import TimedIterator
-from iq_acme.distributed.settings import ProgramParts, ProgramSettings
 from iq_acme.replay.admission import RatioAdmission
 
 
@@ -266,93 +261,3 @@ def test_last_words_of_a_crash_are_its_message_and_the_thread_that_crashed():
   words = launching.last_words([*noise, *crash, *noise])
   assert set(crash) < set(words) and len(words) == 60
   assert words.index('check failed\n') < 15
-
-
-def test_episodes_that_end_together_are_logged_one_after_another(tmp_path):
-  for trial in range(20):
-    path = tmp_path / f'episodes{trial}.csv'
-    coordinator = CoordinatorWorker(
-      ProgramSettings(num_actors=4, seed=0, max_number_of_steps=1, workdir='unused'),
-      lambda label, path=str(path): metrics_files.CsvFile(path),
-      counter=None,
-      learner=None,
-      evaluator=None,
-    )
-    barrier = threading.Barrier(4)
-
-    def record(coordinator=coordinator, barrier=barrier):
-      barrier.wait()
-      coordinator.record_episode({'episode_return': 1.0})
-
-    threads = [threading.Thread(target=record) for _ in range(4)]
-    for thread in threads:
-      thread.start()
-    for thread in threads:
-      thread.join()
-    lines = path.read_text().splitlines()
-    assert len(lines) == 5 and sum('episode_return' in line for line in lines) == 1
-
-
-class _Answers:
-  """Another node, as the evaluator sees it."""
-
-  def __init__(self, *counts):
-    self._counts = list(counts)
-
-  def get_counts(self):
-    return {'actor_steps': self._counts.pop(0)}
-
-
-@pytest.mark.parametrize(
-  ('last', 'steps', 'is_due'),
-  [
-    (None, 0, True),
-    (0, 9, False),
-    (0, 10, True),
-    (27, 29, False),
-    (27, 30, True),
-    (90, 100, False),  # The budget, which waits until the learner has caught up.
-  ],
-)
-def test_evaluation_is_due_at_multiples_but_for_the_budget(
-  last, steps, is_due, tmp_path
-):
-  worker = _evaluator(_Answers(), tmp_path, last_evaluation=last)
-  assert worker._is_due({'actor_steps': steps}) is is_due
-
-
-def test_multiples_that_pass_during_an_evaluation_are_left_out(tmp_path, monkeypatch):
-  rows = []
-  values = {
-    f'{m}_return_{s}': 0.0 for m in ('mode', 'sampled') for s in ('mean', 'std')
-  }
-  monkeypatch.setattr(evaluation, 'evaluate_agent', lambda *a, **k: values)
-  worker = _evaluator(_Answers(27), tmp_path, rows=rows, last_evaluation=0)
-  worker._evaluate({'actor_steps': 11})
-  assert rows[0]['actor_steps'] == 11
-  assert not worker._is_due({'actor_steps': 29})
-  assert worker._is_due({'actor_steps': 30})
-
-
-def _evaluator(counter, tmp_path, rows=None, **settings):
-  class Rows:
-    write = staticmethod((rows if rows is not None else []).append)
-
-  parts = ProgramParts(
-    config=tiny_config(),
-    environment_spec=spec_of(NumberedEnvironment()),
-    environment_factory=distributed_programs.TinyFactory(),
-    network_factory=make_networks,
-    logger_factory=lambda label: Rows(),
-    policy_metadata={},
-  )
-  settings = ProgramSettings(
-    num_actors=1,
-    seed=0,
-    max_number_of_steps=100,
-    workdir=str(tmp_path),
-    evaluation_period=10,
-    **settings,
-  )
-  learner = types.SimpleNamespace(policy_snapshot=lambda: (None, 5))
-  return EvaluatorWorker(parts, settings, counter, learner)

@@ -218,6 +218,43 @@ def test_exported_runs_are_not_run_again_on_a_machine_that_has_not_made_them(
   assert 'left: 1 runs' in result.stdout
 
 
+def test_export_does_not_replace_a_run_by_a_shorter_one(root, tmp_path):
+  exported = tmp_path / 'exported'
+  folder = pathlib.Path(_write(exported, HOPPER, Variant('sac'), [1.0] * 9))
+  config = json.loads((folder / 'config.json').read_text())
+  (folder / 'config.json').write_text(json.dumps({**config, 'num_steps': 80}))
+  before = (folder / 'eval.csv').read_text()
+  result = _paper(
+    'export',
+    'block2',
+    '--algorithms=sac',
+    '--seeds=1',
+    '--steps=20',
+    f'--root={root}',
+    f'--exported={exported}',
+  )
+  assert '0 of 1 runs are exported, 1 were there' in result.stdout
+  assert (folder / 'eval.csv').read_text() == before
+
+
+def test_seed_that_has_hardly_begun_does_not_cut_the_others(tmp_path):
+  _write(tmp_path, HOPPER, Variant('iq'), [0.0, 1.0, 2.0, 3.0], seed=0)
+  _write(tmp_path, HOPPER, Variant('iq'), [5.0], seed=1)
+  curves = paper_data.load_curves(
+    str(tmp_path), HOPPER, Variant('iq'), 'mode_return_mean'
+  )
+  assert curves.seeds == (0,) and list(curves.steps) == [0, 10, 20, 30]
+
+
+def test_task_without_a_scale_at_the_shared_step_is_named(tmp_path):
+  _write(tmp_path, HOPPER, Variant('sac'), [0.0, -5.0, 9.0])
+  _write(tmp_path, HOPPER, Variant('iq'), [0.0, 1.0])
+  lines = paper_figures.draw_all(
+    str(tmp_path), str(tmp_path / 'out'), RANDOM, names=['figure2']
+  )
+  assert any('not drawn: figure2: gym:Hopper-v4 at 10 steps' in line for line in lines)
+
+
 def test_plan_prints_runs_hours_and_what_is_done(root, tmp_path):
   result = _paper(
     'plan',

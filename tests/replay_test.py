@@ -85,6 +85,33 @@ def test_batches_hold_what_was_added_bit_for_bit(open_replay, kind):
       np.testing.assert_array_equal(ours, theirs)
 
 
+class OneBufferEnvironment(NumberedEnvironment):
+  """Writes each observation over the last one, as simulators do."""
+
+  buffer = np.zeros(2, np.float32)
+
+  def reset(self):
+    return self._in_buffer(super().reset())
+
+  def step(self, action):
+    return self._in_buffer(super().step(action))
+
+  def _in_buffer(self, timestep):
+    self.buffer[:] = timestep.observation
+    return timestep._replace(observation=self.buffer)
+
+
+@pytest.mark.parametrize('kind', REPLAYS)
+def test_observations_outlive_the_buffer_they_came_in(open_replay, kind):
+  replay = open_replay(tiny_config(replay=kind, batch_size=20))
+  replay.environment = OneBufferEnvironment()
+  replay.write(30)
+  for observation, *_, next_observation in replay.sample(5):
+    expected = replay.environment.transitions[int(observation[1])]
+    np.testing.assert_array_equal(observation, expected[0])
+    np.testing.assert_array_equal(next_observation, expected[-1])
+
+
 @pytest.mark.parametrize('kind', REPLAYS)
 @pytest.mark.parametrize('terminates', [True, False])
 def test_n_step_transitions_by_hand(open_replay, kind, terminates):

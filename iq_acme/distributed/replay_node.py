@@ -18,7 +18,7 @@ import reverb
 from launchpad import address as lp_address
 from reverb.platform import checkpointers_lib
 
-from iq_acme.checkpointing import CheckpointStore
+from iq_acme.checkpointing import CheckpointInfo, CheckpointStore
 from iq_acme.distributed.nodes import run_supervised
 from iq_acme.replay.contents import is_server_checkpoint
 
@@ -70,13 +70,16 @@ def make_checkpointer(workdir: str, port: int) -> checkpointers_lib.Checkpointer
   shutil.rmtree(scratch, ignore_errors=True)  # Of an earlier server of that port.
   os.makedirs(scratch)
   store = CheckpointStore(os.path.join(workdir, 'checkpoints'))
-  latest = store.latest()
-  if latest and is_server_checkpoint(os.path.join(latest.path, 'replay')):
-    latest = store.latest_intact()  # The one that the learner restores.
-  saved = os.path.join(latest.path, 'replay') if latest else ''
-  return checkpointers_lib.DefaultCheckpointer(
-    scratch, fallback_checkpoint_path=saved if is_server_checkpoint(saved) else None
-  )
+  saved = _server_checkpoint(store.latest())
+  if saved:  # Read whole, for it is to be of the checkpoint that the learner restores.
+    saved = _server_checkpoint(store.latest_intact())
+  return checkpointers_lib.DefaultCheckpointer(scratch, fallback_checkpoint_path=saved)
+
+
+def _server_checkpoint(checkpoint: CheckpointInfo | None) -> str | None:
+  """What a server wrote into a checkpoint, None where it holds nothing of one."""
+  path = os.path.join(checkpoint.path, 'replay') if checkpoint else ''
+  return path if is_server_checkpoint(path) else None
 
 
 def remove_scratch(workdir: str, keep_port: int | None = None) -> None:
