@@ -67,7 +67,13 @@ __version__ = '0.1.0'
 def __getattr__(name: str) -> Any:
   if name not in _HOME:
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-  value = getattr(importlib.import_module(f'{__name__}.{_HOME[name]}'), name)
+  home = f'{__name__}.{_HOME[name]}'
+  try:
+    value = getattr(importlib.import_module(home), name)
+  except (
+    AttributeError
+  ) as error:  # Which `from iq_acme import ...` would say nothing of.
+    raise ImportError(f'{home} cannot be imported: {error}') from error
   globals()[name] = value
   return value
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from iq_acme.networks import IQNetworks
 from iq_acme.normalization import RunningStatistics, normalize
@@ -73,6 +74,20 @@ def make_evaluation_policy(networks: IQNetworks, *, mode: bool) -> ActingPolicy:
     return policy.sample(variables.params, key, batch)
 
   return _acting_policy(choose)
+
+
+def to_environment(action: Any, spec: Any) -> np.ndarray:
+  """An action as the environment takes it.
+
+  Args:
+    action: an action [D] of an acting policy, float32.
+    spec: the environment's bounded action spec.
+
+  Returns:
+    The action in the spec's dtype and within its bounds, which may lie between two
+    numbers of float32 where they are of float64.
+  """
+  return np.clip(np.asarray(action, spec.dtype), spec.minimum, spec.maximum)
 
 
 def _acting_policy(

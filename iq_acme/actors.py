@@ -61,9 +61,7 @@ class IQActor(acme.Actor):
 
   def select_action(self, observation: Any) -> np.ndarray:
     action, self._key = self._policy(self._variables(), self._key, observation)
-    # Computed in float32; the bounds of an environment in float64 may lie between.
-    spec = self._spec.actions
-    return np.clip(np.asarray(action, spec.dtype), spec.minimum, spec.maximum)
+    return acting.to_environment(action, self._spec.actions)
 
   def observe_first(self, timestep: dm_env.TimeStep) -> None:
     _check_finite('observation', timestep.observation)

@@ -141,7 +141,8 @@ class AgentCheckpoints:
       What it held, None where there was none.
 
     Raises:
-      ValueError: where it belongs to a learner of another configuration.
+      ValueError: where it belongs to a learner of another configuration, or its
+        replay to another kind of replay.
     """
     if not self._latest:
       return None
@@ -150,7 +151,13 @@ class AgentCheckpoints:
     tree = serialization.load_tree(os.path.join(path, _LEARNER), like)
     with open(os.path.join(path, _PROGRESS)) as file:
       progress = json.load(file)
-    replay.restore(os.path.join(path, _REPLAY))
+    saved_replay = os.path.join(path, _REPLAY)
+    if not replay.restore(saved_replay) and os.path.exists(saved_replay):
+      raise ValueError(
+        f'{saved_replay} was not saved by the kind of replay that this agent has '
+        "(IQConfig.replay: 'resident' or 'table'): it would be lost. Go on with the "
+        'kind that the run was started with, or start afresh in another workdir.'
+      )
     logging.info('Restored %s', path)
     return RestoredAgent(path, tree['learner'], tree['actor_key'], progress)
 

@@ -219,8 +219,10 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     resident = resident_replay(builder)
     if resident:
       self._stack.callback(resident.close)
+    tables = builder.make_replay_tables(environment_spec)
+    table_infos = [table.info for table in tables]
     server = reverb.Server(
-      builder.make_replay_tables(environment_spec),
+      tables,
       checkpointer=self._checkpoints.reverb_checkpointer()
       if self._checkpoints and not resident
       else None,
@@ -230,7 +232,7 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     if resident:
       self._stack.callback(resident.close_writer)
     client = reverb.Client(f'localhost:{server.port}')
-    self._replay: ReplayContents = resident or ServerContents(client)
+    self._replay: ReplayContents = resident or ServerContents(client, table_infos)
     iterator = builder.make_dataset_iterator(client)
     if hasattr(iterator, 'close'):
       self._stack.callback(iterator.close)
@@ -260,7 +262,9 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     self._schedule = UpdateSchedule(**progress['schedule']).continued_as(
       self._schedule, self._actor_steps
     )
-    self.counter.restore({'counts': progress['counts'], 'cache': {}})
+    # Acme's loop counts whole episodes: the one that the checkpoint fell into is missing.
+    counts = progress['counts'] | {'actor_steps': self._actor_steps}
+    self.counter.restore({'counts': counts, 'cache': {}})
     self.restored_from = restored.path
     missing = self._settings.min_replay_size - self.replay_size()
     if missing > 0 and self._actor_steps + missing > self.learning_starts:

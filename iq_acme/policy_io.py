@@ -70,14 +70,14 @@ class LoadedPolicy:
       deterministic: whether to take the policy's mode, or to sample.
 
     Returns:
-      A float32 action [D], in the environment's units.
+      An action [D] of the action spec's dtype and within its bounds.
 
     Raises:
       ValueError: where the observation has another structure, shape, or NaNs.
     """
     self._check(observation)
     action, self._key = self._act[deterministic](self.variables, self._key, observation)
-    return np.asarray(action)
+    return acting.to_environment(action, self.environment_spec.actions)
 
   def _check(self, observation: Any) -> None:
     spec = self.environment_spec.observations
@@ -130,7 +130,8 @@ def load_policy(path: str, networks: IQNetworks | None = None) -> LoadedPolicy:
   Args:
     path: the file.
     networks: the networks it is for; needed only where they were not made by
-      `make_networks`.
+      `make_networks`, or where observations are NamedTuples, whose class a file cannot
+      hold.
 
   Returns:
     A callable: `policy(observation, deterministic=True)` gives an action.
@@ -138,7 +139,7 @@ def load_policy(path: str, networks: IQNetworks | None = None) -> LoadedPolicy:
   Raises:
     FileNotFoundError: where there is no such file.
     CorruptFileError: where the file is damaged or something else.
-    ValueError: where the parameters do not fit the networks.
+    ValueError: where the parameters do not fit the networks, or networks are needed.
   """
   header = serialization.load_header(path)
   if header.get('format') != _FORMAT:
@@ -157,13 +158,11 @@ def load_policy(path: str, networks: IQNetworks | None = None) -> LoadedPolicy:
       f'{sorted(unknown)}; a newer package wrote it: upgrade this one.'
     )
   config = IQConfig(**header['config'])
-  spec = EnvironmentSpec(
-    _decode_spec(header['observations']), _decode_spec(header['actions'])
-  )
-  networks = networks or make_networks(spec, config)
+  if networks is None:
+    networks = make_networks(_decode_specs(path, header), config)
   normalizer = None
   if config.normalize_observations:
-    normalizer = init_statistics(spec.observations)
+    normalizer = init_statistics(networks.environment_spec.observations)
   like = (networks.policy.init(jax.random.PRNGKey(0)), normalizer)
   params, normalizer = serialization.load_tree(path, like)
   variables = acting.ActingVariables(params, normalizer, exploring=False)
@@ -180,10 +179,13 @@ def _encode_spec(spec: Any) -> Any:
       'ordered': isinstance(spec, collections.OrderedDict),
     }
   if isinstance(spec, (list, tuple)):
-    return {
+    encoded = {
       'sequence': [_encode_spec(leaf) for leaf in spec],
       'tuple': isinstance(spec, tuple),
     }
+    if hasattr(spec, '_fields'):
+      encoded['named_tuple'] = type(spec).__name__
+    return encoded
   encoded = {'shape': list(spec.shape), 'dtype': np.dtype(spec.dtype).name}
   if isinstance(spec, dm_env_specs.BoundedArray):
     encoded['minimum'] = np.broadcast_to(spec.minimum, spec.shape).tolist()
@@ -191,10 +193,30 @@ def _encode_spec(spec: Any) -> Any:
   return encoded | {'name': spec.name}
 
 
+def _decode_specs(path: str, header: Mapping[str, Any]) -> EnvironmentSpec:
+  """The specs of a policy file's header."""
+  try:
+    return EnvironmentSpec(
+      _decode_spec(header['observations']), _decode_spec(header['actions'])
+    )
+  except _NamedTupleError as error:
+    raise ValueError(
+      f'{path} is a policy of observations with a NamedTuple, {error}, whose class a '
+      'file cannot hold. Give load_policy networks=make_networks(env_spec, config), '
+      'with the spec of the environment that it was trained on.'
+    ) from None
+
+
+class _NamedTupleError(Exception):
+  """A spec cannot be decoded without the class of its NamedTuple."""
+
+
 def _decode_spec(encoded: Mapping[str, Any]) -> Any:
   if 'mapping' in encoded:
     leaves = {name: _decode_spec(leaf) for name, leaf in encoded['mapping'].items()}
     return collections.OrderedDict(leaves) if encoded['ordered'] else leaves
+  if 'named_tuple' in encoded:
+    raise _NamedTupleError(encoded['named_tuple'])
   if 'sequence' in encoded:
     leaves = [_decode_spec(leaf) for leaf in encoded['sequence']]
     return tuple(leaves) if encoded['tuple'] else leaves

@@ -7,9 +7,11 @@ import stat
 import subprocess
 import sys
 
+import acme
 import jax
 import numpy as np
 import pytest
+from acme.utils import counting
 from tiny_environments import (
   MARKER,
   REPLAYS,
@@ -248,6 +250,61 @@ def test_other_batch_settings_count_from_the_resume_on(make_agent, kind):
   Driver(NumberedEnvironment(), agent).run(3, lambda: taken.append(agent.learner_steps))
   assert taken[-3:] == [13, 14, 15]
   assert int(agent.learner.state.steps) == 15
+
+
+@pytest.mark.parametrize(
+  ('field', 'changed'), [('min_replay_size', 10), ('max_replay_size', 500)]
+)
+def test_a_table_that_keeps_its_old_size_is_not_taken_for_the_new(
+  make_agent, field, changed
+):
+  config = tiny_config(replay='table')
+  agent = make_agent(config)
+  Driver(NumberedEnvironment(), agent).run(15)  # Still in the warm-up.
+  agent.save()
+  was = getattr(config, field)
+  with pytest.raises(ValueError, match=f'^{field} is {changed} but was {was} when .*'):
+    make_agent(tiny_config(replay='table', **{field: changed}))
+  assert make_agent(config).replay_size() == 15
+
+
+def test_a_ring_takes_new_sizes(make_agent):
+  agent = make_agent(tiny_config(replay='resident'))
+  Driver(NumberedEnvironment(), agent).run(15)
+  agent.save()
+  sizes = {'min_replay_size': 10, 'max_replay_size': 12}
+  agent = make_agent(tiny_config(replay='resident', **sizes))
+  assert agent.replay_size() == 12
+  assert steps_in_replay(agent) == set(range(3, 15))
+  Driver(NumberedEnvironment(), agent).run(3)
+  assert (agent.actor_steps, agent.learner_steps) == (18, 3)
+
+
+@pytest.mark.parametrize('kind', REPLAYS)
+def test_a_saved_replay_of_the_other_kind_is_not_dropped(make_agent, kind):
+  (other,) = set(REPLAYS) - {kind}
+  agent = make_agent(tiny_config(replay=kind))
+  Driver(NumberedEnvironment(), agent).run(5)
+  agent.save()
+  with pytest.raises(ValueError, match=r'IQConfig\.replay.*it would be lost'):
+    make_agent(tiny_config(replay=other))
+  make_agent(tiny_config(replay=kind), checkpoint_replay=False).save()
+  assert make_agent(tiny_config(replay=other)).replay_size() == 0
+
+
+def test_a_users_counter_has_the_steps_of_the_episode_that_was_saved_in(make_agent):
+  counter = counting.Counter()
+  agent = make_agent(tiny_config(), counter=counter)
+  environment = NumberedEnvironment(episode_lengths=(7,))
+  actor_counter = counting.Counter(counter, prefix='actor', time_delta=0)
+  acme.EnvironmentLoop(environment, agent, actor_counter).run(num_episodes=2)
+  Driver(environment, agent).run(3)  # Of an episode that Acme's loop would count later.
+  agent.save()
+  assert counter.get_counts()['actor_steps'] == 14
+
+  counter = counting.Counter()
+  agent = make_agent(tiny_config(), counter=counter)
+  assert counter.get_counts()['actor_steps'] == agent.actor_steps == 17
 
 
 def test_checkpoints_are_made_every_so_many_steps_and_the_last_few_kept(

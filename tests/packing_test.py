@@ -75,6 +75,19 @@ def test_unpacking_gives_back_every_bit(observations, dtype, row_dtype):
       np.testing.assert_array_equal(np.asarray(ours), theirs)
 
 
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+def test_strided_arrays_are_packed_as_their_copies_are(dtype):
+  spec = environment_spec(vector(5, dtype), 2, dtype)
+  transition = random_transition(spec, 0)
+  larger = np.arange(10, dtype=dtype)
+  strided = transition._replace(observation=larger[::2])
+  copied = transition._replace(observation=larger[::2].copy())
+  packing = TransitionPacking(spec)
+  np.testing.assert_array_equal(packing.pack(strided), packing.pack(copied))
+  unpacked = packing.unpack(packing.pack(strided)[None])
+  np.testing.assert_array_equal(unpacked.observation[0], [0, 2, 4, 6, 8])
+
+
 @pytest.mark.parametrize(
   ('observation_dim', 'action_dim', 'num_bytes'),
   # 4 bytes for each number of s, a, r, discount and s'.

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -75,6 +76,14 @@ def rewrite_header(path, **changes):
   header = {name: value for name, value in header.items() if value is not None}
   arrays['header.json'] = np.frombuffer(json.dumps(header).encode(), np.uint8)
   np.savez(path, **arrays)
+
+
+class Sensors(NamedTuple):
+  joints: specs.Array
+  touch: specs.Array
+
+
+SENSORS = Sensors(specs.Array((2,), np.float32), specs.Array((1,), np.float32))
 
 
 @pytest.fixture
@@ -161,6 +170,35 @@ def test_bad_observation_is_refused(path, observation, words):
   with pytest.raises(ValueError) as error:
     policy_io.load_policy(path)(observation)
   assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_named_tuples_need_their_networks_which_the_error_says(path):
+  networks, _, variables = save(path, SENSORS, normalize_observations=True)
+  with pytest.raises(ValueError, match=r'NamedTuple, Sensors.*networks=make_networks'):
+    policy_io.load_policy(path)
+  loaded = policy_io.load_policy(path, networks)
+  assert loaded.environment_spec.observations == SENSORS
+  observation = Sensors(np.float32([1.0, -2.0]), np.float32([0.5]))
+  act = jax.jit(acting.make_evaluation_policy(networks, mode=True))
+  expected, _ = act(variables, jax.random.PRNGKey(0), observation)
+  np.testing.assert_array_equal(loaded(observation), expected)
+
+
+def test_actions_have_the_specs_dtype_and_stay_within_its_bounds(path):
+  # 0.1 in float32 is larger than 0.1, and -0.1 smaller than -0.1.
+  actions = specs.BoundedArray((2,), np.float64, -0.1, 0.1, name='a')
+  spec = policy_io.EnvironmentSpec(FLAT, actions)
+  networks = make_networks(spec, CONFIG)
+  variables = acting.ActingVariables(
+    networks.policy.init(jax.random.PRNGKey(0)), None, exploring=False
+  )
+  policy_io.save_policy(path, variables, spec, CONFIG)
+  policy = policy_io.load_policy(path)
+  sampled = np.stack(
+    [policy(OBSERVATIONS['flat'][1], deterministic=False) for _ in range(40)]
+  )
+  assert sampled.dtype == np.float64
+  assert (sampled.min(), sampled.max()) == (-0.1, 0.1)
 
 
 def test_missing_file_is_not_called_corrupt(path):

@@ -64,6 +64,34 @@ def test_a_restored_ring_goes_on_with_the_same_rows_and_samples(ring_class, num_
       each.append(rows_of([1000 + step]))
 
 
+@pytest.mark.parametrize(('saved', 'restored'), [RINGS, RINGS[::-1]])
+def test_a_ring_moves_between_host_and_device_and_samples_from_its_own_seed(
+  saved, restored
+):
+  ring = saved(30, 3, np.dtype(np.float32), seed=2)
+  ring.append(rows_of(range(47)))
+  rows, state = contents(ring), ring.random_state()
+  moved = restored(30, 3, np.dtype(np.float32), seed=3)
+  moved.append(rows_of([5]))
+  moved.sample(7)
+  moved.restore(rows, state)
+  fresh = restored(30, 3, np.dtype(np.float32), seed=3)
+  fresh.append(rows)
+  np.testing.assert_array_equal(contents(moved), rows)
+  np.testing.assert_array_equal(moved.sample(64), fresh.sample(64))
+
+
+@pytest.mark.parametrize('ring_class', RINGS)
+def test_a_smaller_ring_restores_the_newest_rows(ring_class):
+  ring = ring_class(30, 3, np.dtype(np.float32), seed=2)
+  ring.append(rows_of(range(47)))
+  smaller = ring_class(10, 3, np.dtype(np.float32), seed=2)
+  smaller.restore(contents(ring), ring.random_state())
+  np.testing.assert_array_equal(contents(smaller), rows_of(range(37, 47)))
+  smaller.append(rows_of([47, 48]))
+  np.testing.assert_array_equal(contents(smaller), rows_of(range(39, 49)))
+
+
 def test_rows_of_bytes_stay_on_the_host(monkeypatch):
   monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
   assert isinstance(make_ring(4, 3, np.dtype(np.uint8), 0), HostRing)

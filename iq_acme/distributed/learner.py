@@ -65,7 +65,9 @@ class LearnerWorker:
     self._metrics = ExtendedLogger(parts.logger_factory('learner'), self._extras)
     builder = parts.make_builder(settings.seed, self._metrics)
     resident = resident_replay(builder)
-    self._replay: ReplayContents = resident or ServerContents(replay)
+    self._replay: ReplayContents = resident or ServerContents(
+      replay, [table.info for table in parts.make_tables()]
+    )
     self._resident = resident
     self._client = replay
     self._batches = TimedIterator(builder.make_dataset_iterator(replay))

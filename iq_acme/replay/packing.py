@@ -80,7 +80,9 @@ class TransitionPacking:
           f'A transition has an array of shape {array.shape} where the environment '
           f'spec says {field.shape}.'
         )
-      row[field.start : field.stop] = array.reshape(-1).view(self.dtype)
+      # Bytes of a strided array, such as a slice of a larger one, cannot be viewed.
+      flat = np.ascontiguousarray(array).reshape(-1)
+      row[field.start : field.stop] = flat.view(self.dtype)
     return row
 
   def unpack(self, rows: Any) -> Transition:

@@ -47,9 +47,10 @@ class ResidentReplay:
 
   'inline': actor and learner share a thread. The ring takes in, before each batch,
   the groups that this object's own adder has sent, each once four more transitions have
-  followed it, so that a seed determines every batch and none waits for its newest. 'thread': the actors are elsewhere. A thread takes in
-  what arrives, as far as `samples_per_insert` admits it; beyond that the queue fills
-  up, and holds the actors back.
+  followed it, so that a seed determines every batch and none waits for its newest.
+  'thread': the actors are elsewhere. A thread takes in what arrives, as far as
+  `samples_per_insert` admits it; beyond that the queue fills up, and holds the actors
+  back.
 
   Attributes:
     packing: the layout of a stored transition.

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 
 
 class Ring(Protocol):
@@ -33,7 +34,11 @@ class Ring(Protocol):
     """Returns the sampler's state, as JSON can hold it."""
 
   def restore(self, rows: np.ndarray, random_state: dict[str, Any]) -> None:
-    """Replaces everything by what `segments` and `random_state` returned."""
+    """Replaces everything by what `segments` and `random_state` returned.
+
+    Of more rows than the capacity the newest stay. The state of another class of ring
+    restarts the sampler from its seed, for the two draw from different generators.
+    """
 
 
 class HostRing:
@@ -50,6 +55,7 @@ class HostRing:
     """
     self._rows = np.empty((capacity, width), dtype)
     self._next = 0
+    self._seed = seed
     self._random = np.random.default_rng(seed)
     self.size = 0
 
@@ -75,7 +81,10 @@ class HostRing:
   def restore(self, rows: np.ndarray, random_state: dict[str, Any]) -> None:
     self.size = self._next = 0
     self.append(rows)
-    self._random.bit_generator.state = random_state
+    if _is_state_of(random_state, 'bit_generator'):
+      self._random.bit_generator.state = random_state
+    else:
+      self._random = np.random.default_rng(self._seed)
 
 
 class DeviceRing:
@@ -96,6 +105,7 @@ class DeviceRing:
     self._rows = jnp.zeros((capacity, width), dtype)
     self._capacity = capacity
     self._next = 0
+    self._seed = seed
     self._key = jax.random.PRNGKey(seed)
     self.size = 0
     self._write = jax.jit(_write_rows, donate_argnums=0)
@@ -123,12 +133,16 @@ class DeviceRing:
     return {'key': np.asarray(self._key).tolist()}
 
   def restore(self, rows: np.ndarray, random_state: dict[str, Any]) -> None:
+    rows = rows[-self._capacity :]
     padded = np.zeros(self._rows.shape, self._rows.dtype)
     padded[: len(rows)] = rows
     self._rows = jnp.asarray(padded)
     self.size = len(rows)
     self._next = len(rows) % self._capacity
-    self._key = jnp.asarray(random_state['key'], jnp.uint32)
+    if _is_state_of(random_state, 'key'):
+      self._key = jnp.asarray(random_state['key'], jnp.uint32)
+    else:
+      self._key = jax.random.PRNGKey(self._seed)
 
 
 def make_ring(capacity: int, width: int, dtype: np.dtype, seed: int) -> Ring:
@@ -147,6 +161,17 @@ def make_ring(capacity: int, width: int, dtype: np.dtype, seed: int) -> Ring:
   """
   on_device = jax.default_backend() != 'cpu' and dtype == np.float32
   return (DeviceRing if on_device else HostRing)(capacity, width, dtype, seed)
+
+
+def _is_state_of(random_state: dict[str, Any], entry: str) -> bool:
+  """Whether a sampler's state has the entry that tells whose it is."""
+  if entry in random_state:
+    return True
+  logging.warning(
+    'Replay was saved beside another kind of processor: its transitions are restored, '
+    'and batches are drawn from the seed anew.'
+  )
+  return False
 
 
 def _segments(rows: np.ndarray, size: int, start: int) -> list[np.ndarray]:
