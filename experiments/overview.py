@@ -21,16 +21,24 @@ _TAIL_BYTES = 4_000
 class Overview:
   """Shows each running job's steps, return and time left, and how many are through."""
 
-  def __init__(self, num_jobs: int, num_steps: Mapping[str, int], workers: int):
+  def __init__(
+    self,
+    num_jobs: int,
+    num_steps: Mapping[str, int],
+    workers: int,
+    place: str = 'core',
+  ):
     """Shows nothing yet.
 
     Args:
       num_jobs: how many jobs there are.
       num_steps: environment steps at which each ends, by the job's name.
       workers: how many run at a time.
+      place: what each runs on, such as a core or, of many processes, a place.
     """
     self._num_jobs = num_jobs
     self._num_steps = num_steps
+    self._place = place
     self._next_show = 0.0
     # Steps and wall clock when each job was first seen, to tell its speed.
     self._marks: dict[str, tuple[int, float]] = {}
@@ -64,13 +72,13 @@ class Overview:
     if self._bars:
       self._draw(0, len(outcome.done) / self._num_jobs, total)
       for bar, (core, (share, text)) in enumerate(texts.items(), start=1):
-        self._draw(bar, share, f'core {core}: {text}')
+        self._draw(bar, share, f'{self._place} {core}: {text}')
       for bar in range(len(texts) + 1, len(self._bars)):
         self._draw(bar, 0.0, 'idle')
     elif not first or running:
       print(time.strftime('%H:%M:%S'), total)
       for core, (_, text) in texts.items():
-        print(f'  core {core}: {text}', flush=True)
+        print(f'  {self._place} {core}: {text}', flush=True)
 
   def say(self, text: str) -> None:
     """Prints a line that stays, above the bars."""

@@ -3,6 +3,7 @@
   python experiments/paper.py plan
   python experiments/paper.py plan figure2 --steps=1000000 --seeds=3
   python experiments/paper.py run block1 --workers=2
+  python experiments/paper.py run figure2 --run_distributed --num_actors=8
   python experiments/paper.py export block1
   python experiments/paper.py plot
 
@@ -13,6 +14,11 @@ whichever plan they belong to: what is finished is never run again, what was sto
 on. `export` copies the small files of finished runs to experiments/results/paper/runs,
 from which `plot` draws, and which count as finished on every machine; another --exported
 folder starts afresh. --root=runs/paper draws from what runs have got so far.
+
+With --run_distributed each IQ run is a Launchpad program of many processes, one run at a
+time unless --workers says more, and SAC, the baseline, still one process. Such runs,
+their exports and their figures lie in folders of their own, runs/paper_distributed and
+experiments/results/paper_distributed: give the flag to all commands.
 
 Exit status: 0, 1 where a run failed, 2 for bad input, 130 after Ctrl-C.
 """
@@ -29,7 +35,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from absl import app, flags
 
-from experiments import estimates, files, plans, random_scores, run_pool
+from experiments import estimates, files, paper_jobs, plans, random_scores, run_pool
 from experiments.overview import Overview
 from experiments.paper_settings import MEASURED_PLANS, PAPER_PLANS, Study
 
@@ -40,13 +46,22 @@ _RESULTS = pathlib.Path(__file__).resolve().parent / 'results'
 flags.DEFINE_string(
   'root', None, 'Folder of all runs; unset: runs/paper, for plot the exported ones.'
 )
-flags.DEFINE_string('output', str(_RESULTS / 'paper'), 'Folder of figures and tables.')
-flags.DEFINE_string('exported', str(_RESULTS / 'paper' / 'runs'), 'Exported runs.')
+flags.DEFINE_string(
+  'output', None, 'Folder of figures and tables; unset: experiments/results/paper.'
+)
+flags.DEFINE_string(
+  'exported', None, 'Exported runs; unset: experiments/results/paper/runs.'
+)
 flags.DEFINE_integer('steps', None, "Environment steps of each run; unset: the plan's.")
 flags.DEFINE_integer('seeds', None, "Seeds of each variant; unset: the plan's.")
 flags.DEFINE_list('tasks', [], 'Only these, such as HalfCheetah-v4,adroit:door.')
 flags.DEFINE_list('algorithms', [], 'Only these, such as m_iq,sac.')
-flags.DEFINE_integer('workers', 2, 'Runs side by side, a core each.', lower_bound=1)
+flags.DEFINE_integer(
+  'workers',
+  None,
+  'Runs side by side; unset: 2, a core each, or 1 that is distributed.',
+  lower_bound=1,
+)
 flags.DEFINE_integer('first_core', 0, 'The first of these cores.', lower_bound=0)
 flags.DEFINE_integer('checkpoint_period', 50_000, 'Steps between checkpoints.')
 flags.DEFINE_boolean(
@@ -55,13 +70,20 @@ flags.DEFINE_boolean(
   'Save replay with each checkpoint. Without it runs need next to no disk, but one that '
   'is resumed refills its replay first.',
 )
+flags.DEFINE_boolean(
+  'run_distributed', False, 'Make each run but those of SAC a Launchpad program.'
+)
+flags.DEFINE_integer('num_actors', 4, 'Actors of a distributed run.', lower_bound=1)
+flags.DEFINE_enum(
+  'lp_launch_type',
+  'local_mp',
+  ['local_mp', 'local_mt'],
+  'A process, or a thread, for each node of a distributed run.',
+  allow_override=True,  # Launchpad defines it too, when it is loaded.
+)
 
 _REFUSED = 2
 _EXPORTED_FILES = ('config.json', 'versions.json', 'summary.json', 'eval.csv')
-# Relative where it can be, for each run records its command.
-_SCRIPT = files.readable_path(
-  str(pathlib.Path(__file__).resolve().parent / 'run_algorithm.py')
-)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -99,11 +121,19 @@ def run(names: Sequence[str]) -> int:
     raise ValueError(f'Say which plans to run: {", ".join(plans.PLANS)}.')
   cores = _cores()
   runs = plans.expand(_select(names))
-  jobs = [_job(run) for run in runs]
+  settings = _job_settings()
+  jobs = [
+    paper_jobs.make_job(run, settings, lambda run=run: _status(run).finished)
+    for run in runs
+  ]
   num_steps = {job.name: run.num_steps for job, run in zip(jobs, runs)}
-  print(f'{len(jobs)} runs, cores {", ".join(map(str, cores))}, logs in each folder:')
+  where, place = f'cores {", ".join(map(str, cores))}', 'core'
+  if settings.distribution is not None:
+    where, place = f'{len(cores)} at a time, {FLAGS.num_actors} actors each', 'place'
+  print(f'{len(jobs)} runs, {where}, logs in each folder:')
   print(f'  {os.path.join(_root(), "<task>", "<variant>", "seed_<n>", "log.txt")}')
-  with contextlib.closing(Overview(len(jobs), num_steps, len(cores))) as overview:
+  overview = Overview(len(jobs), num_steps, len(cores), place)
+  with contextlib.closing(overview):
     outcome = run_pool.run_jobs(jobs, cores, overview)
   print(
     f'{len(outcome.done)} of {len(jobs)} runs done, {len(outcome.failures)} failed, '
@@ -122,13 +152,13 @@ def export(names: Sequence[str]) -> int:
   runs = plans.expand(_select(names or [*MEASURED_PLANS]))
   count = there = 0
   for run in runs:
-    exported = plans.status(run, FLAGS.exported).finished
+    exported = plans.status(run, _exported()).finished
     is_longer = exported and (
-      plans.recorded_steps(run, FLAGS.exported) > plans.recorded_steps(run, _root())
+      plans.recorded_steps(run, _exported()) > plans.recorded_steps(run, _root())
     )
     if plans.status(run, _root()).finished and not is_longer:
       source = os.path.join(_root(), run.folder)
-      target = os.path.join(FLAGS.exported, run.folder)
+      target = os.path.join(_exported(), run.folder)
       os.makedirs(target, exist_ok=True)
       for name in _EXPORTED_FILES:
         with files.replacing(os.path.join(target, name)) as temporary:
@@ -136,9 +166,7 @@ def export(names: Sequence[str]) -> int:
       count += 1
     else:
       there += exported
-  print(
-    f'{count} of {len(runs)} runs are exported, {there} were there: {FLAGS.exported}'
-  )
+  print(f'{count} of {len(runs)} runs are exported, {there} were there: {_exported()}')
   return 0
 
 
@@ -149,8 +177,8 @@ def plot(names: Sequence[str]) -> int:
   _select([*MEASURED_PLANS, *PAPER_PLANS])  # Refuses what no plan has.
   measured = files.read_json(random_scores.PATH) or {}
   lines = paper_figures.draw_all(
-    FLAGS.root or FLAGS.exported,
-    FLAGS.output,
+    FLAGS.root or _exported(),
+    FLAGS.output or str(_RESULTS / _kind()),
     {task: entry['return_mean'] for task, entry in measured.items()},
     names=names,
     tasks=FLAGS.tasks,
@@ -161,44 +189,49 @@ def plot(names: Sequence[str]) -> int:
   return 0
 
 
+def _kind() -> str:
+  """The folder of these runs and their results: never those of the other kind."""
+  return 'paper_distributed' if FLAGS.run_distributed else 'paper'
+
+
 def _root() -> str:
-  return FLAGS.root or 'runs/paper'
+  return FLAGS.root or os.path.join('runs', _kind())
+
+
+def _exported() -> str:
+  return FLAGS.exported or str(_RESULTS / _kind() / 'runs')
+
+
+def _num_workers() -> int:
+  return FLAGS.workers or (1 if FLAGS.run_distributed else 2)
 
 
 def _status(run: plans.Run) -> plans.Status:
   """How far a run has come, on this machine or on the one that exported it."""
   here = plans.status(run, _root())
-  exported = plans.status(run, FLAGS.exported)
+  exported = plans.status(run, _exported())
   return exported if exported.finished else here
 
 
-def _job(run: plans.Run) -> run_pool.Job:
-  folder = os.path.join(_root(), run.folder)
+def _job_settings() -> paper_jobs.JobSettings:
+  """What the flags say of all runs.
 
-  def command(core: int) -> list[str]:
-    # A folder of more steps cannot go back to fewer.
-    longest = plans.recorded_steps(run, _root())
-    return [
-      sys.executable,
-      _SCRIPT,
-      *run.flags(longest),
-      f'--workdir={folder}',
-      f'--evaluation_period={estimates.EVALUATION_PERIOD}',
-      f'--evaluation_episodes={estimates.EVALUATION_EPISODES}',
-      f'--checkpoint_period={FLAGS.checkpoint_period}',
-      '--keep_checkpoints=1',
-      f'--checkpoint_replay={str(FLAGS.checkpoint_replay).lower()}',
-      '--notensorboard',
-      '--num_threads=1',
-      f'--cpu_core={core}',
-    ]
-
-  return run_pool.Job(
-    run.name,
-    folder,
-    command,
-    is_done=lambda: _status(run).finished,
-    bytes_needed=2 * estimates.bytes_kept(run, FLAGS.checkpoint_replay),
+  Raises:
+    ValueError: for a flag of distributed runs without --run_distributed, or one that
+      they do not have.
+  """
+  distribution = None
+  if FLAGS.run_distributed:
+    distribution = paper_jobs.Distribution(FLAGS.num_actors, FLAGS.lp_launch_type)
+  for name in ('first_core',) if distribution else ('num_actors', 'lp_launch_type'):
+    if FLAGS[name].present:
+      raise ValueError(
+        f'--{name} is for runs in one process: leave out --run_distributed.'
+        if distribution
+        else f'--{name} is for distributed runs: give --run_distributed too.'
+      )
+  return paper_jobs.JobSettings(
+    _root(), FLAGS.checkpoint_period, FLAGS.checkpoint_replay, distribution
   )
 
 
@@ -213,12 +246,14 @@ def _select(names: Sequence[str]) -> list[Study]:
 
 
 def _cores() -> list[int]:
-  """The cores to use, which must exist."""
-  cores = list(range(FLAGS.first_core, FLAGS.first_core + FLAGS.workers))
+  """The cores to use, which must exist; of distributed runs, their places alone."""
+  if FLAGS.run_distributed:
+    return list(range(_num_workers()))
+  cores = list(range(FLAGS.first_core, FLAGS.first_core + _num_workers()))
   usable = os.sched_getaffinity(0)
   if not set(cores) <= usable:
     raise ValueError(
-      f'workers is {FLAGS.workers} and first_core {FLAGS.first_core}, which needs the '
+      f'workers is {_num_workers()} and first_core {FLAGS.first_core}, which needs the '
       f'cores {cores}; usable are {sorted(usable)}.'
     )
   return cores
@@ -253,11 +288,11 @@ def _print_total(runs: Sequence[plans.Run]) -> None:
     if not state.finished
   ]
   total = sum(known.hours(one) for one in runs)
-  wall = estimates.wall_hours(left, FLAGS.workers)
+  wall = estimates.wall_hours(left, _num_workers())
   disk = sum(estimates.bytes_kept(one, FLAGS.checkpoint_replay) for one in runs) / 1e9
   print(
     f'  {len(runs)} runs, {total:,.1f} core hours in all; left: {len(left)} runs, '
-    f'{sum(left):,.1f} core hours, {wall:,.1f} hours with {FLAGS.workers} side by '
+    f'{sum(left):,.1f} core hours, {wall:,.1f} hours with {_num_workers()} side by '
     f'side. Disk, once finished: {disk:,.1f} GB.\n'
   )
 

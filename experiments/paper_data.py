@@ -3,7 +3,8 @@
 import dataclasses
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,9 @@ def load_curves(
       raise ValueError(
         f'{directory.evaluations} has no column {metric!r}; it has {list(rows[0])}.'
       )
-    values = {int(row['actor_steps']): row[metric] for row in rows}
+    values = _at_due_steps(
+      {int(row['actor_steps']): row[metric] for row in rows}, config
+    )
     if last_step is None or max(values) >= last_step:
       found[config['seed']] = (folder, values)
   if not found:
@@ -93,6 +96,22 @@ def load_curves(
   steps = np.array(sorted(s for s in common if last_step is None or s <= last_step))
   values = np.array([[found[seed][1][step] for step in steps] for seed in seeds])
   return Curves(steps, values, seeds, tuple(found[seed][0] for seed in seeds))
+
+
+def _at_due_steps(
+  values: Mapping[int, float], config: Mapping[str, Any]
+) -> Mapping[int, float]:
+  """Evaluations by the steps that they were due at, so that seeds can be averaged.
+
+  In one process an evaluation is made when it is due. A distributed program goes on
+  meanwhile: it is some steps late, or left out; the values between are linear.
+  """
+  if not config.get('distributed'):
+    return values
+  steps = sorted(values)
+  due = range(0, steps[-1] + 1, config['evaluation_period'])
+  at_due = np.interp(due, steps, [values[step] for step in steps])
+  return dict(zip(due, at_due.tolist()))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,151 @@
+"""experiments/paper.py, as a user runs it, on runs written by hand."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from written_runs import HOPPER, write_run, write_runs
+
+from experiments.paper_settings import Variant
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def root(tmp_path):
+  path = str(tmp_path / 'runs')
+  write_runs(path)
+  return path
+
+
+def _paper(*arguments):
+  return subprocess.run(
+    [sys.executable, 'experiments/paper.py', *arguments],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    timeout=240,
+  )
+
+
+def test_export_copies_the_small_files_of_finished_runs(root, tmp_path):
+  exported = tmp_path / 'exported'
+  result = _paper(
+    'export', 'block1', f'--root={root}', f'--exported={exported}', '--steps=20'
+  )
+  assert result.returncode == 0, result.stderr
+  # Three of iq, m_iq and sac's seeds each are in the plan; two, two and one are there.
+  assert '5 of 18 runs are exported, 0 were there' in result.stdout
+  folder = exported / 'gym_HalfCheetah-v4' / 'sac' / 'seed_1'
+  assert sorted(os.listdir(folder)) == [
+    'config.json',
+    'eval.csv',
+    'summary.json',
+    'versions.json',
+  ]
+  source = pathlib.Path(root) / 'gym_HalfCheetah-v4' / 'sac' / 'seed_1'
+  assert (folder / 'eval.csv').read_text() == (source / 'eval.csv').read_text()
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    (['draw'], "'draw'"),
+    (['plan', 'figure9'], 'figure9'),
+    (['run'], 'Say which plans'),
+    (['run', 'block1', '--workers=4096'], 'workers is 4096'),
+    (['run', 'block1', '--num_actors=2'], '--num_actors is for distributed runs'),
+    (['run', 'block1', '--run_distributed', '--first_core=1'], '--first_core is for'),
+    (['run', 'block2', '--algorithms=td3'], 'td3'),
+    (['plan', '--tasks=HalfCheeta'], 'HalfCheeta'),
+    (['plan', '--steps=0'], 'steps is 0'),
+    (['plot', '--algorithms=sacc'], 'sacc'),
+  ],
+)
+def test_bad_command_is_refused_in_words(arguments, message):
+  result = _paper(*arguments)
+  assert result.returncode == 2
+  assert message in result.stderr and 'Traceback' not in result.stderr
+
+
+def test_exported_runs_are_not_run_again_on_a_machine_that_has_not_made_them(
+  root, tmp_path
+):
+  exported, elsewhere = f'--exported={tmp_path / "exported"}', tmp_path / 'elsewhere'
+  budget = ['block2', '--algorithms=sac', '--steps=20', '--seeds=1']
+  assert _paper('export', *budget, f'--root={root}', exported).returncode == 0
+  result = _paper('run', *budget, f'--root={elsewhere}', exported, '--workers=1')
+  assert result.returncode == 0, result.stderr
+  assert '1 of 1 runs done' in result.stdout
+  assert not elsewhere.exists()
+  # More steps than were exported are to be run.
+  result = _paper('plan', *budget, f'--root={elsewhere}', exported, '--steps=30')
+  assert 'left: 1 runs' in result.stdout
+
+
+def test_export_does_not_replace_a_run_by_a_shorter_one(root, tmp_path):
+  exported = tmp_path / 'exported'
+  folder = pathlib.Path(write_run(exported, HOPPER, Variant('sac'), [1.0] * 9))
+  config = json.loads((folder / 'config.json').read_text())
+  (folder / 'config.json').write_text(json.dumps({**config, 'num_steps': 80}))
+  before = (folder / 'eval.csv').read_text()
+  result = _paper(
+    'export',
+    'block2',
+    '--algorithms=sac',
+    '--seeds=1',
+    '--steps=20',
+    f'--root={root}',
+    f'--exported={exported}',
+  )
+  assert '0 of 1 runs are exported, 1 were there' in result.stdout
+  assert (folder / 'eval.csv').read_text() == before
+
+
+def test_plan_prints_runs_hours_and_what_is_done(root, tmp_path):
+  result = _paper(
+    'plan',
+    'block2',
+    f'--root={root}',
+    f'--exported={tmp_path}',
+    '--steps=20',
+    '--seeds=1',
+  )
+  assert result.returncode == 0
+  (line,) = (line for line in result.stdout.splitlines() if ' sac ' in line)
+  assert '1 x         20  1 done' in line
+  assert '3 runs' in result.stdout and 'left: 1 runs' in result.stdout
+
+
+def test_distributed_plan_runs_iq_as_programs_and_keeps_to_its_own_folders(tmp_path):
+  root, exported = tmp_path / 'runs', tmp_path / 'exported'
+  options = (
+    '--run_distributed',
+    '--steps=300',
+    '--seeds=1',
+    '--algorithms=m_iq',
+    f'--root={root}',
+    f'--exported={exported}',
+  )
+  run = ('run', 'block1', *options, '--num_actors=1', '--lp_launch_type=local_mt')
+  result = _paper(*run)
+  assert result.returncode == 0, result.stdout + result.stderr
+  assert '1 runs, 1 at a time, 1 actors each' in result.stdout
+  assert 'place 0: gym:HalfCheetah-v4 m_iq seed 0' in result.stdout
+  folder = root / 'gym_HalfCheetah-v4' / 'm_iq' / 'seed_0'
+  config = json.loads((folder / 'config.json').read_text())
+  assert (config['distributed'], config['num_steps']) == (True, 300)
+  assert json.loads((folder / 'summary.json').read_text())['finished'] is True
+  assert '1 of 1 runs done' in _paper(*run).stdout
+  assert _paper('export', 'block1', *options).returncode == 0
+  assert (exported / 'gym_HalfCheetah-v4' / 'm_iq' / 'seed_0' / 'eval.csv').exists()
+
+
+def test_distributed_plans_do_not_take_runs_of_one_process_for_theirs(tmp_path):
+  plan = ('plan', 'block1', '--algorithms=m_iq', '--seeds=1', f'--root={tmp_path}')
+  results = [_paper(*plan, *flag).stdout for flag in ((), ('--run_distributed',))]
+  # One run of one process is committed with the results.
+  assert 'left: 0 runs' in results[0] and 'left: 1 runs' in results[1]
