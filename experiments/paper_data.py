@@ -3,12 +3,12 @@
 import dataclasses
 import glob
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from experiments import files, metrics_files, plans, scores
+from experiments import files, plans, scores
+from experiments.evaluations import read_evaluations
 from experiments.paper_settings import BASELINE, Variant
 from experiments.run_directory import RunDirectory
 
@@ -69,20 +69,9 @@ def load_curves(
   )
   found: dict[int, tuple[str, dict[int, float]]] = {}
   for folder in glob.glob(os.path.join(glob.escape(parent), 'seed_*')):
-    directory = RunDirectory(folder)
-    rows = metrics_files.read_rows(directory.evaluations)
-    config = files.read_json(directory.config)
-    if not rows or config is None:
-      continue
-    if metric not in rows[0]:
-      raise ValueError(
-        f'{directory.evaluations} has no column {metric!r}; it has {list(rows[0])}.'
-      )
-    values = _at_due_steps(
-      {int(row['actor_steps']): row[metric] for row in rows}, config
-    )
-    if last_step is None or max(values) >= last_step:
-      found[config['seed']] = (folder, values)
+    run = read_evaluations(folder, metric)
+    if run and (last_step is None or max(run.values) >= last_step):
+      found[run.config['seed']] = (folder, run.values)
   if not found:
     return None
   longest = max(max(values) for _, values in found.values())
@@ -96,22 +85,6 @@ def load_curves(
   steps = np.array(sorted(s for s in common if last_step is None or s <= last_step))
   values = np.array([[found[seed][1][step] for step in steps] for seed in seeds])
   return Curves(steps, values, seeds, tuple(found[seed][0] for seed in seeds))
-
-
-def _at_due_steps(
-  values: Mapping[int, float], config: Mapping[str, Any]
-) -> Mapping[int, float]:
-  """Evaluations by the steps that they were due at, so that seeds can be averaged.
-
-  In one process an evaluation is made when it is due. A distributed program goes on
-  meanwhile: it is some steps late, or left out; the values between are linear.
-  """
-  if not config.get('distributed'):
-    return values
-  steps = sorted(values)
-  due = range(0, steps[-1] + 1, config['evaluation_period'])
-  at_due = np.interp(due, steps, [values[step] for step in steps])
-  return dict(zip(due, at_due.tolist()))
 
 
 @dataclasses.dataclass(frozen=True)

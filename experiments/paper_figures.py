@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments import paper_data, paper_tables, plotting
+from experiments.evaluations import std_over_seeds
 from experiments.paper_data import Curves, Scored
 from experiments.paper_settings import (
   BASELINE,
@@ -284,7 +285,7 @@ def _plot_curves(
       if other != task:
         continue
       center = one.values.mean(axis=0)
-      spread = one.values.std(axis=0, ddof=1 if len(one.seeds) > 1 else 0)
+      spread = std_over_seeds(one.values)
       plotting.draw_line(
         axes,
         one.steps,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments import files, paper_data, scores, versions
+from experiments.evaluations import std_over_seeds
 
 Row = dict[str, Any]
 
@@ -66,17 +67,17 @@ def score_rows(scored: paper_data.Scored) -> list[Row]:
 
 def curve_rows(task: str, label: str, curves: paper_data.Curves) -> list[Row]:
   """Mean and standard deviation over seeds at each step, of a sample."""
-  ddof = 1 if len(curves.seeds) > 1 else 0
+  spread = std_over_seeds(curves.values)
   return [
     {
       'task': task,
       'variant': label,
       'step': int(step),
-      'mean': float(column.mean()),
-      'std': float(column.std(ddof=ddof)),
+      'mean': float(mean),
+      'std': float(std),
       'seeds': len(curves.seeds),
     }
-    for step, column in zip(curves.steps, curves.values.T)
+    for step, mean, std in zip(curves.steps, curves.values.mean(axis=0), spread)
   ]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from experiments import files, metrics_files
+from experiments.evaluations import read_evaluations, std_over_seeds
 from experiments.run_directory import RunDirectory
 from iq_acme.evaluation import POLICY_MODES
 
@@ -101,14 +102,13 @@ def mean_over_seeds(runs: Sequence[Mapping[int, float]], label: str = '') -> Cur
     label: the curve's legend, to which the number of seeds is added.
 
   Returns:
-    Their mean and standard deviation, over seeds.
+    Their mean and standard deviation, over seeds, of a sample.
   """
   steps = sorted(set.intersection(*(set(run) for run in runs)))
   values = np.array([[run[step] for step in steps] for run in runs])  # [seeds, T]
   count = f'{len(runs)} seed' + ('s' if len(runs) > 1 else '')
-  return Curve(
-    np.array(steps), values.mean(axis=0), values.std(axis=0), f'{label} ({count})'
-  )
+  mean, spread = values.mean(axis=0), std_over_seeds(values)
+  return Curve(np.array(steps), mean, spread, f'{label} ({count})')
 
 
 def group_runs(
@@ -117,17 +117,8 @@ def group_runs(
   """Collects runs by task and by a label that tells their settings apart."""
   found = []
   for run_dir in run_dirs:
-    directory = RunDirectory(run_dir)
-    rows = metrics_files.read_rows(directory.evaluations)
-    config = files.read_json(directory.config)
-    if not rows or config is None:
-      continue
-    if metric not in rows[0]:
-      raise ValueError(
-        f'{directory.evaluations} has no column {metric!r}; it has {list(rows[0])}.'
-      )
-    run = {_due_step(int(row['actor_steps']), config): row[metric] for row in rows}
-    found.append((config, run))
+    if (run := read_evaluations(run_dir, metric)) is not None:
+      found.append(run)
   varying = _varying_settings([config for config, _ in found])
   groups = collections.defaultdict(list)
   for config, run in found:
@@ -136,16 +127,6 @@ def group_runs(
     parts = [f'{name}={settings.get(name)}' for name in varying[task, algorithm]]
     groups[task, ' '.join([algorithm, *parts])].append(run)
   return dict(groups)
-
-
-def _due_step(step: int, config: Mapping[str, Any]) -> int:
-  """Returns the step that an evaluation was due at, which seeds have in common.
-
-  A distributed run is evaluated a little after it; its last step may lie off the grid.
-  """
-  if not config.get('distributed') or step == config['num_steps']:
-    return step
-  return step // config['evaluation_period'] * config['evaluation_period']
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from experiments.evaluations import std_over_seeds
+
 Aggregate = Callable[[np.ndarray], np.ndarray]  # [..., runs, tasks] -> [...]
 
 
@@ -100,8 +102,7 @@ def interquartile_mean(scores: np.ndarray) -> np.ndarray:
 
 def seed_std(scores: np.ndarray) -> float:
   """Standard deviation over runs of the mean over tasks; of a sample, 0 for one run."""
-  means = check_scores(scores).mean(axis=1)
-  return float(means.std(ddof=1)) if len(means) > 1 else 0.0
+  return float(std_over_seeds(check_scores(scores).mean(axis=1)))
 
 
 def bootstrap_interval(

@@ -32,7 +32,7 @@ def test_mean_and_spread_over_seeds_at_the_steps_that_all_have():
   curve = plotting.mean_over_seeds([{0: 1.0, 10: 2.0, 15: 9.0}, {0: 3.0, 10: 8.0}], 'x')
   np.testing.assert_array_equal(curve.steps, [0, 10])
   np.testing.assert_array_equal(curve.mean, [2.0, 5.0])
-  np.testing.assert_array_equal(curve.spread, [1.0, 3.0])
+  np.testing.assert_array_equal(curve.spread, np.sqrt([2.0, 18.0]))
   assert curve.label == 'x (2 seeds)'
 
 
