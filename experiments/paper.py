@@ -35,7 +35,15 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from absl import app, flags
 
-from experiments import estimates, files, paper_jobs, plans, random_scores, run_pool
+from experiments import (
+  distribution_flags,
+  estimates,
+  files,
+  paper_jobs,
+  plans,
+  random_scores,
+  run_pool,
+)
 from experiments.overview import Overview
 from experiments.paper_settings import MEASURED_PLANS, PAPER_PLANS, Study
 
@@ -70,17 +78,7 @@ flags.DEFINE_boolean(
   'Save replay with each checkpoint. Without it runs need next to no disk, but one that '
   'is resumed refills its replay first.',
 )
-flags.DEFINE_boolean(
-  'run_distributed', False, 'Make each run but those of SAC a Launchpad program.'
-)
-flags.DEFINE_integer('num_actors', 4, 'Actors of a distributed run.', lower_bound=1)
-flags.DEFINE_enum(
-  'lp_launch_type',
-  'local_mp',
-  ['local_mp', 'local_mt'],
-  'A process, or a thread, for each node of a distributed run.',
-  allow_override=True,  # Launchpad defines it too, when it is loaded.
-)
+distribution_flags.define_flags('Make each run but those of SAC a Launchpad program.')
 
 _REFUSED = 2
 _EXPORTED_FILES = ('config.json', 'versions.json', 'summary.json', 'eval.csv')
@@ -220,16 +218,12 @@ def _job_settings() -> paper_jobs.JobSettings:
     ValueError: for a flag of distributed runs without --run_distributed, or one that
       they do not have.
   """
+  distribution_flags.check_flags()
   distribution = None
   if FLAGS.run_distributed:
+    if FLAGS['first_core'].present:
+      raise ValueError('--first_core is for runs that are not distributed.')
     distribution = paper_jobs.Distribution(FLAGS.num_actors, FLAGS.lp_launch_type)
-  for name in ('first_core',) if distribution else ('num_actors', 'lp_launch_type'):
-    if FLAGS[name].present:
-      raise ValueError(
-        f'--{name} is for runs in one process: leave out --run_distributed.'
-        if distribution
-        else f'--{name} is for distributed runs: give --run_distributed too.'
-      )
   return paper_jobs.JobSettings(
     _root(), FLAGS.checkpoint_period, FLAGS.checkpoint_replay, distribution
   )

@@ -23,7 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from absl import app, flags
 
-from experiments import algorithms, config_flags, threads
+from experiments import algorithms, config_flags, distribution_flags, threads
 from iq_acme.config import IQConfig, paper_config
 
 if TYPE_CHECKING:
@@ -63,17 +63,7 @@ flags.DEFINE_integer(
 flags.DEFINE_integer(
   'cpu_core', None, 'Bind the run to num_threads (default 1) cores from this one on.'
 )
-flags.DEFINE_boolean(
-  'run_distributed', False, 'Run as a Launchpad program of many nodes.'
-)
-flags.DEFINE_integer('num_actors', 4, 'Actors of a distributed run.', lower_bound=1)
-flags.DEFINE_enum(
-  'lp_launch_type',
-  'local_mp',
-  ['local_mp', 'local_mt'],
-  'A process, or a thread, for each node of a distributed run.',
-  allow_override=True,  # Launchpad defines it too, when it is loaded.
-)
+distribution_flags.define_flags('Run as a Launchpad program of many nodes.')
 config_flags.define_flags(IQConfig, FLAGS)
 
 _FAILED, _REFUSED = 1, 2
@@ -103,11 +93,9 @@ def run(argv: Sequence[str], make_config: Callable[[], algorithms.Config]) -> in
       threads.limit_threads(FLAGS.num_threads or 1, FLAGS.cpu_core)
     config = make_config()
     settings = _settings(config)
+    distribution_flags.check_flags()
   except ValueError as error:
     return _refuse(str(error))
-  for name in ('num_actors', 'lp_launch_type'):
-    if FLAGS[name].present and not FLAGS.run_distributed:
-      return _refuse(f'--{name} is for distributed runs: give --run_distributed too.')
   try:
     if FLAGS.run_distributed:
       return _train_distributed(settings, config)
