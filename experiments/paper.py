@@ -169,20 +169,25 @@ def export(names: Sequence[str]) -> int:
 
 
 def plot(names: Sequence[str]) -> int:
-  """Draws the figures that there are runs for, all or those named."""
-  from experiments import paper_figures
+  """Draws the figures and tables that there are runs for, all or those named."""
+  from experiments import paper_comparisons, paper_figures
 
+  known = (*paper_figures.NAMES, *paper_comparisons.NAMES)
+  for name in names:
+    if name not in known:
+      raise ValueError(f'There is no figure {name!r}; there are {", ".join(known)}.')
   _select([*MEASURED_PLANS, *PAPER_PLANS])  # Refuses what no plan has.
   measured = files.read_json(random_scores.PATH) or {}
-  lines = paper_figures.draw_all(
-    FLAGS.root or _exported(),
-    FLAGS.output or str(_RESULTS / _kind()),
-    {task: entry['return_mean'] for task, entry in measured.items()},
-    names=names,
-    tasks=FLAGS.tasks,
-    algorithm_names=FLAGS.algorithms,
-    last_step=FLAGS.steps,
-  )
+  root, output = FLAGS.root or _exported(), FLAGS.output or str(_RESULTS / _kind())
+  selection = {
+    'names': names,
+    'tasks': FLAGS.tasks,
+    'algorithm_names': FLAGS.algorithms,
+    'last_step': FLAGS.steps,
+  }
+  random_returns = {task: entry['return_mean'] for task, entry in measured.items()}
+  lines = paper_figures.draw_all(root, output, random_returns, **selection)
+  lines += paper_comparisons.write_all(root, output, **selection)
   print('\n'.join(lines))
   return 0
 

@@ -87,6 +87,39 @@ def load_curves(
   return Curves(steps, values, seeds, tuple(found[seed][0] for seed in seeds))
 
 
+def load_all(
+  root: str,
+  tasks: Sequence[str],
+  variants: Sequence[Variant],
+  metric: str,
+  last_step: int | None,
+) -> dict[tuple[str, str], Curves]:
+  """All curves there are, by task and label, in that order; see `load_curves`."""
+  loaded = {
+    (task, variant.label): load_curves(root, task, variant, metric, last_step)
+    for task in tasks
+    for variant in variants
+  }
+  return {key: curves for key, curves in loaded.items() if curves is not None}
+
+
+def select_tasks(tasks: Sequence[str], named: Sequence[str]) -> list[str]:
+  """Those that are named, in full or by the part behind the colon; all where none is."""
+  return [t for t in tasks if not named or {t, t.partition(':')[2]} & set(named)]
+
+
+def last_common_step(curves: Sequence[Curves]) -> int:
+  """The last step that all of them have, 0 where they share none."""
+  common = set.intersection(*(set(one.steps.tolist()) for one in curves))
+  return max(common, default=0)
+
+
+def over_training(curves: Curves) -> np.ndarray:
+  """Each seed's mean over all evaluations but the one before training [seeds]."""
+  later = curves.values[:, 1:] if curves.values.shape[1] > 1 else curves.values
+  return later.mean(axis=1)
+
+
 @dataclasses.dataclass(frozen=True)
 class Scored:
   """Normalised evaluations of several variants on the same tasks, seeds and steps.

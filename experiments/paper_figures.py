@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,13 +15,11 @@ from experiments.paper_settings import (
   FIGURE_3,
   LEARNING_RATES,
   MUNCHAUSEN_TEMPERATURES,
+  RESIDUAL_TEMPERATURES,
   SUITES,
   TEMPERATURES,
   Variant,
 )
-
-if TYPE_CHECKING:
-  pass
 
 METRIC = 'mode_return_mean'
 _SUCCESS = 'mode_success'
@@ -42,6 +39,13 @@ _CURVE_FIGURES = (
     METRIC,
   ),
   ('coefficient', 'Munchausen coefficient', 'gym', COEFFICIENTS, METRIC),
+  (
+    'trust_pcl_temperature',
+    'Temperature of Trust-PCL',
+    'gym',
+    RESIDUAL_TEMPERATURES,
+    METRIC,
+  ),
   ('learning_rate', 'Learning rate of M-IQ', 'gym', LEARNING_RATES, METRIC),
   ('curves_gym', 'Returns on Gym', 'gym', FIGURE_2, METRIC),
   ('curves_adroit', 'Returns on Adroit', 'adroit', FIGURE_3, METRIC),
@@ -76,13 +80,7 @@ def draw_all(
 
   Returns:
     What was drawn, and what was not and why, a line each.
-
-  Raises:
-    ValueError: for an unknown name.
   """
-  for name in names:
-    if name not in NAMES:
-      raise ValueError(f'There is no figure {name!r}; there are {", ".join(NAMES)}.')
   lines = []
   for name, title, suite, variants, *metric in (*_SCORE_FIGURES, *_CURVE_FIGURES):
     if names and name not in names:
@@ -90,36 +88,17 @@ def draw_all(
     kept = [
       v for v in variants if not algorithm_names or v.algorithm in algorithm_names
     ]
-    kept_tasks = [
-      t for t in SUITES[suite] if not tasks or {t, t.partition(':')[2]} & set(tasks)
-    ]
+    kept_tasks = paper_data.select_tasks(SUITES[suite], tasks)
     if not metric and BASELINE not in [v.algorithm for v in kept]:
       kept.append(Variant(BASELINE))  # What the scores are measured by.
-    curves = _load(root, kept_tasks, kept, *metric or [METRIC], last_step)
+    column = metric[0] if metric else METRIC
+    curves = paper_data.load_all(root, kept_tasks, kept, column, last_step)
     stem = os.path.join(output, name)
     if metric:
       lines.append(_draw_curves(curves, stem, title, metric[0]))
     else:
       lines += _draw_scores(curves, stem, title, random_returns)
   return lines
-
-
-def _load(
-  root: str,
-  tasks: Sequence[str],
-  variants: Sequence[Variant],
-  metric: str,
-  last_step: int | None,
-) -> dict[tuple[str, str], Curves]:
-  """All curves there are, by task and label, in that order."""
-  loaded = {
-    (task, variant.label): paper_data.load_curves(
-      root, task, variant, metric, last_step
-    )
-    for task in tasks
-    for variant in variants
-  }
-  return {key: curves for key, curves in loaded.items() if curves is not None}
 
 
 def _draw_scores(

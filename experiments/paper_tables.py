@@ -32,6 +32,7 @@ class Table:
     folders: of the runs behind it.
     tasks: environment ids.
     seeds: by what they are the seeds of.
+    has_picture: whether a figure of the same name lies beside it.
   """
 
   title: str
@@ -41,6 +42,7 @@ class Table:
   folders: tuple[str, ...]
   tasks: tuple[str, ...]
   seeds: Mapping[str, Sequence[int]]
+  has_picture: bool = True
 
 
 def score_rows(scored: paper_data.Scored) -> list[Row]:
@@ -83,15 +85,13 @@ def curve_rows(task: str, label: str, curves: paper_data.Curves) -> list[Row]:
 
 def curve_summary(task: str, label: str, curves: paper_data.Curves) -> Row:
   """The last evaluation, and the mean of all after the first, which is more robust."""
-  later = curves.values[:, 1:] if curves.values.shape[1] > 1 else curves.values
-  over_time = later.mean(axis=1)
   last = curves.values[:, -1]
   return {
     'task': task,
     'variant': label,
     'steps': f'{int(curves.steps[-1]):,}',
-    'last': _over_seeds(last),
-    'mean over training': _over_seeds(over_time),
+    'last': over_seeds(last),
+    'mean over training': over_seeds(paper_data.over_training(curves)),
     'best evaluation': f'{np.nanmax(curves.values.mean(axis=0)):,.1f}',
     'by seed, last': ', '.join(f'{value:,.0f}' for value in last),
     'seeds': len(curves.seeds),
@@ -138,6 +138,13 @@ def markdown_rows(rows: Sequence[Row]) -> str:
   return ''.join('| ' + ' | '.join(line) + ' |\n' for line in lines)
 
 
+def over_seeds(values: np.ndarray) -> str:
+  """Mean and, where there are several seeds, their standard deviation."""
+  if len(values) == 1:
+    return f'{values[0]:,.1f}'
+  return f'{values.mean():,.1f} ± {values.std(ddof=1):,.1f}'
+
+
 def _markdown(table: Table, name: str) -> str:
   notes = '\n'.join(f'- {note}' for note in table.notes)
   made_with = '\n'.join(
@@ -147,17 +154,11 @@ def _markdown(table: Table, name: str) -> str:
   seeds = '; '.join(
     f'{what}: {", ".join(map(str, values))}' for what, values in table.seeds.items()
   )
+  picture = f'![{name}]({name}.png)\n\n' if table.has_picture else ''
   return (
-    f'# {table.title}\n\n![{name}]({name}.png)\n\n{markdown_rows(table.summary)}\n'
+    f'# {table.title}\n\n{picture}{markdown_rows(table.summary)}\n'
     f'{notes}\n\nEvery point is in [{name}.csv]({name}.csv).\n\n'
     f'- command: `{versions.command_line()}`\n'
     f'- environments: {", ".join(table.tasks)}\n'
     f'- seeds: {seeds}\n{made_with}\n'
   )
-
-
-def _over_seeds(values: np.ndarray) -> str:
-  """Mean and, where there are several seeds, their standard deviation."""
-  if len(values) == 1:
-    return f'{values[0]:,.1f}'
-  return f'{values.mean():,.1f} ± {values.std(ddof=1):,.1f}'

@@ -63,6 +63,7 @@ def test_export_copies_the_small_files_of_finished_runs(root, tmp_path):
     (['plan', '--tasks=HalfCheeta'], 'HalfCheeta'),
     (['plan', '--steps=0'], 'steps is 0'),
     (['plot', '--algorithms=sacc'], 'sacc'),
+    (['plot', 'figure7'], "no figure 'figure7'"),
   ],
 )
 def test_bad_command_is_refused_in_words(arguments, message):

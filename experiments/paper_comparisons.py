@@ -1,0 +1,220 @@
+"""The paper's claims as comparisons: which of two algorithms is ahead, and how surely."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.stats
+
+from experiments import paper_data, paper_tables
+from experiments.paper_data import Curves
+from experiments.paper_settings import (
+  COEFFICIENTS,
+  COMPARISONS,
+  SUITES,
+  TEMPERATURES,
+  Variant,
+)
+
+METRIC = 'mode_return_mean'
+_SWEEPS = {'temperature': TEMPERATURES, 'munchausen_coefficient': COEFFICIENTS}
+NAMES = ('comparisons', 'sweeps')
+
+
+def write_all(
+  root: str,
+  output: str,
+  *,
+  names: Sequence[str] = (),
+  tasks: Sequence[str] = (),
+  algorithm_names: Sequence[str] = (),
+  last_step: int | None = None,
+) -> list[str]:
+  """Writes the tables that there are runs for, as `paper_figures.draw_all` its figures.
+
+  Args:
+    root: the folder of all runs.
+    output: the folder for tables.
+    names: the only tables to write, of `NAMES`; all where empty.
+    tasks: the only tasks; all where empty.
+    algorithm_names: the only algorithms; all where empty.
+    last_step: the budget: runs that have not reached it are left out. Where None, runs
+      are compared as far as both reach.
+
+  Returns:
+    What was written, and what was not and why, a line each.
+  """
+  kept_tasks = paper_data.select_tasks((*SUITES['gym'], *SUITES['adroit']), tasks)
+
+  def load(variants: Sequence[Variant]) -> dict[tuple[str, str], Curves]:
+    kept = [
+      v for v in variants if not algorithm_names or v.algorithm in algorithm_names
+    ]
+    return paper_data.load_all(root, kept_tasks, kept, METRIC, last_step)
+
+  lines = []
+  if not names or 'comparisons' in names:
+    algorithms = dict.fromkeys(n for c in COMPARISONS for n in (c.ahead, c.behind))
+    curves = load([Variant(name) for name in algorithms])
+    lines.append(_write_comparisons(curves, os.path.join(output, 'comparisons')))
+  if not names or 'sweeps' in names:
+    curves = load([variant for sweep in _SWEEPS.values() for variant in sweep])
+    lines.append(_write_sweeps(curves, os.path.join(output, 'sweeps')))
+  return lines
+
+
+def permutation_p_value(ahead: np.ndarray, behind: np.ndarray) -> float:
+  """How likely a lead as large as this one would be, were both of one distribution.
+
+  Exact and one-sided: the share of all ways to deal the seeds out again in which the
+  difference of the means is at least what it is. Of three seeds against three it is
+  0.05 at the least, of two against two 0.17.
+
+  Args:
+    ahead: one number for each seed [n].
+    behind: one number for each seed [m].
+
+  Returns:
+    The p-value; NaN where either is a single seed, which has no spread to speak of.
+  """
+  if min(len(ahead), len(behind)) < 2:
+    return float('nan')
+  result = scipy.stats.permutation_test(
+    (ahead, behind),
+    lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis),
+    alternative='greater',
+    n_resamples=np.inf,
+    vectorized=True,
+  )
+  return float(result.pvalue)
+
+
+def _write_comparisons(curves: dict[tuple[str, str], Curves], stem: str) -> str:
+  rows, summary, used = [], [], {}
+  for comparison in COMPARISONS:
+    for task in dict.fromkeys(task for task, _ in curves):
+      keys = [(task, comparison.ahead), (task, comparison.behind)]
+      if not all(key in curves for key in keys):
+        continue
+      used |= {key: curves[key] for key in keys}
+      step = paper_data.last_common_step([curves[key] for key in keys])
+      if step == 0:
+        continue
+      pair = [curves[key].cut(step) for key in keys]
+      row = {'claim': comparison.claim, 'task': task, 'step': step}
+      shown = {
+        'claim': comparison.claim,
+        'task': task,
+        'steps': f'{step:,}',
+        'ahead, it says': f'{comparison.ahead} ({len(pair[0].seeds)})',
+        'behind': f'{comparison.behind} ({len(pair[1].seeds)})',
+      }
+      for name, values in (
+        ('last', [one.values[:, -1] for one in pair]),
+        ('mean over training', [paper_data.over_training(one) for one in pair]),
+      ):
+        p = permutation_p_value(*values)
+        means = [float(v.mean()) for v in values]
+        row |= {f'{name}: ahead': means[0], f'{name}: behind': means[1]}
+        row |= {f'{name}: p': p}
+        shown[name] = ' : '.join(paper_tables.over_seeds(v) for v in values)
+        shown[f'p, {name}'] = '' if np.isnan(p) else f'{p:.2f}'
+      rows.append({**row, 'ahead': comparison.ahead, 'behind': comparison.behind})
+      summary.append(shown)
+  if not rows:
+    return 'not written: comparisons: no task with two algorithms that a claim names'
+  notes = [
+    'In brackets the number of seeds. p is of the lead that the claim says: the share '
+    'of all ways to deal the seeds out again that have as large a one (exact '
+    'permutation test of the difference of means, one-sided; three seeds against three '
+    'cannot get below 0.05, and one seed has none). Near 1 the other is ahead.',
+    '± is the standard deviation over seeds (of a sample). "mean over training" is over '
+    'all evaluations but the one before training.',
+  ]
+  _write("The paper's comparisons", rows, summary, notes, used, stem)
+  return f'{stem}.csv, .md'
+
+
+def _write_sweeps(curves: dict[tuple[str, str], Curves], stem: str) -> str:
+  rows, summary, used = [], [], {}
+  for task in dict.fromkeys(task for task, _ in curves):
+    lines = {
+      field: {
+        f'{variant.overrides[field]:g}': curves[task, variant.label]
+        for variant in sweep
+        if (task, variant.label) in curves
+      }
+      for field, sweep in _SWEEPS.items()
+    }
+    swept = [line for line in lines.values() if len(line) > 1]
+    if not swept:
+      continue
+    # All sweeps of a task at one step, so that their spreads can be compared.
+    step = paper_data.last_common_step([one for line in swept for one in line.values()])
+    for field, line in lines.items():
+      if len(line) < 2:
+        continue
+      used |= {(task, f'{field}={value}'): one for value, one in line.items()}
+      cut = {value: one.cut(step) for value, one in line.items()}
+      last = {value: float(one.values[:, -1].mean()) for value, one in cut.items()}
+      whole = {v: float(paper_data.over_training(one).mean()) for v, one in cut.items()}
+      for value in cut:
+        rows.append(
+          {
+            'task': task,
+            'step': step,
+            'field': field,
+            'value': value,
+            'last': last[value],
+            'mean over training': whole[value],
+            'seeds': len(cut[value].seeds),
+          }
+        )
+      summary.append(
+        {
+          'task': task,
+          'field': field,
+          'steps': f'{step:,}',
+          'last, by value': _listed(last),
+          'spread of last': f'{_spread(last):,.0f}',
+          'mean over training, by value': _listed(whole),
+          'spread of mean': f'{_spread(whole):,.0f}',
+        }
+      )
+  if not rows:
+    return 'not written: sweeps: no task with two values of a field'
+  notes = [
+    'The spread is the largest less the smallest, of means over seeds. All sweeps of a '
+    'task are cut to the last step that all of their runs have come to.'
+  ]
+  _write('Spread of the sweeps', rows, summary, notes, used, stem)
+  return f'{stem}.csv, .md'
+
+
+def _write(
+  title: str,
+  rows: list[paper_tables.Row],
+  summary: list[paper_tables.Row],
+  notes: list[str],
+  used: dict[tuple[str, str], Curves],
+  stem: str,
+) -> None:
+  table = paper_tables.Table(
+    title=title,
+    rows=rows,
+    summary=summary,
+    notes=notes,
+    folders=tuple(folder for one in used.values() for folder in one.folders),
+    tasks=tuple(dict.fromkeys(task for task, _ in used)),
+    seeds={f'{task} {label}': one.seeds for (task, label), one in used.items()},
+    has_picture=False,
+  )
+  paper_tables.write(table, stem)
+
+
+def _spread(by_value: dict[str, float]) -> float:
+  return max(by_value.values()) - min(by_value.values())
+
+
+def _listed(by_value: dict[str, float]) -> str:
+  return ', '.join(f'{value}: {number:,.0f}' for value, number in by_value.items())

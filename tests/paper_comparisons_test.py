@@ -1,0 +1,89 @@
+"""Which algorithm is ahead, and how surely, from runs written by hand."""
+
+import csv
+
+import numpy as np
+import pytest
+from written_runs import CHEETAH, HOPPER, write_run
+
+from experiments import paper_comparisons
+from experiments.paper_settings import Variant
+
+
+@pytest.mark.parametrize(
+  ('ahead', 'behind', 'p'),
+  [
+    # Of the 20 ways to deal six seeds out, this one alone has so large a lead.
+    ([3.0, 4.0, 5.0], [0.0, 1.0, 2.0], 1 / 20),
+    ([0.0, 1.0, 2.0], [3.0, 4.0, 5.0], 1.0),
+    # {4, 5, 1} and {4, 5, 2} and {4, 5, 3}, of 20, lead by 2/3 * 2 or more.
+    ([1.0, 4.0, 5.0], [0.0, 2.0, 3.0], 4 / 20),
+    ([3.0, 4.0], [0.0, 1.0], 1 / 6),
+    ([3.0], [0.0, 1.0], np.nan),
+  ],
+)
+def test_p_values_by_hand(ahead, behind, p):
+  found = paper_comparisons.permutation_p_value(np.array(ahead), np.array(behind))
+  np.testing.assert_allclose(found, p, rtol=1e-12)
+
+
+def _rows(path):
+  with open(path, newline='') as file:
+    return list(csv.DictReader(file))
+
+
+def test_comparisons_are_made_on_every_task_as_far_as_both_have_come(tmp_path):
+  root, output = tmp_path / 'runs', tmp_path / 'out'
+  for seed in range(2):
+    write_run(root, HOPPER, Variant('m_iq'), [0, 100, 50 + seed], seed=seed)
+    write_run(root, HOPPER, Variant('sac'), [0, 20 + seed, 40, 900], seed=seed)
+  write_run(root, CHEETAH, Variant('m_iq'), [-100, 7])
+  write_run(root, CHEETAH, Variant('iq'), [-100, 9])
+  lines = paper_comparisons.write_all(str(root), str(output), names=['comparisons'])
+  assert lines == [f'{output}/comparisons.csv, .md']
+  sac, munchausen = _rows(output / 'comparisons.csv')
+  assert (sac['task'], sac['ahead'], sac['behind']) == (HOPPER, 'm_iq', 'sac')
+  assert sac['step'] == '20'
+  assert float(sac['last: ahead']) == 50.5 and float(sac['last: behind']) == 40
+  assert float(sac['last: p']) == pytest.approx(1 / 6)
+  # Without the evaluation before training: (100 + 50) / 2 and (100 + 51) / 2.
+  assert float(sac['mean over training: ahead']) == 75.25
+  assert (munchausen['task'], munchausen['behind']) == (CHEETAH, 'iq')
+  assert munchausen['last: p'] == 'nan'
+  page = (output / 'comparisons.md').read_text()
+  assert '| m_iq (2) | sac (2) | 50.5 ± 0.7 : 40.0 ± 0.0 | 0.17 |' in page
+  assert '.png' not in page
+
+
+def test_sweeps_are_spread_at_the_step_that_all_of_a_task_have(tmp_path):
+  root, output = tmp_path / 'runs', tmp_path / 'out'
+  # iq is both sweeps' middle: temperature 0.01 and coefficient 0.
+  write_run(root, CHEETAH, Variant('iq'), [0, 100, 200, 900])
+  write_run(root, CHEETAH, Variant('iq', {'temperature': 0.1}), [0, 10, 20, 30])
+  write_run(root, CHEETAH, Variant('m_iq'), [0, 150, 250])
+  lines = paper_comparisons.write_all(str(root), str(output), names=['sweeps'])
+  assert lines == [f'{output}/sweeps.csv, .md']
+  page = (output / 'sweeps.md').read_text()
+  assert (
+    '| temperature | 20 | 0.01: 200, 0.1: 20 | 180 | 0.01: 150, 0.1: 15 | 135 |' in page
+  )
+  assert '| 20 | 0: 200, 0.9: 250 | 50 | 0: 150, 0.9: 200 | 50 |' in page
+  assert {row['step'] for row in _rows(output / 'sweeps.csv')} == {'20'}
+
+
+def test_a_budget_and_a_task_can_be_chosen(tmp_path):
+  for task in (CHEETAH, HOPPER):
+    write_run(tmp_path, task, Variant('m_iq'), [0, 1, 2])
+    write_run(tmp_path, task, Variant('iq'), [0, 3])
+  output = str(tmp_path / 'out')
+  lines = paper_comparisons.write_all(
+    str(tmp_path), output, names=['comparisons'], tasks=['Hopper-v4']
+  )
+  assert [row['task'] for row in _rows(f'{output}/comparisons.csv')] == [HOPPER]
+  lines = paper_comparisons.write_all(
+    str(tmp_path), output, last_step=20, algorithm_names=['m_iq']
+  )
+  assert lines == [
+    'not written: comparisons: no task with two algorithms that a claim names',
+    'not written: sweeps: no task with two values of a field',
+  ]
