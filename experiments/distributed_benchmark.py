@@ -14,18 +14,14 @@ Exit status: 0, or 1 where a program failed.
 """
 
 import dataclasses
-import itertools
 import json
 import os
 import pathlib
 import shutil
-import signal
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 # So that a clone runs without being installed.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -33,6 +29,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from absl import app, flags
 
 from experiments import files, quiet, scaling_model, threads, versions
+from experiments.distributed_window import StampedRows, Watcher, Window
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('env_name', 'gym:HalfCheetah-v4', 'Task.')
@@ -54,53 +51,6 @@ flags.DEFINE_string('json', None, 'File for everything measured and what it ran 
 _LOG_PERIOD = 50
 _VARIABLE_UPDATE_PERIOD = 10
 _MODEL_ACTORS = (1, 2, 4, 10, 30, 100, 300, 1_000)
-
-
-class StampedRows:
-  """Makes loggers that append rows, with the time they came at, to a file each."""
-
-  def __init__(self, folder: str, label: str = ''):
-    """Remembers where to."""
-    self._folder = folder
-    self._label = label
-
-  def __call__(self, label: str) -> 'StampedRows':
-    """The logger of a label."""
-    return StampedRows(self._folder, label)
-
-  def write(self, data: Mapping[str, Any]) -> None:
-    """Appends a row."""
-    row = {name: float(value) for name, value in data.items()} | {'time': time.time()}
-    with open(os.path.join(self._folder, f'{self._label}.jsonl'), 'a') as file:
-      file.write(json.dumps(row) + '\n')
-
-  def close(self) -> None:
-    """Nothing stays open."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Window:
-  """What was measured of a program, or of the local agent.
-
-  Attributes:
-    name: of the row.
-    seconds: length of the window.
-    actor_steps: environment steps in it.
-    learner_steps: SGD steps in it.
-    busy_fraction: see the module's docstring; None for the local agent.
-    samples_per_insert: at its end, since the start of the run; None as above.
-    cpu_seconds: by the label of nodes; empty for threads, which share a process.
-    loopback_bytes: what the machine's loopback device carried, whoever sent it.
-  """
-
-  name: str
-  seconds: float
-  actor_steps: float
-  learner_steps: float
-  busy_fraction: float | None
-  samples_per_insert: float | None
-  cpu_seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
-  loopback_bytes: float = 0.0
 
 
 def measure_local() -> Window:
@@ -154,7 +104,7 @@ def measure_program(launch_type: str, num_actors: int, ratio: float) -> Window:
   name = f'{launch_type}, {num_actors} actors' + (
     f', ratio {ratio:g}' if ratio != 1 else ''
   )
-  watcher = _Watcher(folder, name)
+  watcher = Watcher(folder, name, FLAGS.warm_up_seconds, FLAGS.seconds)
   watcher.start()
   try:
     launch(program, launch_type, log_dir=os.path.join(folder, 'logs'))
@@ -165,80 +115,6 @@ def measure_program(launch_type: str, num_actors: int, ratio: float) -> Window:
   if watcher.error is not None:
     raise watcher.error
   return watcher.window
-
-
-class _Watcher(threading.Thread):
-  """Reads a program's rows for a window, then stops it as Ctrl-C would."""
-
-  def __init__(self, folder: str, name: str):
-    super().__init__(daemon=True)
-    self._folder = folder
-    self._name = name
-    self.ended = threading.Event()
-    self.window: Window | None = None
-    self.error: Exception | None = None
-
-  def run(self) -> None:
-    try:
-      self._watch()
-    except Exception as error:
-      self.error = error
-    finally:
-      if not self.ended.is_set():
-        os.kill(os.getpid(), signal.SIGINT)
-
-  def _watch(self) -> None:
-    while not self._rows():
-      if self.ended.wait(0.5):
-        return
-    time.sleep(FLAGS.warm_up_seconds)
-    cpu, sent = self._cpu_seconds(), _loopback_bytes()
-    started = time.time()
-    time.sleep(FLAGS.seconds)
-    ended = time.time()
-    cpu = {label: after - cpu[label] for label, after in self._cpu_seconds().items()}
-    sent = _loopback_bytes() - sent
-    rows = [row for row in self._rows() if started <= row['time'] <= ended]
-    first, last = rows[0], rows[-1]
-    # Rows come at their own times: rates between two of them, for the whole window.
-    scale = (ended - started) / (last['time'] - first['time'])
-    spans = [later['time'] - row['time'] for row, later in itertools.pairwise(rows)]
-    busy = [row['learner_busy_fraction'] for row in rows[1:]]
-    self.window = Window(
-      self._name,
-      ended - started,
-      (last['replay_inserted'] - first['replay_inserted']) * scale,
-      (last['learner_steps'] - first['learner_steps']) * scale,
-      sum(s * b for s, b in zip(spans, busy)) / sum(spans),
-      last['samples_per_insert'],
-      cpu,
-      sent,
-    )
-
-  def _rows(self) -> list[dict[str, float]]:
-    try:
-      with open(os.path.join(self._folder, 'learner.jsonl')) as file:
-        return [json.loads(line) for line in file if line.endswith('\n')]
-    except FileNotFoundError:
-      return []
-
-  def _cpu_seconds(self) -> dict[str, float]:
-    import psutil
-
-    ids = files.read_json(os.path.join(self._folder, 'logs', 'processes.json')) or {}
-    found: dict[str, float] = {}
-    for name, pid in ids.items():
-      times = psutil.Process(pid).cpu_times()
-      label = name.partition('/')[0]
-      found[label] = found.get(label, 0.0) + times.user + times.system
-    return found
-
-
-def _loopback_bytes() -> float:
-  import psutil
-
-  counters = psutil.net_io_counters(pernic=True).get('lo')
-  return float(counters.bytes_sent) if counters else 0.0
 
 
 def window_table(windows: Sequence[Window]) -> str:
