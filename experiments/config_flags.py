@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from absl import flags
 
 _Config = TypeVar('_Config')
+flags.disclaim_key_flags()  # They are the script's that has them defined: for its --help.
 
 
 def define_flags(config_class: type, flag_values: flags.FlagValues) -> None:

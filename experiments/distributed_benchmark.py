@@ -10,7 +10,7 @@ fraction is the part of the window that the learner did not wait for replay. CPU
 whole processes, from the operating system. The last tables are a model, not a
 measurement: see `experiments/scaling_model.py`.
 
-Exit status: 0, or 1 where a program failed.
+Exit status: 0, 1 where a program failed, 2 for bad input, 130 after Ctrl-C.
 """
 
 import dataclasses
@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 # So that a clone runs without being installed.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -29,7 +30,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from absl import app, flags
 
 from experiments import files, quiet, scaling_model, threads, versions
-from experiments.distributed_window import StampedRows, Watcher, Window
+from experiments.distributed_window import StampedRows, Watcher, Window, WindowError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('env_name', 'gym:HalfCheetah-v4', 'Task.')
@@ -48,6 +49,7 @@ flags.DEFINE_float(
 )
 flags.DEFINE_string('json', None, 'File for everything measured and what it ran on.')
 
+_LAUNCH_TYPES = ('local_mt', 'local_mp')
 _LOG_PERIOD = 50
 _VARIABLE_UPDATE_PERIOD = 10
 _MODEL_ACTORS = (1, 2, 4, 10, 30, 100, 300, 1_000)
@@ -68,16 +70,62 @@ def measure_local() -> Window:
   return Window('local agent', seconds, steps, steps, None, None)
 
 
-def measure_program(launch_type: str, num_actors: int, ratio: float) -> Window:
-  """Times a program.
+class Layout(NamedTuple):
+  """A program to measure.
 
-  Args:
+  Attributes:
     launch_type: 'local_mt' or 'local_mp'.
     num_actors: its actors.
     ratio: SGD steps per environment step.
+  """
+
+  launch_type: str
+  num_actors: int
+  ratio: float
+
+
+def make_layouts() -> list[Layout]:
+  """The programs that the flags ask for.
+
+  Raises:
+    ValueError: for a value that makes no sense.
+  """
+  try:
+    numbers = [int(number) for number in FLAGS.num_actors]
+  except ValueError:
+    numbers = []
+  if not numbers or min(numbers) < 1:
+    raise ValueError(
+      f'num_actors is {",".join(FLAGS.num_actors)!r}; it must be numbers from 1 on, '
+      'such as 1,2,4.'
+    )
+  for kind in FLAGS.launch_types:
+    if kind not in _LAUNCH_TYPES:
+      raise ValueError(
+        f'launch_types has {kind!r}; they must be of {", ".join(_LAUNCH_TYPES)}.'
+      )
+  if not 0 < FLAGS.small_ratio < 1:
+    raise ValueError(
+      f'small_ratio is {FLAGS.small_ratio:g}; it must be between 0 and 1.'
+    )
+  layouts = [Layout(kind, n, 1.0) for kind in FLAGS.launch_types for n in numbers]
+  if 'local_mp' in FLAGS.launch_types:
+    layouts.append(Layout('local_mp', max(numbers), FLAGS.small_ratio))
+  return layouts
+
+
+def measure_program(layout: Layout) -> Window | None:
+  """Times a program.
+
+  Args:
+    layout: of the program.
 
   Returns:
-    What was measured.
+    What was measured; None where Ctrl-C came first.
+
+  Raises:
+    NodeFailedError: where a node failed.
+    WindowError: where the window was too short.
   """
   from experiments.program_files import TaskFactory
   from iq_acme import IQConfig, launch, make_distributed_iq
@@ -86,12 +134,14 @@ def measure_program(launch_type: str, num_actors: int, ratio: float) -> Window:
   config = dataclasses.replace(
     IQConfig(), min_replay_size=FLAGS.min_replay_size, log_period=_LOG_PERIOD
   )
-  config = dataclasses.replace(config, samples_per_insert=ratio * config.batch_size)
+  config = dataclasses.replace(
+    config, samples_per_insert=layout.ratio * config.batch_size
+  )
   never = 10**9
   program = make_distributed_iq(
     TaskFactory(FLAGS.env_name, {}),
     config=config,
-    num_actors=num_actors,
+    num_actors=layout.num_actors,
     max_number_of_steps=never,
     workdir=folder,
     evaluation_period=never,
@@ -101,13 +151,13 @@ def measure_program(launch_type: str, num_actors: int, ratio: float) -> Window:
     variable_update_period=_VARIABLE_UPDATE_PERIOD,
     logger_factory=StampedRows(folder),
   )
-  name = f'{launch_type}, {num_actors} actors' + (
-    f', ratio {ratio:g}' if ratio != 1 else ''
+  name = f'{layout.launch_type}, {layout.num_actors} actors' + (
+    f', ratio {layout.ratio:g}' if layout.ratio != 1 else ''
   )
   watcher = Watcher(folder, name, FLAGS.warm_up_seconds, FLAGS.seconds)
   watcher.start()
   try:
-    launch(program, launch_type, log_dir=os.path.join(folder, 'logs'))
+    launch(program, layout.launch_type, log_dir=os.path.join(folder, 'logs'))
   finally:
     watcher.ended.set()
     watcher.join()
@@ -186,24 +236,33 @@ def main(argv: Sequence[str]) -> int:
     return 2
   if FLAGS.num_threads is not None:
     threads.limit_threads(FLAGS.num_threads)
-  numbers = [int(number) for number in FLAGS.num_actors]
-  rows = [(kind, n, 1.0) for kind in FLAGS.launch_types for n in numbers]
-  if 'local_mp' in FLAGS.launch_types:
-    rows.append(('local_mp', max(numbers), FLAGS.small_ratio))
+  try:
+    layouts = make_layouts()
+  except ValueError as error:
+    print(error, file=sys.stderr)
+    return 2
   quiet.quiet_logs()
   with quiet.without_reverb_lines():
     windows = [measure_local()]
   from iq_acme.distributed import NodeFailedError
 
-  try:
-    windows += [measure_program(*row) for row in rows]
-  except NodeFailedError as error:
-    print(f'Stopped: {error}', file=sys.stderr)
-    return 1
+  by_layout: dict[Layout, Window] = {}
+  for layout in layouts:
+    try:
+      window = measure_program(layout)
+    except (NodeFailedError, WindowError) as error:
+      print(f'Stopped: {error}', file=sys.stderr)
+      return 1
+    if window is None:
+      return 130
+    by_layout[layout] = window
+  windows += by_layout.values()
   print(f'\n{window_table(windows)}')
   costs = None
   if 'local_mp' in FLAGS.launch_types:
-    costs = node_costs(windows[-2], windows[-1])
+    transport = layouts[-1]
+    usual = transport._replace(ratio=1.0)
+    costs = node_costs(by_layout[usual], by_layout[transport])
     _print_model(costs)
   if FLAGS.json:
     files.write_json(

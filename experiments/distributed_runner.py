@@ -44,7 +44,7 @@ def run(settings: RunSettings, config: IQConfig, options: ProgramOptions) -> Out
 
   Raises:
     RunDirectoryError: if the folder is in use or belongs to another run.
-    ValueError: if the task or the settings do not fit.
+    ValueError: if the task or the settings do not fit, or the task cannot be made.
     NodeFailedError: if a node failed.
   """
   directory = RunDirectory(settings.workdir)
@@ -71,23 +71,26 @@ def _run(
   from iq_acme import launch, make_distributed_iq
 
   start = _checkpoint_step(directory, CheckpointStore.latest_intact)
-  program = make_distributed_iq(
-    TaskFactory(settings.env_name, settings.env_options),
-    config=config,
-    num_actors=options.num_actors,
-    seed=settings.seed,
-    max_number_of_steps=settings.num_steps,
-    workdir=directory.path,
-    evaluation_period=settings.evaluation_period,
-    evaluation_episodes=settings.evaluation_episodes,
-    last_evaluation=_last_evaluation(directory, start),
-    checkpoint_period=settings.checkpoint_period,
-    keep_checkpoints=options.keep_checkpoints,
-    checkpoint_replay=options.checkpoint_replay,
-    logger_factory=ProgramLoggers(directory.path, settings.tensorboard),
-    policy_metadata=settings.metadata(),
-    evaluation_hook=BestPolicy(directory.path),
-  )
+  try:
+    program = make_distributed_iq(
+      TaskFactory(settings.env_name, settings.env_options),
+      config=config,
+      num_actors=options.num_actors,
+      seed=settings.seed,
+      max_number_of_steps=settings.num_steps,
+      workdir=directory.path,
+      evaluation_period=settings.evaluation_period,
+      evaluation_episodes=settings.evaluation_episodes,
+      last_evaluation=_last_evaluation(directory, start),
+      checkpoint_period=settings.checkpoint_period,
+      keep_checkpoints=options.keep_checkpoints,
+      checkpoint_replay=options.checkpoint_replay,
+      logger_factory=ProgramLoggers(directory.path, settings.tensorboard),
+      policy_metadata=settings.metadata(),
+      evaluation_hook=BestPolicy(directory.path),
+    )
+  except RuntimeError as error:  # A task that cannot be made here, as a local run says.
+    raise ValueError(str(error)) from error
   _open_directory(settings, directory, run_config, start)
   result = launch(
     program, options.launch_type, log_dir=os.path.join(directory.path, 'logs')

@@ -13,6 +13,10 @@ from typing import Any
 from experiments import files
 
 
+class WindowError(Exception):
+  """A program could not be measured, in words."""
+
+
 class StampedRows:
   """Makes loggers that append rows, with the time they came at, to a file each."""
 
@@ -109,6 +113,11 @@ class Watcher(threading.Thread):
     cpu = {label: after - cpu[label] for label, after in self._cpu_seconds().items()}
     sent = _loopback_bytes() - sent
     rows = [row for row in self._rows() if started <= row['time'] <= ended]
+    if len(rows) < 2:
+      raise WindowError(
+        f'{self._name} wrote {len(rows)} rows in {self._seconds:g} seconds; a rate needs '
+        'two: raise --seconds.'
+      )
     first, last = rows[0], rows[-1]
     # Rows come at their own times: rates between two of them, for the whole window.
     scale = (ended - started) / (last['time'] - first['time'])

@@ -3,6 +3,7 @@
 from absl import flags
 
 FLAGS = flags.FLAGS
+flags.disclaim_key_flags()  # They are the script's that has them defined: for its --help.
 
 _DEPENDENT = ('num_actors', 'lp_launch_type')
 

@@ -1,9 +1,9 @@
 """How a program would scale, from what one step costs each of its nodes: a model.
 
 Every actor has a core of its own; learner, replay server and counter have a core each,
-but for the SGD step, which takes the seconds it was measured to take, on whatever
-device. Each node does one thing at a time. With `u` SGD steps per environment step, so
-many environment steps per second are the most that each can sustain:
+and an SGD step takes its CPU seconds: a learner of one thread, not one with a GPU. Each
+node does one thing at a time. With `u` SGD steps per environment step, so many
+environment steps per second are the most that each can sustain:
 
     actors    num_actors / actor_seconds
     learner   1 / (u * update_seconds + transport_seconds)

@@ -60,7 +60,9 @@ class IQConfig:
     replay: 'table' samples from Reverb's own table; 'resident' from a ring beside the
       learner, to which Reverb carries each transition once.
     samples_per_insert: sampled transitions per environment step; None stands for
-      `batch_size`, that is one SGD step per environment step.
+      `batch_size`, that is one SGD step per environment step. Distributed runs count
+      stored transitions in place of steps, as Reverb does: with `n_step` above 1 these
+      are n_step - 1 more in each episode.
     samples_per_insert_tolerance_rate: how far a distributed run may stray from
       `samples_per_insert`, as a fraction of it, times `min_replay_size`.
     prefetch_size: batches read ahead of the learner from Reverb.

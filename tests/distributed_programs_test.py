@@ -103,6 +103,31 @@ def test_program_runs_to_its_budget_and_resumes(tmp_path, launch_type, kind):
   assert [r['actor_steps'] for r in read_rows(workdir, 'evaluator')][-1] == 260
 
 
+def test_transitions_of_several_steps_all_arrive_before_the_end(tmp_path):
+  # Episodes of 7 steps have 9 transitions of up to 3 steps. Those pay for all SGD steps
+  # that are due when steps / 7 * 2 more of them are still to be taken in.
+  workdir, config = str(tmp_path), tiny_config(n_step=3)
+  program = make_program(workdir, num_steps=700, config=config, checkpoint_period=10**6)
+  result = _launch(program, workdir, 'local_mt')
+  assert result.finished and result.counts['actor_steps'] == 700
+  assert result.counts['replay_inserted'] == 900
+  assert _progress(workdir)['actor_steps'] == 700
+  assert load_policy(os.path.join(workdir, 'policy.npz')).metadata['actor_steps'] == 700
+
+
+def test_resume_at_another_ratio_takes_its_sgd_steps_from_there_on(tmp_path):
+  workdir = str(tmp_path)
+  _launch(make_program(workdir, num_steps=100), workdir, 'local_mt')
+  before = _progress(workdir)['sgd_steps']
+  config = tiny_config(samples_per_insert=32.0)
+  result = _launch(
+    make_program(workdir, num_steps=150, config=config), workdir, 'local_mt'
+  )
+  # 50 steps of 32 samples are 200 batches of 8; before there was one a step.
+  due = before + 50 * 4
+  assert due <= result.counts['learner_steps'] <= due + 2
+
+
 @pytest.mark.parametrize('node', NODES)
 def test_killed_node_ends_the_program_and_is_named(tmp_path, node):
   workdir = str(tmp_path)

@@ -9,6 +9,7 @@ from tiny_environments import NumberedEnvironment, spec_of, tiny_config
 
 from experiments import metrics_files
 from iq_acme import evaluation, make_networks
+from iq_acme.distributed import coordinator as coordinator_module
 from iq_acme.distributed.coordinator import CoordinatorWorker
 from iq_acme.distributed.evaluator import EvaluatorWorker
 from iq_acme.distributed.settings import ProgramParts, ProgramSettings
@@ -39,6 +40,69 @@ def test_episodes_that_end_together_are_logged_one_after_another(tmp_path):
     assert len(lines) == 5 and sum('episode_return' in line for line in lines) == 1
 
 
+class _Node:
+  """A learner or an evaluator, as the coordinator sees it.
+
+  It comes to its complete end only where `is_quick`, to the other one at once.
+  """
+
+  def __init__(self, is_quick, on_finish=lambda: None):
+    self.is_quick = is_quick
+    self.asked = []
+    self._on_finish = on_finish
+
+  def finish(self, *arguments):
+    self.asked.append(arguments)
+    self._on_finish()
+
+  def is_finished(self):
+    complete = self.asked and self.asked[-1][-1]
+    return bool(self.asked) and (self.is_quick or not complete)
+
+  def statistics(self):
+    return {'samples_per_insert': 1.0}
+
+
+@pytest.mark.parametrize(
+  ('slow', 'learner_asked', 'evaluator_asked', 'finished'),
+  [
+    (None, [(9, True)], [(True,)], True),
+    ('learner', [(9, True), (9, False)], [(False,)], False),
+    ('evaluator', [(9, True)], [(True,), (False,)], False),
+  ],
+)
+def test_stopping_in_the_last_phase_cuts_it_short(
+  slow, learner_asked, evaluator_asked, finished, monkeypatch
+):
+  stop, results = threading.Event(), []
+  learner, evaluator = (
+    _Node(slow != name, stop.set if slow == name else lambda: None)
+    for name in ('learner', 'evaluator')
+  )
+  counts = {'actor_steps': 9}
+  counter = types.SimpleNamespace(
+    start_steps=lambda: 0,
+    increment=lambda **unused: counts,
+    close=lambda: None,
+    num_retired=lambda: 1,
+  )
+  monkeypatch.setattr(coordinator_module.lp, 'stop', lambda: None)
+  worker = CoordinatorWorker(
+    ProgramSettings(num_actors=1, seed=0, max_number_of_steps=9, workdir='unused'),
+    lambda label: types.SimpleNamespace(close=lambda: None),
+    counter,
+    learner,
+    evaluator,
+  )
+  worker._records = types.SimpleNamespace(
+    stop_requested=stop.is_set, set_result=results.append
+  )
+  worker.run()
+  assert learner.asked == learner_asked
+  assert evaluator.asked == evaluator_asked
+  assert [result['finished'] for result in results] == [finished]
+
+
 class _Answers:
   """Another node, as the evaluator sees it."""
 
@@ -57,6 +121,7 @@ class _Answers:
     (0, 10, True),
     (27, 29, False),
     (27, 30, True),
+    (None, 100, False),
     (90, 100, False),  # The budget, which waits until the learner has caught up.
   ],
 )

@@ -76,10 +76,14 @@ class CoordinatorWorker:
       lambda: self._counter.num_retired() == self._settings.num_actors, stoppable=False
     )
     steps = int(self._poll().get('actor_steps', 0))
-    self._learner.finish(steps, not interrupted)
-    self._wait_until(self._learner.is_finished, stoppable=False)
-    self._evaluator.finish(not interrupted)
-    self._wait_until(self._evaluator.is_finished, stoppable=False)
+    interrupted = self._finish(
+      lambda complete: self._learner.finish(steps, complete),
+      self._learner.is_finished,
+      interrupted,
+    )
+    interrupted = self._finish(
+      self._evaluator.finish, self._evaluator.is_finished, interrupted
+    )
     self._logger.close()
     self._stop(interrupted)
 
@@ -88,6 +92,34 @@ class CoordinatorWorker:
 
   def _is_interrupted(self) -> bool:
     return self._records is not None and self._records.stop_requested()
+
+  def _finish(
+    self,
+    finish: Callable[[bool], None],
+    is_finished: Callable[[], bool],
+    interrupted: bool,
+  ) -> bool:
+    """Brings a node to its end: the complete one, unless there is a request to stop.
+
+    Args:
+      finish: tells the node whether its end is to be complete.
+      is_finished: whether it has come to it.
+      interrupted: whether there has been a request to stop.
+
+    Returns:
+      Whether there has been one by now.
+    """
+    finish(not interrupted)
+
+    def is_over() -> bool:
+      return is_finished() or (not interrupted and self._is_interrupted())
+
+    self._wait_until(is_over, stoppable=False)
+    if is_finished():
+      return interrupted
+    finish(False)
+    self._wait_until(is_finished, stoppable=False)
+    return True
 
   def _wait_until(self, condition: Callable[[], bool], stoppable: bool = True) -> None:
     """Waits for a condition, or where `stoppable`, for a request to stop."""

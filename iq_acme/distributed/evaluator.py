@@ -95,11 +95,11 @@ class EvaluatorWorker:
     return actor
 
   def _is_due(self, counts: Mapping[str, float]) -> bool:
-    if self._seen_step is None:
-      return True
     step, period = counts.get('actor_steps', 0), self._settings.evaluation_period
     if step >= self._settings.max_number_of_steps:
       return False
+    if self._seen_step is None:
+      return True
     return step // period > self._seen_step // period
 
   def _evaluate(self, counts: Mapping[str, float]) -> None:

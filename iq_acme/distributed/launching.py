@@ -52,7 +52,7 @@ class LaunchResult:
     signal_number: the signal that asked it to stop, None where none did.
     counts: actor_steps, learner_steps, training_seconds, replay_inserted,
       replay_sampled and samples_per_insert at its end; empty where it was stopped
-      before it had begun.
+      before it had begun, or did not stop in time and was killed.
   """
 
   finished: bool

@@ -173,6 +173,10 @@ class LearnerWorker:
     They may be on their way after the last SGD step that is due. What cannot come, such
     as the end of an n-step transition that was cut off, is not waited for long.
     """
+    if self._resident is not None:
+      # Transitions of n > 1 steps are more than the steps: they may have paid for all
+      # SGD steps that are due while the last of them still wait in the queue.
+      self._resident.admit_all()
     deadline = time.monotonic() + _DELIVERY_SECONDS
     counted = int(self._counter.get_counts().get('actor_steps', 0))
     while self._delivered_steps(counted) < counted and time.monotonic() < deadline:
@@ -226,7 +230,9 @@ class LearnerWorker:
     progress = restored.progress
     self._saved_at = self._counted_at_save = progress['actor_steps']
     self._start = (self._saved_at, self._totals()[0])
-    self._schedule = UpdateSchedule(**progress['schedule'])
+    self._schedule = UpdateSchedule(**progress['schedule']).continued_as(
+      self._schedule, self._saved_at
+    )
     missing = config.min_replay_size - self._replay.size
     if missing > 0 and self._saved_at + missing > self._schedule.start_actor_steps:
       self._schedule = self._schedule.after_refill(
@@ -260,7 +266,8 @@ class LearnerWorker:
 
     `learner_busy_fraction`: of the time since the last row, what the learner did not
     wait for replay. `samples_per_insert`: samples over the inserts that pay for them,
-    all but the first `min_replay_size`, since the start of the run.
+    all but the first `min_replay_size`, since the start of the run, or since a resume
+    without its replay.
     """
     busy = self._batches.busy_fraction()
     return {**self._measure(), 'learner_busy_fraction': busy}

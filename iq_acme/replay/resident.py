@@ -82,6 +82,7 @@ class ResidentReplay:
     self._items: Iterator[np.ndarray] | None = None
     self._items_received = 0
     self._admission = RatioAdmission(config)
+    self._admits_all = False
     self._changed = threading.Condition()
     self._drain_error: BaseException | None = None
 
@@ -155,6 +156,12 @@ class ResidentReplay:
   def totals(self) -> tuple[int, int]:
     """Transitions that the ring has taken in, and sampled, over all resumes with it."""
     return self._admission.inserted, self._admission.sampled
+
+  def admit_all(self) -> None:
+    """From now on takes in all that arrives, whatever the ratio: the end of a run."""
+    with self._changed:
+      self._admits_all = True
+      self._changed.notify_all()
 
   def save(self, directory: str) -> None:
     """Writes the ring into an empty folder, as one raw array and a small JSON file.
@@ -283,7 +290,9 @@ class ResidentReplay:
     try:
       for rows in self._receive():
         with self._changed:
-          self._changed.wait_for(lambda: self._admission.may_insert(ring.size))
+          self._changed.wait_for(
+            lambda: self._admits_all or self._admission.may_insert(ring.size)
+          )
           self._ring_append(rows)
           self._changed.notify_all()
       raise RuntimeError('The queue was closed.')
