@@ -94,7 +94,9 @@ class Video:
 
 def main(argv: Sequence[str]) -> int:
   """Runs the script; returns its exit status."""
-  del argv
+  if len(argv) > 1:
+    print(f'Arguments that are no flags: {argv[1:]}.', file=sys.stderr)
+    return _REFUSED
   quiet.quiet_logs()
   from iq_acme import serialization
 
@@ -108,7 +110,7 @@ def main(argv: Sequence[str]) -> int:
     return _REFUSED
   try:
     episodes = _run(make_actor, wrap, name, options)
-  except (ValueError, RuntimeError, ModuleNotFoundError) as error:
+  except (OSError, ValueError, RuntimeError, ModuleNotFoundError) as error:
     print(error, file=sys.stderr)
     return _FAILED
   _print_table(name, episodes)

@@ -44,7 +44,9 @@ def read_evaluations(folder: str, metric: str) -> Evaluations | None:
     raise ValueError(
       f'{directory.evaluations} has no column {metric!r}; it has {list(rows[0])}.'
     )
-  values = {_due_step(int(row['actor_steps']), config): row[metric] for row in rows}
+  values: dict[int, float] = {}
+  for row in rows:  # Of two that were due at one step, the first is nearer to it.
+    values.setdefault(_due_step(int(row['actor_steps']), config), row[metric])
   return Evaluations(config, values)
 
 

@@ -9,6 +9,10 @@ from typing import Any
 import numpy as np
 
 
+class DamagedFileError(ValueError):
+  """A file is not what it should be; says which and what to do."""
+
+
 @contextlib.contextmanager
 def replacing(path: str) -> Iterator[str]:
   """Yields a temporary path that takes the place of `path` if the block succeeds.
@@ -23,6 +27,12 @@ def replacing(path: str) -> Iterator[str]:
   temporary = os.path.join(folder, f'.{os.getpid()}.{name}')
   try:
     yield temporary
+    # Or the name could reach the disk before what it names, and a power loss between.
+    descriptor = os.open(temporary, os.O_RDONLY)
+    try:
+      os.fsync(descriptor)
+    finally:
+      os.close(descriptor)
     os.replace(temporary, path)
   finally:
     with contextlib.suppress(FileNotFoundError):
@@ -37,12 +47,20 @@ def write_json(path: str, content: Any) -> None:
 
 
 def read_json(path: str) -> Any:
-  """Returns the content of a JSON file, or None where there is no file."""
+  """Returns the content of a JSON file, or None where there is no file.
+
+  Raises:
+    DamagedFileError: where it is not JSON.
+  """
   try:
     with open(path) as file:
       return json.load(file)
   except FileNotFoundError:
     return None
+  except ValueError as error:
+    raise DamagedFileError(
+      f'{path} is not valid JSON ({error}): mend it, or remove it.'
+    ) from None
 
 
 def as_json(content: Any) -> Any:

@@ -81,6 +81,15 @@ flags.DEFINE_boolean(
 distribution_flags.define_flags('Make each run but those of SAC a Launchpad program.')
 
 _REFUSED = 2
+_NOT_FOR_PLOT = (
+  'seeds',
+  'workers',
+  'first_core',
+  'checkpoint_period',
+  'checkpoint_replay',
+  'num_actors',
+  'lp_launch_type',
+)
 _EXPORTED_FILES = ('config.json', 'versions.json', 'summary.json', 'eval.csv')
 
 
@@ -117,6 +126,8 @@ def run(names: Sequence[str]) -> int:
   """Runs what is not finished."""
   if not names:
     raise ValueError(f'Say which plans to run: {", ".join(plans.PLANS)}.')
+  if os.path.exists(_root()) and not os.path.isdir(_root()):
+    raise ValueError(f'root is {_root()}, which is no folder.')
   cores = _cores()
   runs = plans.expand(_select(names))
   settings = _job_settings()
@@ -172,6 +183,9 @@ def plot(names: Sequence[str]) -> int:
   """Draws the figures and tables that there are runs for, all or those named."""
   from experiments import paper_comparisons, paper_figures
 
+  for name in _NOT_FOR_PLOT:
+    if FLAGS[name].present:
+      raise ValueError(f'--{name} is not for plot: it draws all the runs there are.')
   known = (*paper_figures.NAMES, *paper_comparisons.NAMES)
   for name in names:
     if name not in known:

@@ -62,7 +62,7 @@ def load_curves(
     Their evaluations; None where there are none.
 
   Raises:
-    ValueError: where `eval.csv` has no such column.
+    ValueError: where `eval.csv` has no such column, or a run has other settings.
   """
   parent = os.path.dirname(
     os.path.join(root, plans.make_run(task, variant, 0, 1).folder)
@@ -70,16 +70,19 @@ def load_curves(
   found: dict[int, tuple[str, dict[int, float]]] = {}
   for folder in glob.glob(os.path.join(glob.escape(parent), 'seed_*')):
     run = read_evaluations(folder, metric)
+    if run:
+      plans.check_settings(plans.make_run(task, variant, run.config['seed'], 1), root)
     if run and (last_step is None or max(run.values) >= last_step):
       found[run.config['seed']] = (folder, run.values)
   if not found:
     return None
-  longest = max(max(values) for _, values in found.values())
-  found = {
-    seed: (folder, values)
-    for seed, (folder, values) in found.items()
-    if 2 * max(values) >= longest
-  }
+  if last_step is None:
+    longest = max(max(values) for _, values in found.values())
+    found = {
+      seed: (folder, values)
+      for seed, (folder, values) in found.items()
+      if 2 * max(values) >= longest
+    }
   seeds = tuple(sorted(found))
   common = set.intersection(*(set(values) for _, values in found.values()))
   steps = np.array(sorted(s for s in common if last_step is None or s <= last_step))
@@ -103,11 +106,6 @@ def load_all(
   return {key: curves for key, curves in loaded.items() if curves is not None}
 
 
-def select_tasks(tasks: Sequence[str], named: Sequence[str]) -> list[str]:
-  """Those that are named, in full or by the part behind the colon; all where none is."""
-  return [t for t in tasks if not named or {t, t.partition(':')[2]} & set(named)]
-
-
 def last_common_step(curves: Sequence[Curves]) -> int:
   """The last step that all of them have, 0 where they share none."""
   common = set.intersection(*(set(one.steps.tolist()) for one in curves))
@@ -116,8 +114,8 @@ def last_common_step(curves: Sequence[Curves]) -> int:
 
 def over_training(curves: Curves) -> np.ndarray:
   """Each seed's mean over all evaluations but the one before training [seeds]."""
-  later = curves.values[:, 1:] if curves.values.shape[1] > 1 else curves.values
-  return later.mean(axis=1)
+  later = curves.values[:, curves.steps > 0]
+  return (later if later.shape[1] else curves.values).mean(axis=1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments import paper_data, paper_tables, plotting
+from experiments import paper_data, paper_tables, plans, plotting
 from experiments.evaluations import std_over_seeds
 from experiments.paper_data import Curves, Scored
 from experiments.paper_settings import (
@@ -85,10 +85,8 @@ def draw_all(
   for name, title, suite, variants, *metric in (*_SCORE_FIGURES, *_CURVE_FIGURES):
     if names and name not in names:
       continue
-    kept = [
-      v for v in variants if not algorithm_names or v.algorithm in algorithm_names
-    ]
-    kept_tasks = paper_data.select_tasks(SUITES[suite], tasks)
+    kept = plans.select_variants(variants, algorithm_names)
+    kept_tasks = plans.select_tasks(SUITES[suite], tasks)
     if not metric and BASELINE not in [v.algorithm for v in kept]:
       kept.append(Variant(BASELINE))  # What the scores are measured by.
     column = metric[0] if metric else METRIC
@@ -134,6 +132,10 @@ def _draw_scores(
     except ValueError as error:
       lines.append(f'not drawn: {name}: {error}')
       continue
+    if path == stem and len(selections) == 1:
+      paper_tables.remove(
+        f'{stem}_all_tasks'
+      )  # Which would say the same, but of before.
     rows = paper_tables.score_rows(scored)
     _plot_scores(scored, rows, f'{path}.png', title)
     paper_tables.write(_score_table(scored, rows, title, notes), path)
@@ -149,11 +151,13 @@ def _no_scale(
     return 'no random score (experiments/random_scores.py)'
   if (task, BASELINE) not in curves:
     return f'no run of {BASELINE}'
-  last = curves[task, BASELINE].values[:, -1].mean()
+  # Where it is compared: at the last step that all have.
+  step = paper_data.last_common_step([c for (t, _), c in curves.items() if t == task])
+  last = curves[task, BASELINE].cut(step).values[:, -1].mean()
   if last <= random_returns[task]:
     return (
-      f'{BASELINE} ends at {last:,.1f}, no better than a random policy '
-      f'({random_returns[task]:,.1f})'
+      f'{BASELINE} is at {last:,.1f} after {step:,} steps, no better than a random '
+      f'policy ({random_returns[task]:,.1f})'
     )
   return None
 
@@ -223,12 +227,16 @@ def _draw_curves(
   if not tasks:
     return f'not drawn: {name}: no task with two lines to compare'
   kept = {key: one for key, one in curves.items() if key[0] in tasks}
+  last = {
+    task: paper_data.last_common_step([c for (t, _), c in kept.items() if t == task])
+    for task in tasks
+  }
   _plot_curves(kept, tasks, f'{stem}.png', title, metric)
   table = paper_tables.Table(
     title=title,
     rows=[r for key, one in kept.items() for r in paper_tables.curve_rows(*key, one)],
     summary=[
-      paper_tables.curve_summary(*key, one.cut(_shortest(kept, key[0])))
+      paper_tables.curve_summary(*key, one.cut(last[key[0]]))
       for key, one in kept.items()
     ],
     notes=[
@@ -242,11 +250,6 @@ def _draw_curves(
   )
   paper_tables.write(table, stem)
   return f'{stem}.png, .csv, .md'
-
-
-def _shortest(curves: dict[tuple[str, str], Curves], task: str) -> int:
-  """The last step that all variants have on a task."""
-  return min(int(one.steps[-1]) for (other, _), one in curves.items() if other == task)
 
 
 def _plot_curves(

@@ -1,5 +1,6 @@
 """The table behind each figure, as CSV for programs and Markdown for people."""
 
+import contextlib
 import csv
 import dataclasses
 import os
@@ -128,6 +129,13 @@ def write(table: Table, stem: str) -> None:
     writer.writerows(table.rows)
   with files.replacing(f'{stem}.md') as path, open(path, 'w') as file:
     file.write(_markdown(table, os.path.basename(stem)))
+
+
+def remove(stem: str) -> None:
+  """Removes a figure and its table, if they are there."""
+  for ending in ('csv', 'md', 'png'):
+    with contextlib.suppress(FileNotFoundError):
+      os.remove(f'{stem}.{ending}')
 
 
 def markdown_rows(rows: Sequence[Row]) -> str:

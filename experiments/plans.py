@@ -104,12 +104,8 @@ def select(
   _check_known('algorithms', algorithm_names, algorithms.NAMES)
   shrunk = []
   for study in studies:
-    kept_tasks = [t for t in study.tasks if not tasks or {t, _short(t)} & set(tasks)]
-    kept = [
-      variant
-      for variant in study.variants
-      if not algorithm_names or _named_by(variant) in algorithm_names
-    ]
+    kept_tasks = select_tasks(study.tasks, tasks)
+    kept = select_variants(study.variants, algorithm_names)
     if kept_tasks and kept:
       shrunk.append(
         dataclasses.replace(
@@ -123,6 +119,22 @@ def select(
   if not shrunk:
     raise ValueError('Nothing is left of the plans with these tasks and algorithms.')
   return shrunk
+
+
+def select_tasks(tasks: Sequence[str], named: Sequence[str]) -> list[str]:
+  """Those that are named, in full or by the part behind the colon; all where none is."""
+  return [task for task in tasks if not named or {task, _short(task)} & set(named)]
+
+
+def select_variants(
+  variants: Sequence[Variant], algorithm_names: Sequence[str]
+) -> list[Variant]:
+  """Those that amount to a named algorithm, as M-IQ without a coefficient does to IQ."""
+  return [
+    variant
+    for variant in variants
+    if not algorithm_names or _named_by(variant) in algorithm_names
+  ]
 
 
 def expand(studies: Iterable[Study]) -> list[Run]:
@@ -165,11 +177,46 @@ def make_run(task: str, variant: Variant, seed: int, num_steps: int) -> Run:
 
 
 def status(run: Run, root: str) -> Status:
-  """How far a run has come in a folder of runs."""
+  """How far a run has come in a folder of runs.
+
+  Raises:
+    ValueError: where what lies there was run with other settings.
+  """
+  check_settings(run, root)
   summary = RunDirectory(os.path.join(root, run.folder)).read_summary()
   steps = summary.get('actor_steps', 0)
   finished = bool(summary.get('finished')) and steps >= run.num_steps
   return Status(min(steps, run.num_steps), finished)
+
+
+def check_settings(run: Run, root: str) -> None:
+  """Refuses results of other hyperparameters than the run's of today.
+
+  Args:
+    run: the run.
+    root: the folder of all runs.
+
+  Raises:
+    ValueError: naming the folder and what differs.
+  """
+  folder = os.path.join(root, run.folder)
+  config = files.read_json(RunDirectory(folder).config) or {}
+  if 'agent' not in config:
+    return
+  wanted = algorithms.make_config(run.algorithm, run.task, dict(run.overrides))
+  wanted_agent = files.as_json(dataclasses.asdict(wanted))
+  # Written before a field was there: as if at its default, which changes nothing.
+  found = files.as_json(dataclasses.asdict(type(wanted)())) | config['agent']
+  differences = [
+    f'{name} is {found.get(name)!r} there and {wanted_agent.get(name)!r} here'
+    for name in sorted(found.keys() | wanted_agent.keys())
+    if found.get(name) != wanted_agent.get(name)
+  ]
+  if differences:
+    raise ValueError(
+      f'{folder} was run with other settings: {"; ".join(differences)}. Move it away, or '
+      'choose another folder.'
+    )
 
 
 def recorded_steps(run: Run, root: str) -> int:

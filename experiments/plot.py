@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
   folders = sorted({folder for pattern in patterns for folder in glob.glob(pattern)})
   try:
     plotting.plot_runs(folders, FLAGS.output, FLAGS.metric)
-  except ValueError as error:
+  except (OSError, ValueError) as error:
     print(error, file=sys.stderr)
     return 2
   print(f'{len(folders)} folders: {FLAGS.output}')

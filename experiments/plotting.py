@@ -103,8 +103,16 @@ def mean_over_seeds(runs: Sequence[Mapping[int, float]], label: str = '') -> Cur
 
   Returns:
     Their mean and standard deviation, over seeds, of a sample.
+
+  Raises:
+    ValueError: where they share no steps of training though each has some.
   """
   steps = sorted(set.intersection(*(set(run) for run in runs)))
+  if all(len(run) > len(steps) for run in runs) and len(steps) < 2:
+    raise ValueError(
+      f'The runs of {label!r} share no evaluations but those at steps {steps}: were they '
+      'run with the same --evaluation_period?'
+    )
   values = np.array([[run[step] for step in steps] for run in runs])  # [seeds, T]
   count = f'{len(runs)} seed' + ('s' if len(runs) > 1 else '')
   mean, spread = values.mean(axis=0), std_over_seeds(values)
@@ -114,18 +122,31 @@ def mean_over_seeds(runs: Sequence[Mapping[int, float]], label: str = '') -> Cur
 def group_runs(
   run_dirs: Sequence[str], metric: str
 ) -> dict[tuple[str, str], list[dict[int, float]]]:
-  """Collects runs by task and by a label that tells their settings apart."""
-  found = []
+  """Collects runs by task and by a label that tells their settings apart.
+
+  Raises:
+    ValueError: where two folders hold the same run.
+  """
+  found, folders = [], []
   for run_dir in run_dirs:
     if (run := read_evaluations(run_dir, metric)) is not None:
       found.append(run)
+      folders.append(run_dir)
   varying = _varying_settings([config for config, _ in found])
   groups = collections.defaultdict(list)
-  for config, run in found:
+  known: dict[tuple[str, str, int], str] = {}
+  for folder, (config, run) in zip(folders, found):
     settings = _settings(config)
     task, algorithm = config['env_name'], config['algorithm']
     parts = [f'{name}={settings.get(name)}' for name in varying[task, algorithm]]
-    groups[task, ' '.join([algorithm, *parts])].append(run)
+    label = ' '.join([algorithm, *parts])
+    other = known.setdefault((task, label, config['seed']), folder)
+    if other != folder:
+      raise ValueError(
+        f'{other} and {folder} are both {label} on {task} with seed {config["seed"]}: '
+        'leave one out, for a mean over seeds.'
+      )
+    groups[task, label].append(run)
   return dict(groups)
 
 

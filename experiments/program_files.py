@@ -1,6 +1,5 @@
 """What a distributed run's nodes write into its folder; light, for each imports it."""
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +48,7 @@ class BestPolicy:
     """Saves the policy if none did better; the evaluator alone writes the summary."""
     directory = RunDirectory(self._workdir)
     mean = row['mode_return_mean']
-    best = directory.read_summary().get('best_evaluation')
-    if math.isnan(mean) or (best and mean <= best['mode_return_mean']):
+    if not directory.is_best(mean):
       return
     save(directory.best_policy)
     directory.update_summary(

@@ -57,7 +57,9 @@ class UniformActor:
 
 def main(argv: Sequence[str]) -> int:
   """Runs the script; returns its exit status."""
-  del argv
+  if len(argv) > 1:
+    print(f'Arguments that are no flags: {argv[1:]}.', file=sys.stderr)
+    return 2
   known = files.read_json(FLAGS.random_output) or {}
   # Before anything is written, which would mark the commit as changed.
   collected = versions.collect_versions()

@@ -49,7 +49,10 @@ def make_config() -> algorithms.Config:
       )
   config = config_flags.apply_flags(base, FLAGS)
   if (found := algorithms.algorithm_name(config)) != name:
-    raise ValueError(f'With these flags {name} is {found}; say --algorithm={found}.')
+    advice = (
+      f'say --algorithm={found}' if found in algorithms.NAMES else 'leave them out'
+    )
+    raise ValueError(f'With these flags {name} is {found}; {advice}.')
   return config
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -58,9 +59,14 @@ class RunDirectory:
       Nothing.
 
     Raises:
-      RunDirectoryError: if another process holds the lock.
+      RunDirectoryError: if another process holds the lock, or there can be no folder.
     """
-    os.makedirs(self.path, exist_ok=True)
+    try:
+      os.makedirs(self.path, exist_ok=True)
+    except OSError as error:
+      raise RunDirectoryError(
+        f"{self.path} cannot be a run's folder: {error}."
+      ) from None
     try:
       lock = locking.FileLock(os.path.join(self.path, '.lock'))
     except locking.InUseError as error:
@@ -83,8 +89,8 @@ class RunDirectory:
     """
     try:
       recorded = files.read_json(self.config)
-    except json.JSONDecodeError as error:
-      raise RunDirectoryError(f'{self.config} is not valid JSON: {error}.') from None
+    except files.DamagedFileError as error:
+      raise RunDirectoryError(str(error)) from None
     if recorded is None:
       self._check_no_results()
       return
@@ -114,11 +120,17 @@ class RunDirectory:
     """Replaces entries of the summary."""
     files.write_json(self.summary, {**self.read_summary(), **changes})
 
+  def is_best(self, mode_return_mean: float) -> bool:
+    """Whether no evaluation so far has had so high a mean return of the mode."""
+    best = self.read_summary().get('best_evaluation')
+    return not math.isnan(mode_return_mean) and (
+      not best or mode_return_mean > best['mode_return_mean']
+    )
+
   def cut_after(self, step: int) -> int:
     """Drops all rows beyond an actor step, so that no x axis ever goes back.
 
-    A best evaluation from beyond it is forgotten too; the next evaluation's policy
-    takes the place of its policy.
+    The best evaluation and its policy stay, also where they are from beyond it.
 
     Args:
       step: the step of the checkpoint from which the run goes on.
@@ -126,9 +138,6 @@ class RunDirectory:
     Returns:
       How many rows were dropped.
     """
-    best = self.read_summary().get('best_evaluation')
-    if best and best['actor_steps'] > step:
-      self.update_summary(best_evaluation=None)
     paths = (self.train, self.episodes, self.evaluations)
     return sum(metrics_files.cut_rows(path, step) for path in paths)
 

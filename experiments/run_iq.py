@@ -58,7 +58,10 @@ flags.DEFINE_boolean(
 )
 flags.DEFINE_boolean('tensorboard', True, 'Write TensorBoard events.')
 flags.DEFINE_integer(
-  'num_threads', None, 'Threads of XLA, TensorFlow and BLAS; unset: all cores.'
+  'num_threads',
+  None,
+  'Threads of XLA, TensorFlow and BLAS; unset: all cores.',
+  lower_bound=1,
 )
 flags.DEFINE_integer(
   'cpu_core', None, 'Bind the run to num_threads (default 1) cores from this one on.'
@@ -67,6 +70,7 @@ distribution_flags.define_flags('Run as a Launchpad program of many nodes.')
 config_flags.define_flags(IQConfig, FLAGS)
 
 _FAILED, _REFUSED = 1, 2
+_ENVIRONMENT_ARGUMENTS = {'name': 'env_name', 'seed': 'seed'}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -111,7 +115,7 @@ class _Refusal(Exception):
 def _train(settings: 'RunSettings', config: algorithms.Config) -> int:
   _print_title(settings)
   # Late, because threads are limited before and the flags' help needs none of it.
-  from experiments import quiet, run_directory, runner, versions
+  from experiments import files, quiet, run_directory, runner, versions
   from iq_acme import make_environment
 
   quiet.quiet_logs()
@@ -137,13 +141,17 @@ def _train(settings: 'RunSettings', config: algorithms.Config) -> int:
 
   try:
     outcome = runner.run(settings, make_task, make_agent)
-  except (_Refusal, run_directory.RunDirectoryError) as error:
+  except (
+    _Refusal,
+    run_directory.RunDirectoryError,
+    files.DamagedFileError,
+  ) as error:
     return _refuse(str(error))
   except RuntimeError as error:
     # Here, so that a run that is refused or finished need not wait for TensorFlow.
-    from iq_acme import NonFiniteLossError
+    from iq_acme import NonFiniteActionError, NonFiniteLossError
 
-    if not isinstance(error, NonFiniteLossError):
+    if not isinstance(error, (NonFiniteActionError, NonFiniteLossError)):
       raise
     print(f'\nStopped: {error}', file=sys.stderr)
     return _FAILED
@@ -225,13 +233,17 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
     options: such as ['original_reward_sign=False'].
 
   Raises:
-    ValueError: if one has no '='.
+    ValueError: if one has no '=', or names what has a flag of its own.
   """
   parsed = {}
   for option in options:
     name, equals, value = option.partition('=')
     if not (name and equals):
       raise ValueError(f'--env_option={option!r} is not of the form name=value.')
+    if name in _ENVIRONMENT_ARGUMENTS:
+      raise ValueError(
+        f'--env_option={option!r}: say --{_ENVIRONMENT_ARGUMENTS[name]}.'
+      )
     try:
       parsed[name] = ast.literal_eval(value)
     except (ValueError, SyntaxError):

@@ -14,6 +14,15 @@ from typing import Any, Protocol
 from experiments import stop_with_parent
 
 _POLL_PERIOD = 0.5  # Seconds.
+# Exit statuses of a job that was asked to stop, and may be resumed.
+_STOPPED = (
+  0,
+  128 + signal.SIGINT,
+  128 + signal.SIGTERM,
+  -signal.SIGTERM,
+  128 + signal.SIGKILL,
+  -signal.SIGKILL,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +171,7 @@ class _Pool:
       if status == 0 and job.is_done():
         self._outcome.done.append(job)
         self._overview.say(f'done: {job.name}')
-      elif self._outcome.signal is None:
+      elif self._outcome.signal is None or status not in _STOPPED:
         reason = f'exit status {status}: {_last_line(job.log)}'
         self._outcome.failures.append(Failure(job, reason))
         self._overview.say(f'FAILED: {job.name}: {reason} (log: {job.log})')

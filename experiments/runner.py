@@ -195,8 +195,7 @@ class _Run:
   def _keep_best(self, step: int, values: dict[str, float]) -> None:
     """Saves the policy if none did better, by the mean return of its mode."""
     mean = values['mode_return_mean']
-    best = self._directory.read_summary().get('best_evaluation')
-    if math.isnan(mean) or (best and mean <= best['mode_return_mean']):
+    if not self._directory.is_best(mean):
       return
     result = {'actor_steps': step, 'mode_return_mean': mean}
     self._save_policy(self._directory.best_policy, evaluation=result)

@@ -13,9 +13,9 @@ POLICY_FORMAT = 'acme_sac policy'
 class SACHyperparameters:
   """Of SAC with an adaptive temperature (https://arxiv.org/abs/1812.05905, table 1).
 
-  The target entropy is minus the number of action dimensions, and actions before the
-  first SGD step are uniform in [-1, 1], as there. The temperature's own learning rate
-  is a constant of Acme's, 3e-4.
+  The target entropy is minus the number of action dimensions, as there. The 10,000
+  uniform actions in [-1, 1] before the first SGD step are Acme's default; the paper's
+  table has none. The temperature's own learning rate is a constant of Acme's, 3e-4.
 
   Attributes:
     learning_rate: Adam's, of policy and critics.

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from iq_acme.environments import validation
+
 
 @dataclasses.dataclass(frozen=True)
 class RunSettings:
@@ -14,7 +16,7 @@ class RunSettings:
     algorithm: what is run, for people to read: titles, legends, tables.
     workdir: the run's folder.
     num_steps: environment steps at which the run ends.
-    seed: the run's one seed, at least 0.
+    seed: the run's one seed, from 0 to 2**32 - 1.
     env_options: options that the environment is made with.
     agent_config: the agent's hyperparameters, as JSON values.
     evaluation_period: steps between evaluations.
@@ -49,6 +51,10 @@ class RunSettings:
       value = getattr(self, name)
       if value < minimum:
         raise ValueError(f'{name} is {value!r}; it must be at least {minimum}.')
+    if self.seed > validation.MAX_SEED:
+      raise ValueError(
+        f'seed is {self.seed}; it must be at most {validation.MAX_SEED}.'
+      )
     if not self.workdir:
       raise ValueError('workdir is empty; it must name a folder.')
 

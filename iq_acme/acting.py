@@ -76,6 +76,10 @@ def make_evaluation_policy(networks: IQNetworks, *, mode: bool) -> ActingPolicy:
   return _acting_policy(choose)
 
 
+class NonFiniteActionError(RuntimeError):
+  """A policy chose an action that is NaN or infinite: its parameters are spoilt."""
+
+
 def to_environment(action: Any, spec: Any) -> np.ndarray:
   """An action as the environment takes it.
 
@@ -86,8 +90,17 @@ def to_environment(action: Any, spec: Any) -> np.ndarray:
   Returns:
     The action in the spec's dtype and within its bounds, which may lie between two
     numbers of float32 where they are of float64.
+
+  Raises:
+    NonFiniteActionError: where the action is not finite.
   """
-  return np.clip(np.asarray(action, spec.dtype), spec.minimum, spec.maximum)
+  action = np.asarray(action, spec.dtype)
+  if not np.all(np.isfinite(action)):
+    raise NonFiniteActionError(
+      f'The policy chose the action {action}: learning has diverged. The last checkpoint '
+      'is from before that; try a lower learning_rate.'
+    )
+  return np.clip(action, spec.minimum, spec.maximum)
 
 
 def _acting_policy(

@@ -7,7 +7,7 @@ import pytest
 from acme import specs
 from tiny_environments import NumberedEnvironment, spec_of, tiny_config
 
-from iq_acme import acting
+from iq_acme import NonFiniteActionError, acting
 from iq_acme.actors import IQActor
 from iq_acme.networks import make_networks
 from iq_acme.normalization import RunningStatistics, normalize
@@ -192,3 +192,9 @@ def test_an_actor_without_an_adder_records_nothing():
   actor.observe_first(dm_env.restart(OBSERVATION))
   actor.observe(act(actor), dm_env.transition(1.0, OBSERVATION))
   actor.update()
+
+
+def test_an_action_that_is_not_finite_never_reaches_the_environment():
+  spec = spec_of(NumberedEnvironment()).actions
+  with pytest.raises(NonFiniteActionError, match=r'nan.*lower learning_rate'):
+    acting.to_environment(np.float32([np.nan]), spec)

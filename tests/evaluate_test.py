@@ -97,3 +97,9 @@ def test_policy_that_is_not_there_is_refused(tmp_path):
   assert result.returncode == 2
   assert 'policy.npz' in result.stderr
   assert 'Traceback' not in result.stderr
+
+
+def test_words_that_are_no_flags_are_refused(policy):
+  result = _evaluate(policy, '--deterministic', 'False')
+  assert result.returncode == 2
+  assert "Arguments that are no flags: ['False']" in result.stderr

@@ -64,6 +64,8 @@ def test_export_copies_the_small_files_of_finished_runs(root, tmp_path):
     (['plan', '--steps=0'], 'steps is 0'),
     (['plot', '--algorithms=sacc'], 'sacc'),
     (['plot', 'figure7'], "no figure 'figure7'"),
+    (['plot', '--seeds=1'], '--seeds is not for plot'),
+    (['run', 'block1', '--root=setup.py'], 'setup.py, which is no folder'),
   ],
 )
 def test_bad_command_is_refused_in_words(arguments, message):

@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 import pytest
+import scipy.stats
 from written_runs import CHEETAH, HOPPER, write_run
 
 from experiments import paper_comparisons
@@ -87,3 +88,22 @@ def test_a_budget_and_a_task_can_be_chosen(tmp_path):
     'not written: comparisons: no task with two algorithms that a claim names',
     'not written: sweeps: no task with two values of a field',
   ]
+
+
+def test_many_seeds_take_no_longer_than_few_and_the_same_numbers_come_again():
+  random = np.random.default_rng(0)
+  ahead, behind = random.normal(0.5, 1.0, 20), random.normal(0.0, 1.0, 20)
+  found = paper_comparisons.permutation_p_value(ahead, behind)
+  assert found == paper_comparisons.permutation_p_value(ahead, behind)
+  # Of 20,000 draws; Student's t is near it for normal numbers.
+  expected = scipy.stats.ttest_ind(ahead, behind, alternative='greater').pvalue
+  assert found == pytest.approx(expected, abs=0.01)
+
+
+def test_sweep_that_shares_no_step_of_training_has_no_spread(tmp_path):
+  write_run(tmp_path, CHEETAH, Variant('iq'), [0, 100])
+  write_run(tmp_path, CHEETAH, Variant('iq', {'temperature': 0.1}), [50])
+  (line,) = paper_comparisons.write_all(
+    str(tmp_path), str(tmp_path / 'out'), names=['sweeps']
+  )
+  assert line.startswith('not written: sweeps')

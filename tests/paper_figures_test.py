@@ -1,6 +1,7 @@
 """Figures and tables, from runs written by hand."""
 
 import csv
+import functools
 import json
 import os
 
@@ -101,7 +102,7 @@ def test_task_without_a_scale_is_left_out_and_says_why(root, tmp_path):
   write_run(root, 'adroit:door', Variant('m_iq'), [-50, 0, 50])
   write_run(root, 'adroit:pen', Variant('m_iq'), [0, 0, 0])
   lines = paper_figures.draw_all(root, str(tmp_path), RANDOM, names=['figure3'])
-  assert any('adroit:door is left out: sac ends at -60.0' in line for line in lines)
+  assert any('adroit:door is left out: sac is at -60.0' in line for line in lines)
   assert any('adroit:pen is left out: no random score' in line for line in lines)
   assert not os.path.exists(tmp_path / 'figure3.png')
 
@@ -137,11 +138,12 @@ def test_task_without_a_scale_at_the_shared_step_is_named(tmp_path):
   lines = paper_figures.draw_all(
     str(tmp_path), str(tmp_path / 'out'), RANDOM, names=['figure2']
   )
-  assert any('not drawn: figure2: gym:Hopper-v4 at 10 steps' in line for line in lines)
+  problem = 'gym:Hopper-v4 is left out: sac is at -5.0 after 10 steps'
+  assert any(problem in line for line in lines)
 
 
 def test_evaluations_of_distributed_runs_count_at_the_steps_they_were_due(tmp_path):
-  for seed, steps in enumerate(([0, 25, 30, 43], [0, 10, 24, 43])):
+  for seed, steps in enumerate(([0, 25, 30, 43], [0, 20, 24, 43])):
     folder = write_run(tmp_path, HOPPER, Variant('iq'), [0.0], seed=seed)
     config = {
       'seed': seed,
@@ -157,6 +159,46 @@ def test_evaluations_of_distributed_runs_count_at_the_steps_they_were_due(tmp_pa
   curves = paper_data.load_curves(
     str(tmp_path), HOPPER, Variant('iq'), 'mode_return_mean'
   )
-  # Due at 10 and left out; due at 20 and late; due at 40, and the last step.
+  # Due at 20 and late; twice near 20, of which the first counts; and the last step.
   assert list(curves.steps) == [0, 20, 43]
-  np.testing.assert_array_equal(curves.values, [[0, 5, 20], [0, 12, 20]])
+  np.testing.assert_array_equal(curves.values, [[0, 5, 20], [0, 5, 20]])
+
+
+def test_with_a_budget_a_seed_that_went_further_drops_no_other(tmp_path):
+  write_run(tmp_path, HOPPER, Variant('iq'), [0.0] * 9, seed=0)
+  for seed in (1, 2):
+    write_run(tmp_path, HOPPER, Variant('iq'), [5.0, 6.0], seed=seed)
+  load = functools.partial(
+    paper_data.load_curves, str(tmp_path), HOPPER, Variant('iq'), 'mode_return_mean'
+  )
+  assert load(last_step=10).seeds == (0, 1, 2)
+  assert load().seeds == (0,)
+
+
+def test_all_lines_of_a_task_are_summed_up_at_one_step(tmp_path):
+  for variant, steps in ((Variant('iq'), (0, 10, 15)), (Variant('sac'), (0, 10, 20))):
+    folder = write_run(tmp_path / 'runs', CHEETAH, variant, [0.0])
+    with open(os.path.join(folder, 'eval.csv'), 'w') as file:
+      file.write('actor_steps,mode_return_mean\n')
+      file.writelines(f'{step},{100 + step}\n' for step in steps)
+  out = tmp_path / 'out'
+  paper_figures.draw_all(str(tmp_path / 'runs'), str(out), RANDOM, names=['curves_gym'])
+  page = (out / 'curves_gym.md').read_text()
+  assert page.count('| 10 | 110.0 |') == 2
+
+
+def test_mean_over_training_leaves_out_what_is_before_it_and_no_more():
+  curves = paper_data.Curves(
+    np.array([10, 20]), np.array([[5.0, 7.0]]), seeds=(0,), folders=('x',)
+  )
+  np.testing.assert_array_equal(paper_data.over_training(curves), [6.0])
+
+
+def test_figure_of_all_tasks_goes_when_every_task_has_every_line(root, tmp_path):
+  paper_figures.draw_all(root, str(tmp_path), RANDOM, names=['figure2'])
+  assert (tmp_path / 'figure2_all_tasks.png').exists()
+  for seed in range(2):  # What was missing.
+    write_run(root, HOPPER, Variant('iq'), [0, 100, 50], seed=seed)
+  paper_figures.draw_all(root, str(tmp_path), RANDOM, names=['figure2'])
+  names = os.listdir(tmp_path)
+  assert not [name for name in names if 'all_tasks' in name] and 'figure2.md' in names

@@ -1,8 +1,9 @@
+import dataclasses
 import os
 
 import pytest
 
-from experiments import estimates, plans
+from experiments import algorithms, estimates, plans
 from experiments.paper_settings import PLANS, SUITES, Study, Variant
 from experiments.run_directory import RunDirectory
 
@@ -177,3 +178,19 @@ def test_disk_holds_one_checkpoint_of_the_last_million_transitions():
   without = estimates.bytes_kept(short, with_replay=False)
   assert estimates.bytes_kept(short, True) - without == 200_000 * per_transition
   assert estimates.bytes_kept(long, True) - without == 1_000_000 * per_transition
+
+
+def test_results_of_other_settings_are_not_taken_for_the_runs(tmp_path):
+  root = str(tmp_path)
+  run = plans.make_run(CHEETAH, Variant('iq'), 0, 100)
+  _write_run(root, run, steps=100, finished=True)
+  directory = RunDirectory(os.path.join(root, run.folder))
+  agent = dataclasses.asdict(algorithms.make_config('iq', CHEETAH))
+  del agent['log_period']  # Written before there was such a field.
+  directory.write_config({'agent': agent})
+  assert plans.status(run, root).finished
+  directory.write_config({'agent': {**agent, 'temperature': 77.0}})
+  with pytest.raises(
+    ValueError, match=r'iq/seed_0 .*temperature is 77\.0 there and 0\.01'
+  ):
+    plans.status(run, root)

@@ -100,3 +100,14 @@ def test_missing_column_is_named_with_those_there_are(tmp_path):
   folder = _write_run(tmp_path / 'run', {0: 1.0})
   with pytest.raises(ValueError, match=r"'success'.*sampled_return_mean"):
     plotting.plot_runs([folder], str(tmp_path / 'x.png'), 'success')
+
+
+def test_the_same_run_twice_is_no_second_seed(tmp_path):
+  folders = [_write_run(tmp_path / name, {0: 1.0}, seed=3) for name in ('a', 'b')]
+  with pytest.raises(ValueError, match=r'a and .*b are both m_iq on gym:A with seed 3'):
+    plotting.group_runs(folders, 'mode_return_mean')
+
+
+def test_seeds_evaluated_at_different_steps_are_refused():
+  with pytest.raises(ValueError, match='share no evaluations but those at steps'):
+    plotting.mean_over_seeds([{0: 1.0, 10: 2.0}, {0: 1.0, 3: 2.0}], 'x')

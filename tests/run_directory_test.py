@@ -120,13 +120,28 @@ def test_cut_drops_the_rows_beyond_a_step_from_every_file(used):
       assert file.read() == 'actor_steps,x\n10,1\n20,2\n'
 
 
-@pytest.mark.parametrize(('best', 'kept'), [(20, True), (21, False)])
-def test_cut_forgets_a_best_evaluation_from_beyond_the_step(used, best, kept):
-  entry = {'actor_steps': best, 'mode_return_mean': 7.0}
-  used.update_summary(best_evaluation=entry, finished=False)
+def test_best_evaluation_outlives_a_resume_from_before_it(used):
+  assert used.is_best(-5.0) and not used.is_best(float('nan'))
+  used.update_summary(best_evaluation={'actor_steps': 21, 'mode_return_mean': 7.0})
   used.cut_after(20)
-  expected = entry if kept else None
-  assert used.read_summary() == {'best_evaluation': expected, 'finished': False}
+  assert not used.is_best(7.0) and used.is_best(7.5)
+
+
+def test_damaged_records_are_named(used):
+  with open(used.summary, 'w'):
+    pass
+  with pytest.raises(ValueError, match=r'summary\.json is not valid JSON'):
+    used.read_summary()
+
+
+def test_a_file_is_refused_as_a_folder(tmp_path):
+  path = tmp_path / 'file'
+  path.write_text('x')
+  with (
+    pytest.raises(RunDirectoryError, match="cannot be a run's folder"),
+    RunDirectory(str(path)).lock(),
+  ):
+    pass
 
 
 def _contents(directory):

@@ -38,16 +38,16 @@ NOISE = (
 )
 
 
-def _start(workdir, *arguments):
-  script = os.path.join('experiments', 'run_iq.py')
+def _start(workdir, *arguments, script='run_iq.py'):
+  script = os.path.join('experiments', script)
   command = [sys.executable, script, *FLAGS, f'--workdir={workdir}', *arguments]
   return subprocess.Popen(
     command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
   )
 
 
-def _run(workdir, *arguments):
-  process = _start(workdir, *arguments)
+def _run(workdir, *arguments, script='run_iq.py'):
+  process = _start(workdir, *arguments, script=script)
   out, err = process.communicate(timeout=300)
   return process.returncode, out, err
 
@@ -177,3 +177,37 @@ def test_bad_input_is_refused_in_words_before_anything_is_written(
   assert message in err
   assert 'Traceback' not in err
   assert not os.path.exists(workdir / 'config.json')
+
+
+def test_a_diverged_gaussian_policy_is_named_and_not_the_environment(tmp_path):
+  # Its actions are not finite before the next row of metrics shows that its loss is.
+  status, _, err = _run(
+    tmp_path,
+    '--algorithm=m_iq_gaussian',
+    '--learning_rate=1e20',
+    '--num_steps=1000',
+    '--log_period=1000',
+    script='run_algorithm.py',
+  )
+  assert status == 1
+  assert 'Stopped: The policy chose the action' in err and 'Traceback' not in err
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    (['--env_option=seed=3'], '--env_option=.* say --seed'),
+    (['--seed=4294967296'], 'seed is 4294967296; it must be at most 4294967295'),
+    (['--num_threads=0'], 'num_threads'),
+  ],
+)
+def test_flags_that_make_no_sense_are_refused(tmp_path, arguments, message):
+  status, _, err = _run(tmp_path / 'run', *arguments)
+  assert status != 0 and re.search(message, err) and 'Traceback' not in err
+
+
+def test_damaged_summary_is_named(tmp_path):
+  (tmp_path / 'summary.json').touch()
+  status, _, err = _run(tmp_path)
+  assert status == 2
+  assert 'summary.json is not valid JSON' in err and 'Traceback' not in err

@@ -196,6 +196,31 @@ def test_second_signal_kills_runs_that_hang(tmp_path):
   _wait_for_locks(folders, deadline)
 
 
+def test_job_that_fails_while_it_stops_is_reported(tmp_path):
+  program = """
+import signal, time
+def fail(*unused):
+  raise SystemExit('disk full while saving')
+signal.signal(signal.SIGTERM, fail)
+print('ready', flush=True)
+time.sleep(60)
+"""
+  job = make_job(
+    str(tmp_path / 'run'), command=lambda core: [sys.executable, '-c', program]
+  )
+
+  class Stopping(Lines):
+    def update(self, running, outcome, waiting):
+      if running and 'ready' in _read(job.log):
+        signal.raise_signal(signal.SIGINT)
+
+  outcome = run_pool.run_jobs([job], [0], Stopping())
+  assert [f.reason for f in outcome.failures] == [
+    'exit status 1: disk full while saving'
+  ]
+  assert outcome.exit_status == 130
+
+
 def test_runs_stop_and_save_when_the_pool_is_killed(tmp_path):
   folders = [str(tmp_path / name) for name in ('a', 'b')]
   process = _start_pool(folders)
