@@ -249,7 +249,10 @@ def label_axes(
   axes.grid(alpha=0.25)
   axes.spines[['top', 'right']].set_visible(False)
   axes.legend(
-    frameon=False,
+    frameon=True,
+    facecolor='white',
+    edgecolor='none',
+    framealpha=0.8,
     fontsize='small',
     title=band,
     title_fontsize='small',
