@@ -154,15 +154,17 @@ def _write_sweeps(curves: dict[tuple[str, str], Curves], stem: str) -> str:
     swept = [line for line in lines.values() if len(line) > 1]
     if not swept:
       continue
-    # All sweeps of a task at one step, so that their spreads can be compared.
-    step = paper_data.last_common_step([one for line in swept for one in line.values()])
-    if step == 0:
+    # All at one step and of the same seeds, so that their spreads can be compared.
+    every = [one for line in swept for one in line.values()]
+    step = paper_data.last_common_step(every)
+    seeds = set.intersection(*(set(one.seeds) for one in every))
+    if step == 0 or not seeds:
       continue
     for field, line in lines.items():
       if len(line) < 2:
         continue
-      used |= {(task, f'{field}={value}'): one for value, one in line.items()}
-      cut = {value: one.cut(step) for value, one in line.items()}
+      cut = {value: one.cut(step, sorted(seeds)) for value, one in line.items()}
+      used |= {(task, f'{field}={value}'): one for value, one in cut.items()}
       last = {value: float(one.values[:, -1].mean()) for value, one in cut.items()}
       whole = {v: float(paper_data.over_training(one).mean()) for v, one in cut.items()}
       for value in cut:
@@ -182,6 +184,7 @@ def _write_sweeps(curves: dict[tuple[str, str], Curves], stem: str) -> str:
           'task': task,
           'field': field,
           'steps': f'{step:,}',
+          'seeds': ', '.join(map(str, sorted(seeds))),
           'last, by value': _listed(last),
           'spread of last': f'{_spread(last):,.0f}',
           'mean over training, by value': _listed(whole),
@@ -192,7 +195,8 @@ def _write_sweeps(curves: dict[tuple[str, str], Curves], stem: str) -> str:
     return 'not written: sweeps: no task with two values of a field'
   notes = [
     'The spread is the largest less the smallest, of means over seeds. All sweeps of a '
-    'task are cut to the last step that all of their runs have come to.'
+    'task are cut to the last step that all of their runs have come to, and to the seeds '
+    'that all of their values have.'
   ]
   _write('Spread of the sweeps', rows, summary, notes, used, stem)
   return f'{stem}.csv, .md'
