@@ -277,6 +277,8 @@ def _plot_curves(
         labels.index(label),
         f'{label} ({len(one.seeds)} seed{"s" * (len(one.seeds) > 1)})',
       )
-    plotting.label_axes(axes, task, 'band: std of seeds', metric.replace('_', ' '))
+    spread_is_shown = any(len(c.seeds) > 1 for (t, _), c in curves.items() if t == task)
+    band = 'band: std of seeds' if spread_is_shown else None
+    plotting.label_axes(axes, task, band, metric.replace('_', ' '))
   figure.suptitle(title)
   plotting.save_figure(figure, path)

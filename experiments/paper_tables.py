@@ -87,14 +87,16 @@ def curve_rows(task: str, label: str, curves: paper_data.Curves) -> list[Row]:
 def curve_summary(task: str, label: str, curves: paper_data.Curves) -> Row:
   """The last evaluation, and the mean of all after the first, which is more robust."""
   last = curves.values[:, -1]
+  is_rate = bool(np.nanmax(np.abs(curves.values)) <= 1)  # Such as of success.
+  digits = 2 if is_rate else 1
   return {
     'task': task,
     'variant': label,
     'steps': f'{int(curves.steps[-1]):,}',
-    'last': over_seeds(last),
-    'mean over training': over_seeds(paper_data.over_training(curves)),
-    'best evaluation': f'{np.nanmax(curves.values.mean(axis=0)):,.1f}',
-    'by seed, last': ', '.join(f'{value:,.0f}' for value in last),
+    'last': over_seeds(last, digits),
+    'mean over training': over_seeds(paper_data.over_training(curves), digits),
+    'best evaluation': f'{np.nanmax(curves.values.mean(axis=0)):,.{digits}f}',
+    'by seed, last': ', '.join(f'{v:.2f}' if is_rate else f'{v:,.0f}' for v in last),
     'seeds': len(curves.seeds),
   }
 
@@ -146,11 +148,11 @@ def markdown_rows(rows: Sequence[Row]) -> str:
   return ''.join('| ' + ' | '.join(line) + ' |\n' for line in lines)
 
 
-def over_seeds(values: np.ndarray) -> str:
+def over_seeds(values: np.ndarray, digits: int = 1) -> str:
   """Mean and, where there are several seeds, their standard deviation."""
   if len(values) == 1:
-    return f'{values[0]:,.1f}'
-  return f'{values.mean():,.1f} ± {values.std(ddof=1):,.1f}'
+    return f'{values[0]:,.{digits}f}'
+  return f'{values.mean():,.{digits}f} ± {values.std(ddof=1):,.{digits}f}'
 
 
 def _markdown(table: Table, name: str) -> str:
