@@ -252,7 +252,7 @@ def label_axes(
     frameon=True,
     facecolor='white',
     edgecolor='none',
-    framealpha=0.8,
+    framealpha=0.5,
     fontsize='small',
     title=band,
     title_fontsize='small',
