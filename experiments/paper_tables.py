@@ -152,7 +152,7 @@ def over_seeds(values: np.ndarray, digits: int = 1) -> str:
   """Mean and, where there are several seeds, their standard deviation."""
   if len(values) == 1:
     return f'{values[0]:,.{digits}f}'
-  return f'{values.mean():,.{digits}f} ± {values.std(ddof=1):,.{digits}f}'
+  return f'{values.mean():,.{digits}f} ± {std_over_seeds(values):,.{digits}f}'
 
 
 def _markdown(table: Table, name: str) -> str:
