@@ -43,6 +43,8 @@ flags.DEFINE_integer('frames_per_second', 30, 'Of the video.', lower_bound=1)
 flags.mark_flag_as_required('policy')
 
 _FAILED, _REFUSED = 1, 2
+# Those that imageio writes by itself or with the codec that it asks ffmpeg for.
+_VIDEO_ENDINGS = ('.mp4', '.mov', '.mkv', '.avi', '.gif')
 
 
 class PolicyActor:
@@ -101,6 +103,7 @@ def main(argv: Sequence[str]) -> int:
   from iq_acme import serialization
 
   try:
+    _check_video()
     header = serialization.load_header(FLAGS.policy)
     is_sac = header.get('format') == sac_config.POLICY_FORMAT
     make_actor, wrap = _load_sac() if is_sac else _load_iq()
@@ -117,6 +120,13 @@ def main(argv: Sequence[str]) -> int:
   if FLAGS.video:
     print(f'video: {FLAGS.video}')
   return 0
+
+
+def _check_video() -> None:
+  if FLAGS.video and not FLAGS.video.lower().endswith(_VIDEO_ENDINGS):
+    raise ValueError(
+      f'video is {FLAGS.video}; it must end in one of {", ".join(_VIDEO_ENDINGS)}.'
+    )
 
 
 def _task(metadata: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

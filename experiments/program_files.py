@@ -44,16 +44,9 @@ class BestPolicy:
     """Remembers the run's folder."""
     self._workdir = workdir
 
-  def __call__(self, row: Mapping[str, float], save: Callable[[str], None]) -> None:
+  def __call__(self, row: Mapping[str, float], save: Callable[..., None]) -> None:
     """Saves the policy if none did better; the evaluator alone writes the summary."""
-    directory = RunDirectory(self._workdir)
-    mean = row['mode_return_mean']
-    if not directory.is_best(mean):
-      return
-    save(directory.best_policy)
-    directory.update_summary(
-      best_evaluation={'actor_steps': row['actor_steps'], 'mode_return_mean': mean}
-    )
+    RunDirectory(self._workdir).keep_best(row, save)
 
 
 class TaskFactory:

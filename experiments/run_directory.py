@@ -4,7 +4,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from experiments import files, metrics_files
@@ -120,12 +120,29 @@ class RunDirectory:
     """Replaces entries of the summary."""
     files.write_json(self.summary, {**self.read_summary(), **changes})
 
-  def is_best(self, mode_return_mean: float) -> bool:
-    """Whether no evaluation so far has had so high a mean return of the mode."""
-    best = self.read_summary().get('best_evaluation')
-    return not math.isnan(mode_return_mean) and (
-      not best or mode_return_mean > best['mode_return_mean']
-    )
+  def keep_best(self, evaluation: Mapping[str, Any], save: Callable[..., None]) -> None:
+    """Saves a policy whose mode did better than any before, and records that.
+
+    Args:
+      evaluation: its `actor_steps` and `mode_return_mean`; NaN is never the best.
+      save: called with a path and `evaluation=`, metadata for the policy's file.
+    """
+    result = {name: evaluation[name] for name in ('actor_steps', 'mode_return_mean')}
+    mean = result['mode_return_mean']
+    if math.isnan(mean) or mean <= self._best_so_far():
+      return
+    save(self.best_policy, evaluation=result)
+    self.update_summary(best_evaluation=result)
+
+  def _best_so_far(self) -> float:
+    """By summary and policy: a kill between the two must not cost the better one."""
+    from iq_acme import serialization
+
+    records = [self.read_summary().get('best_evaluation')]
+    with contextlib.suppress(FileNotFoundError, serialization.CorruptFileError):
+      metadata = serialization.load_header(self.best_policy).get('metadata', {})
+      records.append(metadata.get('evaluation'))
+    return max((r['mode_return_mean'] for r in records if r), default=-math.inf)
 
   def cut_after(self, step: int) -> int:
     """Drops all rows beyond an actor step, so that no x axis ever goes back.

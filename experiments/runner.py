@@ -190,16 +190,7 @@ class _Run:
     self._evaluated.add(step)
     self._last_evaluation = (step, seconds)
     self._progress.say(_evaluation_line(step, values))
-    self._keep_best(step, values)
-
-  def _keep_best(self, step: int, values: dict[str, float]) -> None:
-    """Saves the policy if none did better, by the mean return of its mode."""
-    mean = values['mode_return_mean']
-    if not self._directory.is_best(mean):
-      return
-    result = {'actor_steps': step, 'mode_return_mean': mean}
-    self._save_policy(self._directory.best_policy, evaluation=result)
-    self._directory.update_summary(best_evaluation=result)
+    self._directory.keep_best({'actor_steps': step, **values}, self._save_policy)
 
   def _checkpoint(self) -> None:
     """Saves the agent if it has gone on since, then its policy and the curve."""

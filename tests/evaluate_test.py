@@ -85,6 +85,15 @@ def test_video_without_a_display_says_what_is_missing_and_leaves_no_file(
   assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize('name', ['out', 'out.webm', 'out.mp5'])
+def test_video_of_an_unknown_kind_is_refused_at_once(policy, tmp_path, name):
+  video = tmp_path / name
+  result = _evaluate(policy, f'--video={video}')
+  assert result.returncode == 2
+  assert f'video is {video}; it must end in one of .mp4' in result.stderr
+  assert os.listdir(tmp_path) == []
+
+
 def test_policy_for_other_observations_is_refused_in_words(policy):
   result = _evaluate(policy, '--env_name=gym:Hopper-v4')
   assert result.returncode == 1

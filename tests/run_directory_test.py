@@ -4,6 +4,7 @@ import os
 import pytest
 
 from experiments.run_directory import RunDirectory, RunDirectoryError
+from iq_acme import serialization
 
 CONFIG = {'seed': 1, 'num_steps': 100, 'agent': {'width': 4, 'sizes': (8, 8)}}
 
@@ -121,10 +122,29 @@ def test_cut_drops_the_rows_beyond_a_step_from_every_file(used):
 
 
 def test_best_evaluation_outlives_a_resume_from_before_it(used):
-  assert used.is_best(-5.0) and not used.is_best(float('nan'))
-  used.update_summary(best_evaluation={'actor_steps': 21, 'mode_return_mean': 7.0})
+  assert _keeps(used, 10, -5.0) and not _keeps(used, 11, float('nan'))
+  assert _keeps(used, 21, 7.0)
   used.cut_after(20)
-  assert not used.is_best(7.0) and used.is_best(7.5)
+  assert not _keeps(used, 21, 7.0) and _keeps(used, 22, 7.5)
+
+
+def test_best_policy_outlives_a_kill_before_its_summary(used):
+  assert _keeps(used, 10, 1.0)
+  before = used.read_summary()
+  assert _keeps(used, 20, 3.0)
+  used.update_summary(**before)  # As if the second had been killed before this.
+  assert not _keeps(used, 30, 2.0) and _keeps(used, 40, 4.0)
+  assert used.read_summary()['best_evaluation'] == {
+    'actor_steps': 40,
+    'mode_return_mean': 4.0,
+  }
+
+
+def test_best_evaluation_of_the_summary_counts_where_the_policy_is_damaged(used):
+  assert _keeps(used, 10, 5.0)
+  with open(used.best_policy, 'w') as file:
+    file.write('cut off')
+  assert not _keeps(used, 20, 4.0) and _keeps(used, 30, 6.0)
 
 
 def test_damaged_records_are_named(used):
@@ -142,6 +162,18 @@ def test_a_file_is_refused_as_a_folder(tmp_path):
     RunDirectory(str(path)).lock(),
   ):
     pass
+
+
+def _keeps(directory, step, mean):
+  saved = []
+
+  def save(path, evaluation):
+    saved.append(path)
+    serialization.save_tree(path, {}, {'metadata': {'evaluation': evaluation}})
+
+  directory.keep_best({'actor_steps': step, 'mode_return_mean': mean, 'x': 0}, save)
+  assert saved in ([], [directory.best_policy])
+  return bool(saved)
 
 
 def _contents(directory):

@@ -66,6 +66,8 @@ def test_folder_is_that_of_a_local_run(finished):
   for path in (directory.policy, directory.best_policy):
     assert load_policy(path).metadata['env_name'] == 'gym:Pendulum-v1'
   summary = directory.read_summary()
+  best = load_policy(directory.best_policy).metadata['evaluation']
+  assert best == summary['best_evaluation']
   assert summary['finished'] and summary['actor_steps'] == 450
   assert summary['learner_steps'] in (250, 251, 252)
   # The last evaluation is of the policy that is left, not of one a little before it.

@@ -138,13 +138,13 @@ class EvaluatorWorker:
     if self._parts.evaluation_hook:
       self._parts.evaluation_hook(row, self._save_policy)
 
-  def _save_policy(self, path: str) -> None:
+  def _save_policy(self, path: str, **metadata: Any) -> None:
     policy_io.save_policy(
       path,
       self._source.variables,
       self._parts.environment_spec,
       self._parts.config,
-      {**self._parts.policy_metadata, 'actor_steps': self._last_step},
+      {**self._parts.policy_metadata, 'actor_steps': self._last_step, **metadata},
     )
 
 

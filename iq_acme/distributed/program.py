@@ -87,7 +87,8 @@ def make_distributed_iq(
       actors) and 'evaluator'; Acme's lines on the terminal by default.
     policy_metadata: anything JSON can hold, saved beside each policy.
     evaluation_hook: called after each evaluation, in the evaluator, with its row and a
-      function that writes the evaluated policy to a file.
+      function that writes the evaluated policy to a file: `save(path, **metadata)`,
+      the metadata anything JSON can hold, kept beside the usual.
     program: a program to add the nodes to; a new one where None.
 
   Returns:

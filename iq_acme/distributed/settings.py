@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 # Makes the logger of 'learner', 'actor' (episodes) or 'evaluator'.
 LoggerFactory = Callable[[str], loggers.Logger]
-# Takes an evaluation's row, and a function that writes the evaluated policy to a file.
-EvaluationHook = Callable[[Mapping[str, float], Callable[[str], None]], None]
+# Takes an evaluation's row, and a function that writes the evaluated policy to a file
+# (its argument), with metadata (its keyword arguments) beside the usual.
+EvaluationHook = Callable[[Mapping[str, float], Callable[..., None]], None]
 
 
 @dataclasses.dataclass(frozen=True)
