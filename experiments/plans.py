@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from experiments import algorithms, files
+from experiments.differences import list_differences
 from experiments.paper_settings import PLANS, Study, Variant
 from experiments.run_directory import RunDirectory
 
@@ -207,11 +208,7 @@ def check_settings(run: Run, root: str) -> None:
   wanted_agent = files.as_json(dataclasses.asdict(wanted))
   # Written before a field was there: as if at its default, which changes nothing.
   found = files.as_json(dataclasses.asdict(type(wanted)())) | config['agent']
-  differences = [
-    f'{name} is {found.get(name)!r} there and {wanted_agent.get(name)!r} here'
-    for name in sorted(found.keys() | wanted_agent.keys())
-    if found.get(name) != wanted_agent.get(name)
-  ]
+  differences = list_differences(found, wanted_agent)
   if differences:
     raise ValueError(
       f'{folder} was run with other settings: {"; ".join(differences)}. Move it away, or '

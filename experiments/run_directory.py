@@ -1,16 +1,14 @@
 """The folder of a run: what lies where, whom it belongs to, where a resume begins."""
 
 import contextlib
-import json
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from experiments import files, metrics_files
+from experiments.differences import list_differences
 from iq_acme import locking
-
-_MISSING = object()
 
 
 class RunDirectoryError(Exception):
@@ -94,7 +92,7 @@ class RunDirectory:
     if recorded is None:
       self._check_no_results()
       return
-    differences = _differences(recorded, files.as_json(config))
+    differences = list_differences(recorded, files.as_json(config))
     if differences:
       raise RunDirectoryError(
         f'{self.path} holds a run with another configuration:\n'
@@ -172,30 +170,3 @@ class RunDirectory:
         f'{self.path} holds {", ".join(found)} but no config.json to tell of which '
         'run. Give this run a folder of its own.'
       )
-
-
-def _differences(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-  old, new = _flatten(recorded), _flatten(wanted)
-  lines = []
-  for name in sorted(old.keys() | new.keys()):
-    before, now = old.get(name, _MISSING), new.get(name, _MISSING)
-    if name == 'num_steps' and _MISSING not in (before, now):
-      if now < before:
-        lines.append(f'{name}: {before} there, {now} here (it can only grow)')
-    elif before != now:
-      lines.append(f'{name}: {_show(before)} there, {_show(now)} here')
-  return lines
-
-
-def _flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
-  flat = {}
-  for name, value in tree.items():
-    if isinstance(value, Mapping):
-      flat.update(_flatten(value, f'{prefix}{name}.'))
-    else:
-      flat[prefix + name] = value
-  return flat
-
-
-def _show(value: Any) -> str:
-  return 'absent' if value is _MISSING else json.dumps(value)

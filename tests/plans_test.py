@@ -191,6 +191,6 @@ def test_results_of_other_settings_are_not_taken_for_the_runs(tmp_path):
   assert plans.status(run, root).finished
   directory.write_config({'agent': {**agent, 'temperature': 77.0}})
   with pytest.raises(
-    ValueError, match=r'iq/seed_0 .*temperature is 77\.0 there and 0\.01'
+    ValueError, match=r'iq/seed_0 .*temperature: 77\.0 there, 0\.01 here'
   ):
     plans.status(run, root)
