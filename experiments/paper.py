@@ -70,7 +70,12 @@ flags.DEFINE_integer(
   'Runs side by side; unset: 2, a core each, or 1 that is distributed.',
   lower_bound=1,
 )
-flags.DEFINE_integer('first_core', 0, 'The first of these cores.', lower_bound=0)
+flags.DEFINE_integer(
+  'first_core',
+  None,
+  'The first of these cores; unset: the first that this process may use.',
+  lower_bound=0,
+)
 flags.DEFINE_integer('checkpoint_period', 50_000, 'Steps between checkpoints.')
 flags.DEFINE_boolean(
   'checkpoint_replay',
@@ -128,9 +133,9 @@ def run(names: Sequence[str]) -> int:
     raise ValueError(f'Say which plans to run: {", ".join(plans.PLANS)}.')
   if os.path.exists(_root()) and not os.path.isdir(_root()):
     raise ValueError(f'root is {_root()}, which is no folder.')
-  cores = _cores()
   runs = plans.expand(_select(names))
-  settings = _job_settings()
+  settings = _job_settings()  # Refuses bad flags on any number of cores.
+  cores = _cores()
   jobs = [
     paper_jobs.make_job(run, settings, lambda run=run: _status(run).finished)
     for run in runs
@@ -262,12 +267,15 @@ def _cores() -> list[int]:
   """The cores to use, which must exist; of distributed runs, their places alone."""
   if FLAGS.run_distributed:
     return list(range(_num_workers()))
-  cores = list(range(FLAGS.first_core, FLAGS.first_core + _num_workers()))
-  usable = os.sched_getaffinity(0)
-  if not set(cores) <= usable:
+  usable = sorted(os.sched_getaffinity(0))
+  first = usable[0] if FLAGS.first_core is None else FLAGS.first_core
+  cores = [core for core in usable if core >= first][: _num_workers()]
+  if first not in usable:
+    raise ValueError(f'first_core is {first}; this process may use the cores {usable}.')
+  if len(cores) < _num_workers():
     raise ValueError(
-      f'workers is {_num_workers()} and first_core {FLAGS.first_core}, which needs the '
-      f'cores {cores}; usable are {sorted(usable)}.'
+      f'workers is {_num_workers()}; this process may use the cores {cores}'
+      f'{f" from first_core {first} on" if FLAGS.first_core is not None else ""}.'
     )
   return cores
 

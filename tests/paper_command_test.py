@@ -58,6 +58,10 @@ def test_export_copies_the_small_files_of_finished_runs(root, tmp_path):
     (['run'], 'Say which plans'),
     (['run', 'block1', '--workers=4096'], 'workers is 4096'),
     (['run', 'block1', '--num_actors=2'], '--num_actors is for distributed runs'),
+    (
+      ['run', 'block1', '--first_core=4096'],
+      'first_core is 4096; this process may use',
+    ),
     (['run', 'block1', '--run_distributed', '--first_core=1'], '--first_core is for'),
     (['run', 'block2', '--algorithms=td3'], 'td3'),
     (['plan', '--tasks=HalfCheeta'], 'HalfCheeta'),
