@@ -19,7 +19,10 @@ _TAIL_BYTES = 4_000
 
 
 class Overview:
-  """Shows each running job's steps, return and time left, and how many are through."""
+  """Shows each running job's steps, return and time left, and how many are through.
+
+  Where nobody reads any more, such as behind `| head`, it is silent and the runs go on.
+  """
 
   def __init__(
     self,
@@ -69,28 +72,31 @@ class Overview:
       f'{len(outcome.done)}/{self._num_jobs} runs done, {len(running)} running, '
       f'{waiting} waiting, {len(outcome.failures)} failed'
     )
-    if self._bars:
-      self._draw(0, len(outcome.done) / self._num_jobs, total)
-      for bar, (core, (share, text)) in enumerate(texts.items(), start=1):
-        self._draw(bar, share, f'{self._place} {core}: {text}')
-      for bar in range(len(texts) + 1, len(self._bars)):
-        self._draw(bar, 0.0, 'idle')
-    elif not first or running:
-      print(time.strftime('%H:%M:%S'), total)
-      for core, (_, text) in texts.items():
-        print(f'  {self._place} {core}: {text}', flush=True)
+    with contextlib.suppress(OSError):
+      if self._bars:
+        self._draw(0, len(outcome.done) / self._num_jobs, total)
+        for bar, (core, (share, text)) in enumerate(texts.items(), start=1):
+          self._draw(bar, share, f'{self._place} {core}: {text}')
+        for bar in range(len(texts) + 1, len(self._bars)):
+          self._draw(bar, 0.0, 'idle')
+      elif not first or running:
+        print(time.strftime('%H:%M:%S'), total)
+        for core, (_, text) in texts.items():
+          print(f'  {self._place} {core}: {text}', flush=True)
 
   def say(self, text: str) -> None:
     """Prints a line that stays, above the bars."""
-    if self._bars:
-      self._bars[0].write(text, file=sys.stdout)
-    else:
-      print(text, flush=True)
+    with contextlib.suppress(OSError):
+      if self._bars:
+        self._bars[0].write(text, file=sys.stdout)
+      else:
+        print(text, flush=True)
 
   def close(self) -> None:
     """Removes the bars."""
-    for bar in reversed(self._bars):
-      bar.close()
+    with contextlib.suppress(OSError):
+      for bar in reversed(self._bars):
+        bar.close()
 
   def _draw(self, bar: int, share: float, text: str) -> None:
     self._bars[bar].n = round(100 * share)

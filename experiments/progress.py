@@ -1,6 +1,7 @@
 """What a user sees of a run: a bar on a terminal, a line a minute in a log."""
 
 import collections
+import contextlib
 import math
 import time
 from typing import TextIO
@@ -38,7 +39,10 @@ class Clock:
 
 
 class Progress:
-  """Shows the step, the return, the speed and the time that is left."""
+  """Shows the step, the return, the speed and the time that is left.
+
+  Where nobody reads any more, such as behind `| head`, it is silent and the run goes on.
+  """
 
   def __init__(
     self, num_steps: int, start: int, learning_starts: int, terminal: TextIO
@@ -87,27 +91,29 @@ class Progress:
     if now < self._next_show:
       return
     self._measure(step, training_seconds)
-    if self._bar is None:
-      if self._next_show:  # Nothing to say at the very start.
+    first = not self._next_show
+    self._next_show = now + (_LINE_PERIOD if self._bar is None else _BAR_PERIOD)
+    with contextlib.suppress(OSError):
+      if self._bar is not None:
+        self._bar.n = step
+        self._bar.set_description_str(self._text(now))
+      elif not first:  # Nothing to say at the very start.
         print(self._text(now), file=self._terminal, flush=True)
-      self._next_show = now + _LINE_PERIOD
-    else:
-      self._bar.n = step
-      self._bar.set_description_str(self._text(now))
-      self._next_show = now + _BAR_PERIOD
 
   def say(self, text: str) -> None:
     """Prints a line that stays, above the bar."""
-    if self._bar is not None:
-      self._bar.clear()
-    print(text, flush=True)
-    if self._bar is not None:
-      self._bar.refresh()
+    with contextlib.suppress(OSError):
+      if self._bar is not None:
+        self._bar.clear()
+      print(text, flush=True)
+      if self._bar is not None:
+        self._bar.refresh()
 
   def close(self) -> None:
     """Removes the bar."""
-    if self._bar is not None:
-      self._bar.close()
+    with contextlib.suppress(OSError):
+      if self._bar is not None:
+        self._bar.close()
 
   def _measure(self, step: int, training_seconds: float) -> None:
     last_step, last_seconds = self._last

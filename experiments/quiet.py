@@ -33,7 +33,7 @@ def without_reverb_lines() -> Iterator[TextIO]:
     Standard error as it was before, for a progress bar.
   """
   sys.stderr.flush()
-  with os.fdopen(os.dup(2), 'w') as terminal:
+  with _open_terminal() as terminal:
     process = _start_filter(terminal)
     if process is None:
       yield terminal
@@ -43,11 +43,23 @@ def without_reverb_lines() -> Iterator[TextIO]:
     try:
       yield terminal
     finally:
-      sys.stderr.flush()
+      with contextlib.suppress(OSError):
+        sys.stderr.flush()
       os.dup2(terminal.fileno(), 2)
       # The pipe is closed now, unless a process that was started meanwhile has it.
       with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=5)
+
+
+@contextlib.contextmanager
+def _open_terminal() -> Iterator[TextIO]:
+  """Standard error as a file of its own."""
+  terminal = os.fdopen(os.dup(2), 'w')
+  try:
+    yield terminal
+  finally:
+    with contextlib.suppress(OSError):  # What nobody reads any more.
+      terminal.close()
 
 
 def _start_filter(terminal: TextIO) -> subprocess.Popen | None:

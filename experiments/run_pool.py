@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, Protocol
 
-from experiments import stop_with_parent
+from experiments import signals, stop_with_parent
 
 _POLL_PERIOD = 0.5  # Seconds.
 # Exit statuses of a job that was asked to stop, and may be resumed.
@@ -101,7 +101,8 @@ def run_jobs(jobs: Sequence[Job], cores: Sequence[int], overview: Overview) -> O
 
   A job that fails is reported, and the others go on. The first SIGINT or SIGTERM is
   passed to the running ones as SIGTERM, so that they save and stop, and no other is
-  started; the second kills them. They also stop should this process be killed.
+  started; the second kills them. They also save and stop should this process be killed,
+  or end by an exception.
 
   Args:
     jobs: what to run; those that are done already are left alone.
@@ -139,7 +140,7 @@ class _Pool:
         self._show()
         time.sleep(_POLL_PERIOD)
     finally:
-      self._signal_all(signal.SIGKILL)  # None is left, unless something went wrong.
+      self._stop_running()
       for number, handler in previous.items():
         signal.signal(number, handler)
     outcome.not_started += self._waiting
@@ -190,8 +191,7 @@ class _Pool:
       if len(self._signals) == 1
       else 'killing the runs; each resumes from its last checkpoint.'
     )
-    # os.write, because print may be what the signal interrupted.
-    os.write(2, f'\n{signal.Signals(number).name}: {message}\n'.encode())
+    signals.say_from_handler(number, message)
 
   def _pass_signals_on(self) -> None:
     if self._signals and self._outcome.signal is None:
@@ -199,6 +199,14 @@ class _Pool:
       self._signal_all(signal.SIGTERM)
     if len(self._signals) > 1:
       self._signal_all(signal.SIGKILL)
+
+  def _stop_running(self) -> None:
+    """Lets those that are left, where something went wrong here, save and stop."""
+    self._signal_all(signal.SIGTERM)
+    while any(process.poll() is None for _, process in self._running.values()):
+      if self._signals[1:]:
+        self._signal_all(signal.SIGKILL)
+      time.sleep(_POLL_PERIOD)
 
   def _signal_all(self, number: int) -> None:
     for _, process in self._running.values():

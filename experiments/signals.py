@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM: the first asks a run to stop, the second ends it at once."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -50,10 +51,19 @@ class StopSignals:
     self.received = number
     for other in _SIGNALS:
       signal.signal(other, signal.SIG_DFL)
-    # os.write, because print may be what the signal interrupted.
-    name = signal.Signals(number).name
-    os.write(
-      2,
-      f'\n{name}: finishing this step and saving. '
-      'Once more ends the run at once, unsaved.\n'.encode(),
+    say_from_handler(
+      number, 'finishing this step and saving. Once more ends the run at once, unsaved.'
     )
+
+
+def say_from_handler(number: int, text: str) -> None:
+  """Tells a user, within a signal's handler, what it does; never raises.
+
+  Args:
+    number: the signal's.
+    text: what is done about it.
+  """
+  # os.write, because print may be what the signal interrupted. Ctrl-C ends a `tee` on
+  # the way to the terminal too, and then nobody is left to be told.
+  with contextlib.suppress(OSError):
+    os.write(2, f'\n{signal.Signals(number).name}: {text}\n'.encode())

@@ -49,6 +49,20 @@ def directory(tmp_path):
 @pytest.mark.parametrize(
   ('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )
+def test_signal_saves_where_nobody_reads_any_more(directory, number, status):
+  process = _start(directory)
+  _wait_for_steps(directory, 3)
+  for pipe in (process.stdout, process.stderr):  # As Ctrl-C ends `| tee` as well.
+    pipe.close()
+  process.send_signal(number)
+  assert process.wait(timeout=240) == status
+  assert directory.read_summary()['actor_steps'] >= _steps(directory.episodes)[-1] > 0
+  assert 'Resumed at step' in _finish(directory)
+
+
+@pytest.mark.parametrize(
+  ('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
 def test_signal_saves_at_its_step_and_the_run_goes_on_from_there(
   directory, number, status
 ):

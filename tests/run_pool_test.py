@@ -148,9 +148,12 @@ def _read(path):
     return file.read()
 
 
-def _start_pool(folders, *options):
+def _start_pool(folders, *options, stderr=None):
   process = subprocess.Popen(
-    [sys.executable, '-c', POOL, *folders, *options], stdout=subprocess.PIPE, text=True
+    [sys.executable, '-c', POOL, *folders, *options],
+    stdout=subprocess.PIPE,
+    stderr=stderr,
+    text=True,
   )
   deadline = time.monotonic() + 120
   while not all(_episodes(folder) for folder in folders[:2]):
@@ -180,6 +183,44 @@ def test_half_done_plan_goes_on_where_a_signal_stopped_it(tmp_path):
   for log, steps in zip(logs, stopped):
     assert f'Resumed at step {steps:,}' in log
   assert 'Resumed' not in logs[2]
+
+
+def test_runs_save_where_nobody_reads_any_more(tmp_path):
+  folders = [str(tmp_path / name) for name in ('a', 'b')]
+  process = _start_pool(folders, stderr=subprocess.PIPE)
+  process.stderr.close()  # As Ctrl-C ends `| tee` as well.
+  process.send_signal(signal.SIGINT)
+  process.communicate(timeout=60)
+  assert process.returncode == 130
+  assert all(RunDirectory(f).read_summary()['actor_steps'] > 0 for f in folders)
+
+
+def test_runs_save_where_the_pool_ends_by_an_exception(tmp_path):
+  folder = str(tmp_path / 'run')
+
+  class Failing(Lines):
+    def update(self, running, outcome, waiting):
+      if _episodes(folder):
+        raise KeyError('a defect')
+
+  with pytest.raises(KeyError, match='a defect'):
+    run_pool.run_jobs([make_job(folder, 5000, step_seconds=0.005)], [0], Failing())
+  assert 0 < RunDirectory(folder).read_summary()['actor_steps'] < 5000
+
+
+def test_overview_is_silent_where_nobody_reads_any_more(tmp_path, monkeypatch):
+  read, write = os.pipe()
+  os.close(read)
+  with os.fdopen(write, 'w') as closed:
+    monkeypatch.setattr(sys, 'stdout', closed)
+    shown = overview.Overview(1, {'run': 10}, workers=1)
+    shown.update({0: make_job(str(tmp_path / 'run'))}, run_pool.Outcome(), waiting=0)
+    shown.say('a line')
+    shown.close()
+    monkeypatch.undo()
+    with pytest.raises(BrokenPipeError):  # It was really nobody.
+      closed.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), closed.fileno())
 
 
 def test_second_signal_kills_runs_that_hang(tmp_path):

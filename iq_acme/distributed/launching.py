@@ -223,8 +223,10 @@ class _Launch:
     ):
       file.seek(self._shown)
       while (line := file.readline()).endswith(b'\n'):
-        print(line.decode(), end='', flush=True)
         self._shown += len(line)
+        # Where nobody reads any more, the program still has to end well.
+        with contextlib.suppress(BrokenPipeError):
+          print(line.decode(), end='', flush=True)
 
   @contextlib.contextmanager
   def _taking_signals(self) -> Iterator[None]:
@@ -246,10 +248,12 @@ class _Launch:
     self._signals.append(number)
     if len(self._signals) == 1:
       name = signal.Signals(number).name
-      # os.write, because print may be what the signal interrupted.
-      os.write(
-        2, f'\n{name}: stopping and saving. Once more ends it at once.\n'.encode()
-      )
+      # os.write, because print may be what the signal interrupted; whoever read this
+      # may have been ended by the same Ctrl-C.
+      with contextlib.suppress(OSError):
+        os.write(
+          2, f'\n{name}: stopping and saving. Once more ends it at once.\n'.encode()
+        )
 
 
 def last_words(lines: Sequence[str]) -> list[str]:
