@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Sequence
 
 from experiments import files, metrics_files
-from experiments.paper_settings import TASKS
+from experiments.paper_settings import EVALUATION_EPISODES, EVALUATION_PERIOD, TASKS
 from experiments.plans import Run
 from experiments.run_directory import RunDirectory
 
@@ -44,8 +44,6 @@ _EXPLORING_SPEED = 800.0  # Steps per second before learning starts.
 _EVALUATION_SPEEDS = {'gym': 2_500.0, 'adroit': 700.0}
 _STARTUP_SECONDS = 8.0
 _EXPLORING_STEPS = 10_000
-EVALUATION_PERIOD = 10_000
-EVALUATION_EPISODES = 5
 # A checkpoint holds replay; the old one goes when the new one is whole.
 _OTHER_BYTES = 20_000_000
 

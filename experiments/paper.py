@@ -95,7 +95,8 @@ _NOT_FOR_PLOT = (
   'num_actors',
   'lp_launch_type',
 )
-_EXPORTED_FILES = ('config.json', 'versions.json', 'summary.json', 'eval.csv')
+# The summary last: it is what says that a run is finished.
+_EXPORTED_FILES = ('config.json', 'versions.json', 'eval.csv', 'summary.json')
 
 
 def main(argv: Sequence[str]) -> int:
@@ -140,7 +141,9 @@ def run(names: Sequence[str]) -> int:
     paper_jobs.make_job(run, settings, lambda run=run: _status(run).finished)
     for run in runs
   ]
-  num_steps = {job.name: run.num_steps for job, run in zip(jobs, runs)}
+  num_steps = {
+    job.name: plans.recorded_steps(run, _root()) for job, run in zip(jobs, runs)
+  }
   where, place = f'cores {", ".join(map(str, cores))}', 'core'
   if settings.distribution is not None:
     where, place = f'{len(cores)} at a time, {FLAGS.num_actors} actors each', 'place'

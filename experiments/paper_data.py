@@ -69,11 +69,15 @@ def load_curves(
   )
   found: dict[int, tuple[str, dict[int, float]]] = {}
   for folder in glob.glob(os.path.join(glob.escape(parent), 'seed_*')):
-    run = read_evaluations(folder, metric)
-    if run:
-      plans.check_settings(plans.make_run(task, variant, run.config['seed'], 1), root)
-    if run and (last_step is None or max(run.values) >= last_step):
-      found[run.config['seed']] = (folder, run.values)
+    evaluations = read_evaluations(folder, metric)
+    if evaluations is None:
+      continue
+    run = plans.make_run(task, variant, evaluations.config['seed'], 1)
+    if os.path.basename(folder) != os.path.basename(run.folder):
+      continue  # Moved aside, such as to seed_0_old.
+    plans.check_settings(run, root)
+    if last_step is None or max(evaluations.values) >= last_step:
+      found[run.seed] = (folder, evaluations.values)
   if not found:
     return None
   if last_step is None:

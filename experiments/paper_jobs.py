@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from experiments import estimates, files, plans, run_pool
+from experiments.paper_settings import EVALUATION_EPISODES, EVALUATION_PERIOD
 
 # Relative where it can be, for each run records its command.
 _SCRIPT = files.readable_path(
@@ -65,8 +66,8 @@ def make_job(
       _SCRIPT,
       *run.flags(longest),
       f'--workdir={folder}',
-      f'--evaluation_period={estimates.EVALUATION_PERIOD}',
-      f'--evaluation_episodes={estimates.EVALUATION_EPISODES}',
+      f'--evaluation_period={EVALUATION_PERIOD}',
+      f'--evaluation_episodes={EVALUATION_EPISODES}',
       f'--checkpoint_period={settings.checkpoint_period}',
       '--keep_checkpoints=1',
       f'--checkpoint_replay={str(settings.checkpoint_replay).lower()}',

@@ -48,6 +48,9 @@ SUITES = {
 }
 NUM_STEPS = 20_000_000
 NUM_SEEDS = 20
+# Of all runs here; the paper does not state its own.
+EVALUATION_PERIOD = 10_000  # Environment steps.
+EVALUATION_EPISODES = 5  # Of the mode, and as many of the sampled policy.
 BASELINE = 'sac'
 
 

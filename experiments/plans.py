@@ -7,7 +7,15 @@ from typing import Any
 
 from experiments import algorithms, files
 from experiments.differences import list_differences
-from experiments.paper_settings import PLANS, Study, Variant
+from experiments.evaluations import read_evaluations
+from experiments.metrics_files import STEP_COLUMN
+from experiments.paper_settings import (
+  EVALUATION_EPISODES,
+  EVALUATION_PERIOD,
+  PLANS,
+  Study,
+  Variant,
+)
 from experiments.run_directory import RunDirectory
 
 
@@ -180,18 +188,29 @@ def make_run(task: str, variant: Variant, seed: int, num_steps: int) -> Run:
 def status(run: Run, root: str) -> Status:
   """How far a run has come in a folder of runs.
 
+  It is finished with an evaluation at its last step. So is a run of more steps that has
+  come so far: what it goes on with is not asked for here.
+
   Raises:
     ValueError: where what lies there was run with other settings.
   """
   check_settings(run, root)
-  summary = RunDirectory(os.path.join(root, run.folder)).read_summary()
+  folder = os.path.join(root, run.folder)
+  summary = RunDirectory(folder).read_summary()
   steps = summary.get('actor_steps', 0)
-  finished = bool(summary.get('finished')) and steps >= run.num_steps
+  found = read_evaluations(folder, STEP_COLUMN)
+  evaluated = found.values if found else {}
+  last_step_is_evaluated = run.num_steps in evaluated or (
+    bool(summary.get('finished')) and max(evaluated, default=-1) >= run.num_steps
+  )
+  finished = steps >= run.num_steps and last_step_is_evaluated
   return Status(min(steps, run.num_steps), finished)
 
 
 def check_settings(run: Run, root: str) -> None:
-  """Refuses results of other hyperparameters than the run's of today.
+  """Refuses results of other settings than the run's of today.
+
+  These are its hyperparameters, the options of its environment, and how it is evaluated.
 
   Args:
     run: the run.
@@ -202,13 +221,17 @@ def check_settings(run: Run, root: str) -> None:
   """
   folder = os.path.join(root, run.folder)
   config = files.read_json(RunDirectory(folder).config) or {}
-  if 'agent' not in config:
-    return
-  wanted = algorithms.make_config(run.algorithm, run.task, dict(run.overrides))
-  wanted_agent = files.as_json(dataclasses.asdict(wanted))
+  agent = algorithms.make_config(run.algorithm, run.task, dict(run.overrides))
+  wanted = {
+    'agent': files.as_json(dataclasses.asdict(agent)),
+    'env_options': {},
+    'evaluation_period': EVALUATION_PERIOD,
+    'evaluation_episodes': EVALUATION_EPISODES,
+  }
   # Written before a field was there: as if at its default, which changes nothing.
-  found = files.as_json(dataclasses.asdict(type(wanted)())) | config['agent']
-  differences = list_differences(found, wanted_agent)
+  found = {name: config.get(name, default) for name, default in wanted.items()}
+  found['agent'] = files.as_json(dataclasses.asdict(type(agent)())) | found['agent']
+  differences = list_differences(found, wanted)
   if differences:
     raise ValueError(
       f'{folder} was run with other settings: {"; ".join(differences)}. Move it away, or '

@@ -148,20 +148,33 @@ def test_evaluations_of_distributed_runs_count_at_the_steps_they_were_due(tmp_pa
     config = {
       'seed': seed,
       'distributed': True,
-      'evaluation_period': 10,
-      'num_steps': 43,
+      'evaluation_period': 10_000,
+      'num_steps': 43_000,
     }
     with open(os.path.join(folder, 'config.json'), 'w') as file:
       json.dump(config, file)
     with open(os.path.join(folder, 'eval.csv'), 'w') as file:
       file.write('actor_steps,mode_return_mean\n')
-      file.writelines(f'{s},{v}\n' for s, v in zip(steps, (0.0, 5.0, 12.0, 20.0)))
+      file.writelines(f'{s}000,{v}\n' for s, v in zip(steps, (0.0, 5.0, 12.0, 20.0)))
   curves = paper_data.load_curves(
     str(tmp_path), HOPPER, Variant('iq'), 'mode_return_mean'
   )
   # Due at 20 and late; twice near 20, of which the first counts; and the last step.
-  assert list(curves.steps) == [0, 20, 43]
+  assert list(curves.steps) == [0, 20_000, 43_000]
   np.testing.assert_array_equal(curves.values, [[0, 5, 20], [0, 5, 20]])
+
+
+def test_folder_that_was_moved_aside_does_not_count(tmp_path):
+  write_run(tmp_path, HOPPER, Variant('iq'), [0.0, 1.0], seed=0)
+  folder = write_run(tmp_path, HOPPER, Variant('iq'), [0.0, -9.0], seed=1)
+  os.rename(folder, folder.replace('seed_1', 'seed_0_old'))
+  os.rename(folder.replace('seed_1', 'seed_0'), folder)  # Nor one of another seed.
+  load = functools.partial(
+    paper_data.load_curves, str(tmp_path), HOPPER, Variant('iq'), 'mode_return_mean'
+  )
+  assert load() is None
+  os.rename(folder, folder.replace('seed_1', 'seed_0'))
+  np.testing.assert_array_equal(load().values, [[0.0, 1.0]])
 
 
 def test_with_a_budget_a_seed_that_went_further_drops_no_other(tmp_path):

@@ -140,6 +140,23 @@ def test_unfinished_run_of_many_steps_is_not_finished_for_a_plan_of_few(tmp_path
   assert not plans.status(shorter, str(tmp_path)).finished
 
 
+def test_run_of_many_steps_is_finished_for_a_plan_of_few_that_it_has_evaluated(
+  tmp_path,
+):
+  run = plans.make_run(CHEETAH, Variant('iq'), 0, 50_000)
+  _write_run(str(tmp_path), run, steps=30_000, finished=False, speeds=(50, 50))
+  for steps, finished in ((20_000, True), (25_000, False), (50_000, False)):
+    shorter = plans.make_run(CHEETAH, Variant('iq'), 0, steps)
+    assert plans.status(shorter, str(tmp_path)).finished is finished, steps
+
+
+def test_run_without_its_evaluations_is_not_finished(tmp_path):
+  run = plans.make_run(CHEETAH, Variant('iq'), 0, 100)
+  _write_run(str(tmp_path), run, steps=100, finished=True)
+  os.remove(RunDirectory(os.path.join(tmp_path, run.folder)).evaluations)
+  assert not plans.status(run, str(tmp_path)).finished
+
+
 def test_speed_comes_from_runs_of_the_same_kind_and_task(tmp_path):
   root = str(tmp_path)
   iq, m_iq, sac = (
@@ -189,8 +206,12 @@ def test_results_of_other_settings_are_not_taken_for_the_runs(tmp_path):
   del agent['log_period']  # Written before there was such a field.
   directory.write_config({'agent': agent})
   assert plans.status(run, root).finished
+  for name, value in (('evaluation_episodes', 1), ('env_options', {'x': 1})):
+    directory.write_config({'agent': agent, name: value})
+    with pytest.raises(ValueError, match=f'{name}.*: 1 there'):
+      plans.status(run, root)
   directory.write_config({'agent': {**agent, 'temperature': 77.0}})
   with pytest.raises(
-    ValueError, match=r'iq/seed_0 .*temperature: 77\.0 there, 0\.01 here'
+    ValueError, match=r'iq/seed_0 .*agent\.temperature: 77\.0 there, 0\.01 here'
   ):
     plans.status(run, root)
