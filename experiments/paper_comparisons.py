@@ -136,6 +136,7 @@ def _write_comparisons(curves: dict[tuple[str, str], Curves], stem: str) -> str:
     '± is the standard deviation over seeds (of a sample). "mean over training" is over '
     'all evaluations but the one before training.',
   ]
+  notes += paper_data.left_out_notes(used)
   _write("The paper's comparisons", rows, summary, notes, used, stem)
   return f'{stem}.csv, .md'
 
@@ -150,6 +151,10 @@ def _write_sweeps(curves: dict[tuple[str, str], Curves], stem: str) -> str:
         if (task, variant.label) in curves
       }
       for field, sweep in _SWEEPS.items()
+      if any(
+        (task, variant.label) in curves and plans.is_changed(task, variant)
+        for variant in sweep
+      )
     }
     swept = [line for line in lines.values() if len(line) > 1]
     if not swept:
@@ -198,6 +203,7 @@ def _write_sweeps(curves: dict[tuple[str, str], Curves], stem: str) -> str:
     'task are cut to the last step that all of their runs have come to, and to the seeds '
     'that all of their values have.'
   ]
+  notes += paper_data.left_out_notes(used)
   _write('Spread of the sweeps', rows, summary, notes, used, stem)
   return f'{stem}.csv, .md'
 

@@ -25,12 +25,14 @@ class Curves:
     values: a row for each seed [seeds, T].
     seeds: the seeds.
     folders: the runs' folders.
+    left_out: seeds that have not come far enough to count, and how far, in words.
   """
 
   steps: np.ndarray
   values: np.ndarray
   seeds: tuple[int, ...]
   folders: tuple[str, ...]
+  left_out: tuple[str, ...] = ()
 
   def cut(self, last_step: int, seeds: Sequence[int] | None = None) -> 'Curves':
     """The same up to a step, and for some seeds only."""
@@ -41,6 +43,7 @@ class Curves:
       self.values[np.ix_(rows, kept)],
       tuple(self.seeds[i] for i in rows),
       tuple(self.folders[i] for i in rows),
+      self.left_out,
     )
 
 
@@ -55,8 +58,8 @@ def load_curves(
     variant: an algorithm and its overrides.
     metric: a column of `eval.csv`.
     last_step: where given, runs that have not come so far are left out, and others
-      are cut there. Where None, seeds that have come less than half as far as the
-      longest are left out, for all are cut to the shortest.
+      are cut there. Where None, all are cut to the shortest, and so many of the
+      shortest are left out as leave the most evaluations of all seeds together.
 
   Returns:
     Their evaluations; None where there are none.
@@ -80,18 +83,29 @@ def load_curves(
       found[run.seed] = (folder, evaluations.values)
   if not found:
     return None
-  if last_step is None:
-    longest = max(max(values) for _, values in found.values())
-    found = {
-      seed: (folder, values)
-      for seed, (folder, values) in found.items()
-      if 2 * max(values) >= longest
-    }
-  seeds = tuple(sorted(found))
+  lengths = {seed: max(values) for seed, (_, values) in found.items()}
+  seeds = tuple(sorted(found)) if last_step is not None else _most_steps(lengths)
+  left_out = tuple(
+    f'seed {seed} ({length:,} steps)'
+    for seed, length in sorted(lengths.items())
+    if seed not in seeds
+  )
+  found = {seed: found[seed] for seed in seeds}
   common = set.intersection(*(set(values) for _, values in found.values()))
   steps = np.array(sorted(s for s in common if last_step is None or s <= last_step))
   values = np.array([[found[seed][1][step] for step in steps] for seed in seeds])
-  return Curves(steps, values, seeds, tuple(found[seed][0] for seed in seeds))
+  folders = tuple(found[seed][0] for seed in seeds)
+  return Curves(steps, values, seeds, folders, left_out)
+
+
+def _most_steps(lengths: dict[int, int]) -> tuple[int, ...]:
+  """The seeds that have the most steps in all, each cut to the shortest of them."""
+  longest_first = sorted(lengths, key=lambda seed: (-lengths[seed], seed))
+  count = max(
+    range(1, len(lengths) + 1),
+    key=lambda count: (count * lengths[longest_first[count - 1]], count),
+  )
+  return tuple(sorted(longest_first[:count]))
 
 
 def load_all(
@@ -108,6 +122,15 @@ def load_all(
     for variant in variants
   }
   return {key: curves for key, curves in loaded.items() if curves is not None}
+
+
+def left_out_notes(curves: dict[tuple[str, str], Curves]) -> list[str]:
+  """A sentence for each curve that is not of all of its seeds."""
+  return [
+    f'{task} {label} is without {", ".join(one.left_out)}.'
+    for (task, label), one in curves.items()
+    if one.left_out
+  ]
 
 
 def last_common_step(curves: Sequence[Curves]) -> int:

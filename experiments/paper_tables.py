@@ -109,7 +109,7 @@ def score_summary(scored: paper_data.Scored, rows: Sequence[Row]) -> list[Row]:
       'mean': f'{row["mean"]:.1f}',
       'std over seeds': f'{row["seed_std"]:.1f}' if row['seeds'] > 1 else '',
       'median': f'{row["median"]:.1f}',
-      'IQM [95% interval]': f'{row["iqm"]:.1f}'
+      'IQM [bootstrap interval]': f'{row["iqm"]:.1f}'
       + (f' [{row["iqm_low"]:.1f}, {row["iqm_high"]:.1f}]' if row['seeds'] > 1 else ''),
     }
     for row in rows
@@ -131,6 +131,13 @@ def write(table: Table, stem: str) -> None:
     writer.writerows(table.rows)
   with files.replacing(f'{stem}.md') as path, open(path, 'w') as file:
     file.write(_markdown(table, os.path.basename(stem)))
+
+
+def not_drawn(stem: str, reason: str) -> str:
+  """A line that says so, and where files of an earlier time are still there."""
+  there = [e for e in ('png', 'csv', 'md') if os.path.exists(f'{stem}.{e}')]
+  earlier = f' ({", ".join(there)} of an earlier time are still there)' if there else ''
+  return f'not drawn: {os.path.basename(stem)}: {reason}{earlier}'
 
 
 def remove(stem: str) -> None:

@@ -185,6 +185,11 @@ def make_run(task: str, variant: Variant, seed: int, num_steps: int) -> Run:
   return Run(task, algorithm, overrides, seed, num_steps)
 
 
+def is_changed(task: str, variant: Variant) -> bool:
+  """Whether a variant has a setting on a task that is not the paper's anyway."""
+  return bool(make_run(task, variant, 0, 1).overrides)
+
+
 def status(run: Run, root: str) -> Status:
   """How far a run has come in a folder of runs.
 

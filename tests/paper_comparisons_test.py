@@ -61,9 +61,13 @@ def test_sweeps_are_spread_at_the_step_that_all_of_a_task_have(tmp_path):
   # iq is both sweeps' middle: temperature 0.01 and coefficient 0.
   write_run(root, CHEETAH, Variant('iq'), [0, 100, 200, 900])
   write_run(root, CHEETAH, Variant('iq', {'temperature': 0.1}), [0, 10, 20, 30])
-  write_run(root, CHEETAH, Variant('m_iq'), [0, 150, 250])
+  half = Variant('m_iq', {'munchausen_coefficient': 0.5})
+  write_run(root, CHEETAH, half, [0, 150, 250])
   # A seed that not all values have, and so does not count.
-  write_run(root, CHEETAH, Variant('m_iq'), [0, 900, 900], seed=1)
+  write_run(root, CHEETAH, half, [0, 900, 900], seed=1)
+  # Two coefficients, but those of IQ and M-IQ, which are no sweep.
+  for name in ('iq', 'm_iq'):
+    write_run(root, HOPPER, Variant(name), [0, 1])
   lines = paper_comparisons.write_all(str(root), str(output), names=['sweeps'])
   assert lines == [f'{output}/sweeps.csv, .md']
   page = (output / 'sweeps.md').read_text()
@@ -71,8 +75,9 @@ def test_sweeps_are_spread_at_the_step_that_all_of_a_task_have(tmp_path):
     '| temperature | 20 | 0 | 0.01: 200, 0.1: 20 | 180 | 0.01: 150, 0.1: 15 | 135 |'
     in page
   )
-  assert '| 20 | 0 | 0: 200, 0.9: 250 | 50 | 0: 150, 0.9: 200 | 50 |' in page
-  assert {row['step'] for row in _rows(output / 'sweeps.csv')} == {'20'}
+  assert '| 20 | 0 | 0: 200, 0.5: 250 | 50 | 0: 150, 0.5: 200 | 50 |' in page
+  rows = _rows(output / 'sweeps.csv')
+  assert {(row['task'], row['step']) for row in rows} == {(CHEETAH, '20')}
 
 
 def test_a_budget_and_a_task_can_be_chosen(tmp_path):

@@ -32,41 +32,6 @@ def _scores(path, variant, column):
   return [float(row[column]) for row in _rows(path) if row['variant'] == variant]
 
 
-def test_scores_by_hand(root, tmp_path):
-  lines = paper_figures.draw_all(root, str(tmp_path), RANDOM, names=['figure2'])
-  assert lines == [
-    f'{tmp_path / name}.png, .csv, .md' for name in ('figure2', 'figure2_all_tasks')
-  ]
-  # All three have HalfCheetah and its seed 0, and there steps 0 to 20; 100 is 300.
-  path = tmp_path / 'figure2.csv'
-  assert _scores(path, 'iq', 'mean') == [0.0, 50.0, 150.0]
-  assert _scores(path, 'm_iq', 'mean') == [0.0, 25.0, 47.5]
-  assert _scores(path, 'sac', 'iqm') == [0.0, 50.0, 97.5]
-  # Both tasks have M-IQ and SAC with two seeds: 47.5 and 52.5 beside 25.
-  path = tmp_path / 'figure2_all_tasks.csv'
-  assert {row['variant'] for row in _rows(path)} == {'m_iq', 'sac'}
-  assert _scores(path, 'm_iq', 'mean')[-1] == pytest.approx(37.5)
-  assert _scores(path, 'm_iq', 'median')[-1] == pytest.approx(37.5)
-  assert _scores(path, 'm_iq', 'seed_std')[-1] == pytest.approx(np.sqrt(3.125))
-  assert {row['seeds'] for row in _rows(path)} == {'2'}
-
-
-def test_page_names_what_it_was_made_of(root, tmp_path):
-  paper_figures.draw_all(root, str(tmp_path), RANDOM, names=['figure2'])
-  page = (tmp_path / 'figure2_all_tasks.md').read_text()
-  for expected in (
-    '20 steps',
-    f'{CHEETAH}: -100.0 and 300.0',
-    f'environments: {HOPPER}, {CHEETAH}',
-    'seeds: every line: 0, 1',
-    'commit: c0, c1',
-    'mujoco: 3.0',
-    'command: `python ',
-    '| m_iq | 37.5 | 1.8 | 37.5 |',
-  ):
-    assert expected in page
-
-
 def test_pictures_are_drawn_without_a_display(root, tmp_path, monkeypatch):
   monkeypatch.delenv('DISPLAY', raising=False)
   paper_figures.draw_all(root, str(tmp_path), RANDOM)
@@ -75,6 +40,15 @@ def test_pictures_are_drawn_without_a_display(root, tmp_path, monkeypatch):
     assert picture.std() > 0.05
     # Its lines have colours; axes and text are grey.
     assert (np.ptp(picture[..., :3], axis=-1) > 0.3).sum() > 500
+
+
+def test_iq_and_m_iq_alone_are_no_sweep_of_the_coefficient(tmp_path):
+  for name in ('iq', 'm_iq'):
+    write_run(tmp_path, HOPPER, Variant(name), [0, 1])
+  (line,) = paper_figures.draw_all(
+    str(tmp_path), str(tmp_path / 'out'), RANDOM, names=['coefficient']
+  )
+  assert line.startswith('not drawn: coefficient')
 
 
 def test_sweep_has_a_line_for_each_value_that_was_run(root, tmp_path):
@@ -97,16 +71,6 @@ def test_success_rates_are_drawn_for_adroit(root, tmp_path):
   assert _scores(tmp_path / 'success_adroit.csv', 'sac', 'mean') == [0.0, 0.1, 0.2]
 
 
-def test_task_without_a_scale_is_left_out_and_says_why(root, tmp_path):
-  write_run(root, 'adroit:door', Variant('sac'), [-50, -50, -60])
-  write_run(root, 'adroit:door', Variant('m_iq'), [-50, 0, 50])
-  write_run(root, 'adroit:pen', Variant('m_iq'), [0, 0, 0])
-  lines = paper_figures.draw_all(root, str(tmp_path), RANDOM, names=['figure3'])
-  assert any('adroit:door is left out: sac is at -60.0' in line for line in lines)
-  assert any('adroit:pen is left out: no random score' in line for line in lines)
-  assert not os.path.exists(tmp_path / 'figure3.png')
-
-
 def test_budget_leaves_out_runs_that_have_not_reached_it(root, tmp_path):
   paper_figures.draw_all(
     root, str(tmp_path), RANDOM, names=['curves_gym'], last_step=20
@@ -115,7 +79,9 @@ def test_budget_leaves_out_runs_that_have_not_reached_it(root, tmp_path):
   lines = paper_figures.draw_all(
     root, str(tmp_path), RANDOM, names=['curves_gym'], last_step=30
   )
-  assert lines == ['not drawn: curves_gym: no task with two lines to compare']
+  (line,) = lines
+  assert line.startswith('not drawn: curves_gym: no task with two lines to compare')
+  assert '(png, csv, md of an earlier time are still there)' in line
 
 
 def test_unknown_column_is_refused(root):
@@ -130,16 +96,6 @@ def test_seed_that_has_hardly_begun_does_not_cut_the_others(tmp_path):
     str(tmp_path), HOPPER, Variant('iq'), 'mode_return_mean'
   )
   assert curves.seeds == (0,) and list(curves.steps) == [0, 10, 20, 30]
-
-
-def test_task_without_a_scale_at_the_shared_step_is_named(tmp_path):
-  write_run(tmp_path, HOPPER, Variant('sac'), [0.0, -5.0, 9.0])
-  write_run(tmp_path, HOPPER, Variant('iq'), [0.0, 1.0])
-  lines = paper_figures.draw_all(
-    str(tmp_path), str(tmp_path / 'out'), RANDOM, names=['figure2']
-  )
-  problem = 'gym:Hopper-v4 is left out: sac is at -5.0 after 10 steps'
-  assert any(problem in line for line in lines)
 
 
 def test_evaluations_of_distributed_runs_count_at_the_steps_they_were_due(tmp_path):
@@ -185,7 +141,30 @@ def test_with_a_budget_a_seed_that_went_further_drops_no_other(tmp_path):
     paper_data.load_curves, str(tmp_path), HOPPER, Variant('iq'), 'mode_return_mean'
   )
   assert load(last_step=10).seeds == (0, 1, 2)
+  # 80 steps of one are more than 10 of three.
   assert load().seeds == (0,)
+  assert load().left_out == ('seed 1 (10 steps)', 'seed 2 (10 steps)')
+
+
+def test_seeds_that_are_half_as_long_count_where_they_are_many(tmp_path):
+  write_run(tmp_path, HOPPER, Variant('iq'), [0.0] * 6, seed=0)
+  for seed in (1, 2):
+    write_run(tmp_path, HOPPER, Variant('iq'), [5.0, 6.0, 7.0], seed=seed)
+  curves = paper_data.load_curves(
+    str(tmp_path), HOPPER, Variant('iq'), 'mode_return_mean'
+  )
+  # 20 steps of three are more than 50 of one.
+  assert curves.seeds == (0, 1, 2) and curves.left_out == ()
+  assert list(curves.steps) == [0, 10, 20]
+
+
+def test_seeds_that_are_left_out_are_named(tmp_path):
+  write_run(tmp_path, HOPPER, Variant('iq'), [0.0] * 6, seed=0)
+  write_run(tmp_path, HOPPER, Variant('iq'), [0.0] * 2, seed=1)
+  write_run(tmp_path, HOPPER, Variant('m_iq'), [0.0] * 6, seed=0)
+  paper_figures.draw_all(str(tmp_path), str(tmp_path), RANDOM, names=['curves_gym'])
+  page = (tmp_path / 'curves_gym.md').read_text()
+  assert f'- {HOPPER} iq is without seed 1 (10 steps).' in page
 
 
 def test_all_lines_of_a_task_are_summed_up_at_one_step(tmp_path):
@@ -205,13 +184,3 @@ def test_mean_over_training_leaves_out_what_is_before_it_and_no_more():
     np.array([10, 20]), np.array([[5.0, 7.0]]), seeds=(0,), folders=('x',)
   )
   np.testing.assert_array_equal(paper_data.over_training(curves), [6.0])
-
-
-def test_figure_of_all_tasks_goes_when_every_task_has_every_line(root, tmp_path):
-  paper_figures.draw_all(root, str(tmp_path), RANDOM, names=['figure2'])
-  assert (tmp_path / 'figure2_all_tasks.png').exists()
-  for seed in range(2):  # What was missing.
-    write_run(root, HOPPER, Variant('iq'), [0, 100, 50], seed=seed)
-  paper_figures.draw_all(root, str(tmp_path), RANDOM, names=['figure2'])
-  names = os.listdir(tmp_path)
-  assert not [name for name in names if 'all_tasks' in name] and 'figure2.md' in names

@@ -9,7 +9,7 @@ from experiments.paper_settings import Variant
 CHEETAH, HOPPER = 'gym:HalfCheetah-v4', 'gym:Hopper-v4'
 
 
-def write_run(root, task, variant, returns, *, seed=0, success=False):
+def write_run(root, task, variant, returns, *, seed=0, success=False, std=0.0):
   """Writes a run's evaluations: returns at 0, 10, 20, ... steps."""
   run = plans.make_run(task, variant, seed, 1)
   folder = os.path.join(root, run.folder)
@@ -23,9 +23,10 @@ def write_run(root, task, variant, returns, *, seed=0, success=False):
     json.dump({'actor_steps': steps, 'finished': True}, file)
   with open(os.path.join(folder, 'eval.csv'), 'w') as file:
     file.write('actor_steps,learner_steps,steps_per_second,mode_return_mean')
+    file.write(',mode_return_std')
     file.write(',mode_success' * success + '\n')
     for i, value in enumerate(returns):
-      file.write(f'{10 * i},0,100,{value}' + f',{i / 10}' * success + '\n')
+      file.write(f'{10 * i},0,100,{value},{std}' + f',{i / 10}' * success + '\n')
   return folder
 
 
