@@ -166,6 +166,7 @@ def run(names: Sequence[str]) -> int:
 
 def export(names: Sequence[str]) -> int:
   """Copies configuration, versions and evaluations of finished runs."""
+  _check_root()
   runs = plans.expand(_select(names or [*MEASURED_PLANS]))
   count = there = 0
   for run in runs:
@@ -198,6 +199,7 @@ def plot(names: Sequence[str]) -> int:
   for name in names:
     if name not in known:
       raise ValueError(f'There is no figure {name!r}; there are {", ".join(known)}.')
+  _check_root()
   _select([*MEASURED_PLANS, *PAPER_PLANS])  # Refuses what no plan has.
   measured = files.read_json(random_scores.PATH) or {}
   root, output = FLAGS.root or _exported(), FLAGS.output or str(_RESULTS / _kind())
@@ -221,6 +223,11 @@ def _kind() -> str:
 
 def _root() -> str:
   return FLAGS.root or os.path.join('runs', _kind())
+
+
+def _check_root() -> None:
+  if FLAGS.root is not None and not os.path.isdir(FLAGS.root):
+    raise ValueError(f'root is {FLAGS.root}; there is no such folder.')
 
 
 def _exported() -> str:

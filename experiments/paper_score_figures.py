@@ -66,7 +66,10 @@ def draw(
   most = _most_lines(curves, tasks, scales)
   everywhere = _all_tasks(curves, tasks, scales)
   figures = {stem: most}
-  if (everywhere.tasks, everywhere.labels) != (most.tasks, most.labels):
+  if everywhere.tasks and (everywhere.tasks, everywhere.labels) != (
+    most.tasks,
+    most.labels,
+  ):
     figures[f'{stem}{_ALL_TASKS}'] = everywhere
   elif is_whole:
     paper_tables.remove(f'{stem}{_ALL_TASKS}')  # It would say the same, but of before.

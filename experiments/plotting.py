@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # Loading Matplotlib takes seconds, drawing happens rarely.
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers.
 _COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
+_LEGEND_CHARACTERS = 75  # That fit beneath a panel, handles included.
 _POLICY_LABELS = {'mode': 'mode policy', 'sampled': 'sampled policy'}
 
 
@@ -180,7 +181,7 @@ def make_figure(columns: int, rows: int) -> 'Figure':
   # Without pyplot, which would choose a backend and keep the figure.
   from matplotlib.figure import Figure
 
-  return Figure(figsize=(6.4 * columns, 4.2 * rows), dpi=130, layout='constrained')
+  return Figure(figsize=(6.4 * columns, 4.8 * rows), dpi=130, layout='constrained')
 
 
 def make_panels(count: int) -> tuple['Figure', list['Axes']]:
@@ -215,28 +216,30 @@ def draw_line(
     label: its legend.
   """
   color = _COLORS[index % len(_COLORS)]
+  # Later lines are thinner, so that one that lies on another leaves it to be seen.
+  width = max(1.2, 2.6 - 0.35 * index)
   axes.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
   axes.plot(
     steps,
     center,
     color=color,
     label=label,
-    linewidth=1.8,
+    linewidth=width,
     linestyle='-' if index < len(_COLORS) else '--',
     marker='o' if len(steps) < 30 else None,  # A single point makes no line.
-    markersize=3.5,
+    markersize=2.0 * width,
   )
 
 
 def label_axes(
   axes: 'Axes', title: str, band: str | None, metric: str = 'episode return'
 ) -> None:
-  """Titles a panel of lines over environment steps, with a legend.
+  """Titles a panel of lines over environment steps, with a legend below it.
 
   Args:
     axes: the panel.
     title: above it.
-    band: what the bands are, above the legend.
+    band: what the bands are, in the legend.
     metric: what the lines are.
   """
   from matplotlib.ticker import EngFormatter
@@ -248,15 +251,17 @@ def label_axes(
   axes.set_xlim(left=0)
   axes.grid(alpha=0.25)
   axes.spines[['top', 'right']].set_visible(False)
+  # Below the axes, where it can hide nothing.
+  labels = axes.get_legend_handles_labels()[1]
+  longest = max(map(len, labels), default=1)
   axes.legend(
-    frameon=True,
-    facecolor='white',
-    edgecolor='none',
-    framealpha=0.5,
+    loc='upper center',
+    bbox_to_anchor=(0.5, -0.16),
+    ncols=max(1, min(len(labels), _LEGEND_CHARACTERS // (longest + 5))),
+    frameon=False,
     fontsize='small',
     title=band,
     title_fontsize='small',
-    alignment='left',
   )
 
 

@@ -68,6 +68,8 @@ def test_export_copies_the_small_files_of_finished_runs(root, tmp_path):
     (['plan', '--steps=0'], 'steps is 0'),
     (['plot', '--algorithms=sacc'], 'sacc'),
     (['plot', 'figure7'], "no figure 'figure7'"),
+    (['plot', '--root=no/such'], 'root is no/such; there is no such folder'),
+    (['export', '--root=no/such'], 'root is no/such; there is no such folder'),
     (['plot', '--seeds=1'], '--seeds is not for plot'),
     (['run', 'block1', '--root=setup.py'], 'setup.py, which is no folder'),
   ],
