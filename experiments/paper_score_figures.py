@@ -60,6 +60,8 @@ def draw(
       )
     elif (task, BASELINE) not in curves:
       notes.append(f'{task} is left out: no run of {BASELINE}.')
+    elif len(_labels(curves, task)) < _FEWEST_LINES:
+      notes.append(f'{task} is left out: no run but of {BASELINE}.')
     else:
       tasks.append(task)
   scales = _Scales(curves, deviations, random_returns)

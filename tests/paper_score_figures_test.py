@@ -121,6 +121,17 @@ def test_lines_of_mixed_budgets_say_what_they_leave_out(tmp_path, draw):
   assert f'{HOPPER}: 0.0 and 100.0; {CHEETAH}: -100.0 and 100.0' in page
 
 
+def test_task_with_the_baseline_alone_costs_no_other_task(tmp_path, draw):
+  for name in ('m_iq', 'sac'):
+    write_run(tmp_path, CHEETAH, Variant(name), [-100, 100])
+  write_run(tmp_path, HOPPER, Variant('sac'), [0, 100])
+  lines = draw(names=['figure2'])
+  assert lines == [
+    f'figure2: {HOPPER} is left out: no run but of sac.',
+    f'{tmp_path}/out/figure2.png, .csv, .md',
+  ]
+
+
 def test_task_with_most_lines_is_shown_where_no_task_has_all(tmp_path, draw):
   for name in ('m_iq', 'sac', 'pcl'):
     write_run(tmp_path, CHEETAH, Variant(name), [-100, 100])
