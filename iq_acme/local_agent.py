@@ -12,6 +12,7 @@ import dm_env
 import jax
 import numpy as np
 import reverb
+from acme.agents.jax import builders
 from acme.utils import counting
 
 from iq_acme.agent_checkpoints import AgentCheckpoints
@@ -67,7 +68,7 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
 
   def __init__(
     self,
-    builder: acme.agents.jax.builders.ActorLearnerBuilder,
+    builder: builders.ActorLearnerBuilder,
     networks: Any,
     policy: Any,
     environment_spec: acme.specs.EnvironmentSpec,
@@ -202,7 +203,7 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
 
   def _make_parts(
     self,
-    builder: acme.agents.jax.builders.ActorLearnerBuilder,
+    builder: builders.ActorLearnerBuilder,
     networks: Any,
     policy: Any,
     environment_spec: acme.specs.EnvironmentSpec,
