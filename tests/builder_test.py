@@ -1,13 +1,19 @@
-"""IQBuilder in Acme's own local layout."""
+"""IQBuilder in Acme's own layouts."""
 
+from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
+
+# isort: split
 import acme
+import cloudpickle
 import jax
 import numpy as np
 import pytest
-from acme.jax.layouts import local_layout
+from absl import flags
+from acme.jax.layouts import distributed_layout, local_layout
 from acme.testing import fakes
 from acme.utils import counting
-from tiny_environments import NumberedEnvironment, spec_of, tiny_config
+from launchpad import context as lp_context
+from tiny_environments import REPLAYS, NumberedEnvironment, spec_of, tiny_config
 
 from iq_acme import acting
 from iq_acme.builder import IQBuilder
@@ -74,6 +80,27 @@ def test_learns_in_acmes_local_layout_with_the_tightest_limiter(overrides, tmp_p
   assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(params))
   agent._actor = None  # Its writer, which the server would wait for.
   agent._replay_server.stop()
+
+
+@pytest.mark.parametrize('kind', REPLAYS)
+def test_every_node_of_acmes_distributed_layout_can_be_pickled(kind):
+  flags.FLAGS(['test'])  # What a node is bound to is asked of flags.
+  config = tiny_config(replay=kind)
+  program = distributed_layout.DistributedLayout(
+    seed=0,
+    environment_factory=lambda seed: NumberedEnvironment(),
+    network_factory=lambda spec: make_networks(spec, config),
+    builder=IQBuilder(config, SPEC),
+    policy_network=acting.make_behavior_policy,
+    num_actors=1,
+    environment_spec=SPEC,
+  ).build()
+  assert set(program.groups) >= {'replay', 'learner', 'actor'}
+  for nodes in program.groups.values():
+    for node in nodes:
+      node._initialize_context(lp_context.LaunchType.LOCAL_MULTI_PROCESSING, None)
+      node.bind_addresses()
+      cloudpickle.loads(cloudpickle.dumps(node.function))  # As Launchpad sends it.
 
 
 def test_an_actor_without_parameters_is_refused():

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 
+import cloudpickle
 import numpy as np
 import pytest
 import reverb
@@ -16,10 +17,12 @@ from iq_acme.replay import WatchedIterator
 class OpenReplay:
   """A replay server, an adder that writes to it and the batches that come out."""
 
-  def __init__(self, config, **builder_options):
+  def __init__(self, config, travelled=False, **builder_options):
     self.environment = NumberedEnvironment()
     spec = spec_of(self.environment)
     self.builder = IQBuilder(config, spec, **builder_options)
+    if travelled:
+      self.builder = cloudpickle.loads(cloudpickle.dumps(self.builder))
     self.server = reverb.Server(self.builder.make_replay_tables(spec))
     self.client = reverb.Client(f'localhost:{self.server.port}')
     self.adder = self.builder.make_adder(self.client)
@@ -193,6 +196,16 @@ def test_a_restored_ring_is_sampled_at_once_by_a_learner_with_remote_actors(
   thread.join(60)
   assert numbers_of(batch) <= set(range(30))
   assert len(batch) == 8
+
+
+@pytest.mark.parametrize('kind', REPLAYS)
+@pytest.mark.parametrize('drain', ['inline', 'thread'])
+def test_a_builder_from_another_process_makes_a_replay_that_serves(
+  open_replay, kind, drain
+):
+  replay = open_replay(tiny_config(replay=kind), travelled=True, drain=drain)
+  replay.write(20)
+  assert len(replay.sample(1)) == 8
 
 
 @pytest.mark.parametrize('samples_per_insert', [0.5, 8.0, 300.0])

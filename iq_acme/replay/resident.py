@@ -86,6 +86,13 @@ class ResidentReplay:
     self._changed = threading.Condition()
     self._drain_error: BaseException | None = None
 
+  # Layouts of many processes pickle a builder with its replay, before either is used.
+  def __getstate__(self) -> dict[str, Any]:
+    return {**vars(self), '_changed': None}  # A lock cannot be pickled.
+
+  def __setstate__(self, state: dict[str, Any]) -> None:
+    vars(self).update(state, _changed=threading.Condition())
+
   def make_tables(self) -> list[reverb.Table]:
     """One queue, which holds every item until it is taken, and then drops it."""
     return [
