@@ -237,8 +237,9 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     iterator = builder.make_dataset_iterator(client)
     if hasattr(iterator, 'close'):
       self._stack.callback(iterator.close)
+    learner_counter = counting.Counter(self.counter, 'learner', time_delta=0.0)
     self.learner = builder.make_learner(
-      learner_key, networks, iterator, client, self.counter
+      learner_key, networks, iterator, client, learner_counter
     )
     self._stack.callback(self._drop_adder)
     self._adder = builder.make_adder(client)

@@ -65,9 +65,10 @@ def test_learns_in_acmes_local_layout_with_the_tightest_limiter(overrides, tmp_p
     samples_per_insert=config.sampled_per_step,
     batch_size=config.batch_size,
     num_sgd_steps_per_step=config.num_sgd_steps_per_step,
-    counter=counter,
+    counter=counting.Counter(counter, 'learner', time_delta=0.0),
   )
-  loop = acme.EnvironmentLoop(environment, agent, counter)
+  actor_counter = counting.Counter(counter, 'actor', time_delta=0.0)
+  loop = acme.EnvironmentLoop(environment, agent, actor_counter)
   exploring = lambda: bool(agent.get_variables(['policy'])[0].exploring)  # noqa: E731
   loop.run_episode()
   assert exploring()
@@ -76,6 +77,8 @@ def test_learns_in_acmes_local_layout_with_the_tightest_limiter(overrides, tmp_p
   assert not exploring()
   assert len(logger.rows) >= 1
   assert counter.get_counts()['learner_steps'] >= 30
+  assert counter.get_counts()['actor_steps'] == 100
+  assert logger.rows[-1]['actor_steps'] > 40
   params = agent.get_variables(['policy'])[0].params
   assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(params))
   agent._actor = None  # Its writer, which the server would wait for.

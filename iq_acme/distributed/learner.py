@@ -61,7 +61,8 @@ class LearnerWorker:
     )
     self._port = int(replay.server_address.rpartition(':')[-1])
     remove_scratch(settings.workdir, keep_port=self._port)
-    local_counter = counting.Counter(counter)  # Syncs once a second, not at each step.
+    # Syncs once a second, not at each step.
+    local_counter = counting.Counter(counter, 'learner')
     self._metrics = ExtendedLogger(parts.logger_factory('learner'), self._extras)
     builder = parts.make_builder(settings.seed, self._metrics)
     resident = resident_replay(builder)
