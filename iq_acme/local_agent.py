@@ -84,7 +84,8 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     they were, and those to come follow the new ratio.
 
     Args:
-      builder: makes the parts.
+      builder: makes the parts. With a workdir the learner's state has to be a nest of
+        arrays, and the actor has to have a `random_key`, as Acme's own do.
       networks: what the builder's learner trains.
       policy: what the builder's actor acts by.
       environment_spec: the environment's specs.
@@ -97,7 +98,8 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     Raises:
       WorkdirInUseError: where another agent has the workdir.
       DamagedCheckpointsError: where it has checkpoints, and none is intact.
-      ValueError: where the checkpoint belongs to another configuration.
+      ValueError: where the checkpoint belongs to another configuration, or the actor
+        has no key that a checkpoint could hold.
     """
     self._settings = settings
     self._counts_steps = counter is None
@@ -182,7 +184,7 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     info = self._checkpoints.save(
       self._actor_steps,
       learner_state=self.learner.save(),
-      actor_key=self.actor.random_key,
+      actor_key=getattr(self.actor, _key_name(self.actor)),
       progress={
         'actor_steps': self._actor_steps,
         'sgd_steps': self._sgd_steps,
@@ -246,6 +248,12 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     self.actor = builder.make_actor(
       actor_key, policy, self._adder, variable_source=self.learner
     )
+    if self._checkpoints and _key_name(self.actor) is None:
+      raise ValueError(
+        f'{type(self.actor).__name__} has no random_key, and a checkpoint needs the key '
+        'that its next action is sampled from: give it that property, or the agent no '
+        'workdir.'
+      )
 
   def _drop_adder(self) -> None:
     self.actor = self._adder = None
@@ -257,7 +265,7 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     if not restored:
       return
     self.learner.restore(restored.learner_state)
-    self.actor.random_key = restored.actor_key
+    setattr(self.actor, _key_name(self.actor), restored.actor_key)
     progress = restored.progress
     self._actor_steps = self._saved_at = progress['actor_steps']
     self._sgd_steps = progress['sgd_steps']
@@ -280,6 +288,13 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
       self.learner, 'end_exploration'
     ):
       self.learner.end_exploration()
+
+
+def _key_name(actor: Any) -> str | None:
+  """What an actor calls the key of its next action; None where it has none."""
+  # Acme's `GenericActor`, which all of its own builders make, has no public name for it.
+  names = (name for name in ('random_key', '_random_key') if hasattr(actor, name))
+  return next(names, None)
 
 
 def _flush(adder: Any) -> None:
