@@ -172,6 +172,10 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
   def save(self) -> CheckpointInfo:
     """Makes a checkpoint of everything a resumed run needs, whole or not at all.
 
+    Transitions on their way to replay arrive first, where later batches may find them
+    earlier than without the call: the steps at which an agent is saved belong, beside
+    its seed, to what determines it.
+
     Raises:
       RuntimeError: where the agent has no workdir, or is closed.
       NonFiniteLossError: where learning has gone wrong since the last checkpoint.

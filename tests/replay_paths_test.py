@@ -101,6 +101,17 @@ def test_a_group_is_taken_in_once_four_transitions_have_followed_it(make_agent):
   assert agent.replay_size() == 40
 
 
+def test_asking_for_the_size_of_replay_changes_nothing(make_agent):
+  states, sizes = [], []
+  for asks in (False, True):
+    agent = make_agent(config=tiny_config(max_replay_size=50))
+    ask = lambda agent=agent: sizes.append(agent.replay_size())  # noqa: E731
+    Driver(NumberedEnvironment(), agent).run(75, ask if asks else None)
+    states.append(as_bytes(agent.learner.save()))
+  assert states[0] == states[1]
+  assert sizes == [*range(1, 51), *[50] * 25]
+
+
 @pytest.mark.parametrize('kind', REPLAYS)
 def test_batches_are_uniform_over_what_is_in_replay(make_agent, kind):
   agent = make_agent(config=tiny_config(replay=kind, min_replay_size=32))

@@ -80,7 +80,7 @@ class ResidentReplay:
     self._writer: RowWriter | None = None
     self._client: reverb.Client | None = None
     self._items: Iterator[np.ndarray] | None = None
-    self._items_received = 0
+    self._items_received = self._rows_received = 0
     self._admission = RatioAdmission(config)
     self._admits_all = False
     self._changed = threading.Condition()
@@ -127,7 +127,7 @@ class ResidentReplay:
       write,
       self._config.n_step,
       self._config.discount,
-      # In one process `size` and `save` take in what is under way themselves.
+      # In one process `save` takes in what is under way itself.
       flush=lambda: None if self._inline else writer.close_writer(),
     )
 
@@ -155,9 +155,12 @@ class ResidentReplay:
   @property
   def size(self) -> int:
     """Transitions in the ring; in one process, those on their way to it included."""
-    if self._inline:
-      self._take_in(flush=True)
-    return self._make_ring().size
+    size = self._make_ring().size
+    if self._writer is not None:
+      # Only counted: taken in before their time they would change the batches.
+      size += self._writer.num_rows_sent - self._rows_received
+      size += self._writer.num_rows_held
+    return min(size, self._config.max_replay_size)
 
   @property
   def totals(self) -> tuple[int, int]:
@@ -172,6 +175,9 @@ class ResidentReplay:
 
   def save(self, directory: str) -> None:
     """Writes the ring into an empty folder, as one raw array and a small JSON file.
+
+    In one process it takes in first what is on its way, so that batches from then on can
+    be others than without the call.
 
     Args:
       directory: the folder, which is made.
@@ -285,7 +291,9 @@ class ResidentReplay:
     if count and self._items is None:
       self._items = self._receive()
     for _ in range(count):
-      self._ring_append(next(self._items))
+      rows = next(self._items)
+      self._ring_append(rows)
+      self._rows_received += len(rows)
     self._items_received += count
 
   def _ring_append(self, rows: np.ndarray) -> None:
