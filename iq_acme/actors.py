@@ -70,14 +70,11 @@ class IQActor(acme.Actor):
 
   def observe(self, action: np.ndarray, next_timestep: dm_env.TimeStep) -> None:
     _check_finite('observation', next_timestep.observation)
-    _check_finite('reward', next_timestep.reward)
+    # Environments that return Python floats would not match the table's dtypes.
+    reward = _cast('reward', next_timestep.reward, self._spec.rewards.dtype)
+    discount = _cast('discount', next_timestep.discount, self._spec.discounts.dtype)
     if self._adder:
-      # Environments that return Python floats would not match the table's dtypes.
-      next_timestep = next_timestep._replace(
-        reward=np.asarray(next_timestep.reward, self._spec.rewards.dtype),
-        discount=np.asarray(next_timestep.discount, self._spec.discounts.dtype),
-      )
-      self._adder.add(action, next_timestep)
+      self._adder.add(action, next_timestep._replace(reward=reward, discount=discount))
 
   def update(self, wait: bool = False) -> None:
     if self._client:
@@ -95,8 +92,21 @@ class IQActor(acme.Actor):
 def _check_finite(what: str, value: Any) -> None:
   for leaf in jax.tree.leaves(value):
     if not np.all(np.isfinite(leaf)):
-      raise ValueError(
-        f'The environment returned a {what} that is not finite: {leaf}. One such '
-        'number would spoil the networks for good; mend the environment or end its '
-        'episode before that happens.'
-      )
+      raise _not_finite(what, leaf)
+
+
+def _cast(what: str, value: Any, dtype: np.dtype) -> np.ndarray:
+  """A reward or discount as replay keeps it: None would be a NaN there."""
+  array = np.asarray(value, dtype)
+  if not np.all(np.isfinite(array)):
+    given = '' if str(value) == str(array) else f' ({value} as {np.dtype(dtype).name})'
+    raise _not_finite(what, f'{array}{given}')
+  return array
+
+
+def _not_finite(what: str, value: Any) -> ValueError:
+  return ValueError(
+    f'The environment returned a {what} that is not finite: {value}. One such '
+    'number would spoil the networks for good; mend the environment or end its '
+    'episode before that happens.'
+  )

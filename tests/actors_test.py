@@ -168,12 +168,24 @@ def test_observations_that_are_not_finite_are_refused_and_not_recorded(bad):
   assert adder.added == []
 
 
-@pytest.mark.parametrize('bad', [np.nan, -np.inf])
-def test_rewards_that_are_not_finite_are_refused_and_not_recorded(bad):
+@pytest.mark.parametrize(
+  ('bad', 'words'),
+  [
+    (np.nan, r'nan\. '),
+    (np.inf, r'inf\. '),
+    (None, r'nan \(None as float32\)'),
+    (1e300, r'inf \(1e\+300 as float32\)'),
+  ],
+)
+@pytest.mark.parametrize('field', ['reward', 'discount'])
+def test_rewards_and_discounts_are_refused_where_the_spec_s_dtype_has_no_such_number(
+  field, bad, words
+):
   adder = RecordingAdder()
   actor = make_actor(adder=adder)
-  with pytest.raises(ValueError, match=f'reward that is not finite: {bad}'):
-    actor.observe(np.zeros(1), dm_env.termination(bad, OBSERVATION))
+  timestep = dm_env.transition(1.0, OBSERVATION, 1.0)._replace(**{field: bad})
+  with pytest.raises(ValueError, match=f'{field} that is not finite: {words}'):
+    actor.observe(np.zeros(1), timestep)
   assert adder.added == []
 
 
