@@ -15,7 +15,7 @@ from acme.utils import counting, loggers
 
 from iq_acme import acting, update
 from iq_acme.config import IQConfig
-from iq_acme.networks import IQNetworks
+from iq_acme.networks import IQNetworks, check_made_from
 
 _WHAT_TO_TRY = (
   'Nothing has been saved since. Try a lower learning_rate, normalize_observations, or '
@@ -56,7 +56,11 @@ class IQLearner(acme.Learner):
         None.
       unpack: makes transitions of a sample's data, inside the jitted update; by default
         of Acme's own transitions.
+
+    Raises:
+      ValueError: where the networks were made from another configuration.
     """
+    check_made_from(networks, config)
     self._config = config
     self._iterator = iterator
     self._counter = counter or counting.Counter(prefix='learner')

@@ -11,7 +11,7 @@ from dm_env import specs as dm_env_specs
 
 from iq_acme import acting, serialization
 from iq_acme.config import IQConfig
-from iq_acme.networks import IQNetworks, make_networks
+from iq_acme.networks import IQNetworks, check_made_from, make_networks
 from iq_acme.normalization import init_statistics
 
 _FORMAT = 'iq_acme policy'
@@ -160,6 +160,7 @@ def load_policy(path: str, networks: IQNetworks | None = None) -> LoadedPolicy:
   config = IQConfig(**header['config'])
   if networks is None:
     networks = make_networks(_decode_specs(path, header), config)
+  check_made_from(networks, config)
   normalizer = None
   if config.normalize_observations:
     normalizer = init_statistics(networks.environment_spec.observations)

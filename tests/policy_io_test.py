@@ -184,6 +184,13 @@ def test_named_tuples_need_their_networks_which_the_error_says(path):
   np.testing.assert_array_equal(loaded(observation), expected)
 
 
+def test_networks_made_from_another_configuration_than_the_files_are_refused(path):
+  save(path, temperature=0.05, scale_logits_by_temperature=True)
+  networks, *_ = make(temperature=0.05)
+  with pytest.raises(ValueError, match=r'scale_logits_by_temperature False.*True'):
+    policy_io.load_policy(path, networks)
+
+
 def test_actions_have_the_specs_dtype_and_stay_within_its_bounds(path):
   # 0.1 in float32 is larger than 0.1, and -0.1 smaller than -0.1.
   actions = specs.BoundedArray((2,), np.float64, -0.1, 0.1, name='a')
