@@ -103,7 +103,8 @@ class IQLearner(acme.Learner):
     self._state = state
     if len(self._unread_metrics) > 1:
       steps, metrics = self._unread_metrics[-2]
-      self._unread_metrics[-2] = (steps, np.asarray(metrics))
+      # A copy: a view of it, on the host, would keep the device's array, some 3 KB.
+      self._unread_metrics[-2] = (steps, np.array(metrics))
 
     now = time.monotonic()
     elapsed = 0.0 if self._last_step_time is None else now - self._last_step_time

@@ -68,6 +68,15 @@ def test_several_sgd_steps_a_step_are_counted_one_by_one():
   assert [row['learner_steps'] for row in logger.rows] == [12]
 
 
+def test_metrics_that_wait_for_a_row_keep_no_arrays_of_the_device():
+  learner = make_learner(tiny_config(log_period=100))
+  run(learner, 6)
+  *waiting, (steps, _) = learner._unread_metrics  # The newest may be on its way still.
+  assert steps == 6
+  # A view of an array in the host's memory would keep all of that array, some 3 KB.
+  assert [metrics.flags.owndata for _, metrics in waiting] == [True] * 5
+
+
 def test_a_counter_with_a_prefix_counts_under_it_and_once():
   parent, logger = counting.Counter(), Rows()
   parent.increment(actor_steps=7, learner_walltime=1000.0)  # Of before a resume.
