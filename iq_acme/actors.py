@@ -14,6 +14,7 @@ from acme import adders
 from acme.jax import variable_utils
 
 from iq_acme import acting
+from iq_acme.specs import check_observation_structure
 
 
 class IQActor(acme.Actor):
@@ -64,6 +65,8 @@ class IQActor(acme.Actor):
     return acting.to_environment(action, self._spec.actions)
 
   def observe_first(self, timestep: dm_env.TimeStep) -> None:
+    # Once an episode: no environment changes its structure within one.
+    check_observation_structure(timestep.observation, self._spec.observations)
     _check_finite('observation', timestep.observation)
     if self._adder:
       self._adder.add_first(timestep)

@@ -13,6 +13,7 @@ from iq_acme import acting, serialization
 from iq_acme.config import IQConfig
 from iq_acme.networks import IQNetworks, check_made_from, make_networks
 from iq_acme.normalization import init_statistics
+from iq_acme.specs import check_observation_structure
 
 _FORMAT = 'iq_acme policy'
 _VERSION = 1
@@ -81,11 +82,7 @@ class LoadedPolicy:
 
   def _check(self, observation: Any) -> None:
     spec = self.environment_spec.observations
-    if jax.tree.structure(observation) != jax.tree.structure(spec):
-      raise ValueError(
-        f'The observation is {jax.tree.structure(observation)}; this policy takes '
-        f'{jax.tree.structure(spec)}.'
-      )
+    check_observation_structure(observation, spec)
     for array, leaf in zip(jax.tree.leaves(observation), jax.tree.leaves(spec)):
       if np.shape(array) != leaf.shape:
         raise ValueError(

@@ -26,6 +26,22 @@ def check_environment_spec(spec: Any) -> None:
       _check_scalar_spec(field.removesuffix('s'), getattr(spec, field))
 
 
+def check_observation_structure(observation: Any, spec: Any) -> None:
+  """Raises where an observation is nested in another way than its spec.
+
+  Args:
+    observation: a nest of arrays.
+    spec: a nest of specs.
+
+  Raises:
+    ValueError: naming both structures. A dict is another one than an `OrderedDict`,
+      whose order the networks' inputs have, where a dict's is that of its sorted keys.
+  """
+  found, expected = jax.tree.structure(observation), jax.tree.structure(spec)
+  if found != expected:
+    raise ValueError(f'The observation is {found}; this policy takes {expected}.')
+
+
 def _check_action_spec(action: Any) -> None:
   if not hasattr(action, 'shape'):
     raise ValueError(

@@ -1,5 +1,7 @@
 """IQActor: what it acts by, what it records, and what it refuses."""
 
+import collections
+
 import dm_env
 import jax
 import numpy as np
@@ -152,6 +154,23 @@ def test_actions_fit_the_environment_spec(dtype):
   actor = make_actor(source, acting.make_behavior_policy(networks), spec=spec)
   for _ in range(20):
     actions.validate(actor.select_action(OBSERVATION))
+
+
+def test_observations_of_another_structure_than_the_spec_are_refused_at_once():
+  # JAX sorts the keys of a dict but keeps an OrderedDict's order, in which the networks
+  # take their inputs: of equal shapes, they would be permuted in silence.
+  leaf = SPEC.observations
+  spec = SPEC._replace(observations=collections.OrderedDict(b=leaf, a=leaf))
+  networks = make_networks(spec, tiny_config())
+  adder = RecordingAdder()
+  policy = acting.make_evaluation_policy(networks, mode=True)
+  actor = make_actor(policy=policy, spec=spec, adder=adder)
+  observation = {'b': OBSERVATION, 'a': OBSERVATION}
+  with pytest.raises(ValueError, match=r'observation is .*\{.*takes .*OrderedDict'):
+    actor.observe_first(dm_env.restart(observation))
+  assert adder.added == []
+  actor.observe_first(dm_env.restart(collections.OrderedDict(observation)))
+  assert len(adder.added) == 1
 
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf])
