@@ -45,6 +45,8 @@ class IQActor(acme.Actor):
     self._key = jax.device_put(random_key, self._cpu)
     self._source = variable_source
     self._adder = adder
+    self._copied: Any = (None, None)  # Parameters and normaliser, and both on the CPU.
+    self._copies: Any = (None, None)
     self._client: variable_utils.VariableClient | None = None
     if isinstance(variable_source, courier.Client):
       self._client = variable_utils.VariableClient(
@@ -87,9 +89,16 @@ class IQActor(acme.Actor):
     if self._client:
       return self._client.params
     variables = self._source.get_variables(['policy'])[0]
-    if self._on_accelerator:
-      variables = jax.device_put(variables, self._cpu)
-    return variables
+    return self._on_cpu(variables) if self._on_accelerator else variables
+
+  def _on_cpu(self, variables: acting.ActingVariables) -> acting.ActingVariables:
+    """The variables on the CPU; those of the last call are not copied again."""
+    params, normalizer = variables.params, variables.normalizer
+    if params is not self._copied[0] or normalizer is not self._copied[1]:
+      self._copied = (params, normalizer)
+      self._copies = jax.device_put(self._copied, self._cpu)
+    params, normalizer = self._copies
+    return variables._replace(params=params, normalizer=normalizer)
 
 
 def _check_finite(what: str, value: Any) -> None:

@@ -105,6 +105,37 @@ def test_an_actor_follows_the_newest_parameters_at_once():
   assert len(set(act(actor, 50))) > 1
 
 
+def test_beside_an_accelerator_only_a_policy_that_has_changed_is_copied(monkeypatch):
+  copied = []
+  device_put = jax.device_put
+
+  def recorded(tree, device):
+    copied.append(tree)
+    return device_put(tree, device)
+
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+  first, second = sources_of_two_modes()
+  source = Source(exploring=True)
+  source.params = first.params
+  actor = make_actor(source)
+  monkeypatch.setattr(jax, 'device_put', recorded)
+  assert len(set(act(actor, 50))) > 1
+  assert len(copied) == 1
+  source.exploring = False
+  assert set(act(actor, 5)) == {mode_of(first)}
+  assert len(copied) == 1
+  source.params = second.params
+  assert set(act(actor, 5)) == {mode_of(second)}
+  assert len(copied) == 2
+  source.normalizer = RunningStatistics(
+    count=np.float32(1),
+    mean=np.zeros(2, np.float32),
+    variance=np.ones(2, np.float32),
+  )
+  act(actor, 5)
+  assert len(copied) == 3
+
+
 def test_observations_are_normalised_by_the_statistics_that_are_served():
   statistics = RunningStatistics(
     count=np.float32(1),
