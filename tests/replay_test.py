@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import tracemalloc
 
 import cloudpickle
 import numpy as np
@@ -11,7 +12,7 @@ from absl import logging
 from tiny_environments import REPLAYS, NumberedEnvironment, spec_of, tiny_config
 
 from iq_acme.builder import IQBuilder
-from iq_acme.replay import WatchedIterator
+from iq_acme.replay import ResidentReplay, WatchedIterator
 
 
 class OpenReplay:
@@ -196,6 +197,31 @@ def test_a_restored_ring_is_sampled_at_once_by_a_learner_with_remote_actors(
   thread.join(60)
   assert numbers_of(batch) <= set(range(30))
   assert len(batch) == 8
+
+
+def test_a_ring_is_restored_without_holding_its_file_in_memory_as_well(tmp_path):
+  config = tiny_config(max_replay_size=50_000)
+  spec = spec_of(NumberedEnvironment())
+  first, second = (ResidentReplay(config, spec, 'inline', 0) for _ in range(2))
+  rows = np.arange(40_000 * first.packing.width, dtype=np.float32)
+  rows = rows.reshape(40_000, first.packing.width)
+  first._ring_append(rows)
+  first.save(str(tmp_path / 'ring'))
+  second._make_ring()
+  tracemalloc.start()
+  assert second.restore(str(tmp_path / 'ring'))
+  _, peak = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  np.testing.assert_array_equal(np.concatenate(second._ring.segments()), rows)
+  assert peak < rows.nbytes / 10
+
+
+def test_an_empty_ring_is_saved_and_restored(tmp_path):
+  spec = spec_of(NumberedEnvironment())
+  first, second = (ResidentReplay(tiny_config(), spec, 'inline', 0) for _ in range(2))
+  first.save(str(tmp_path / 'ring'))
+  assert second.restore(str(tmp_path / 'ring'))
+  assert second.size == 0
 
 
 @pytest.mark.parametrize('kind', REPLAYS)

@@ -224,7 +224,10 @@ class ResidentReplay:
         f'{directory} holds transitions of {found[0]} {found[1]} numbers; this '
         f'environment has {expected[0]} {expected[1]}.'
       )
-    rows = np.fromfile(os.path.join(directory, _ROWS), self.packing.dtype)
+    rows = np.empty(0, self.packing.dtype)
+    if state['size']:  # Mapped, not read: the ring itself may take most of the memory.
+      path = os.path.join(directory, _ROWS)
+      rows = np.memmap(path, self.packing.dtype, mode='r')
     with self._changed:
       self._make_ring().restore(
         rows.reshape(state['size'], self.packing.width), state['random_state']
