@@ -18,7 +18,7 @@ from iq_acme import launch, make_distributed_iq
 from iq_acme.builder import IQBuilder
 from iq_acme.distributed import launching, resources, supervision
 from iq_acme.distributed.counter import StepCounter
-from iq_acme.distributed.learner import TimedIterator
+from iq_acme.distributed.metrics import TimedIterator
 from iq_acme.replay.admission import RatioAdmission
 
 
