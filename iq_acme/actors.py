@@ -110,7 +110,7 @@ def _check_finite(what: str, value: Any) -> None:
 def _cast(what: str, value: Any, dtype: np.dtype) -> np.ndarray:
   """A reward or discount as replay keeps it: None would be a NaN there."""
   array = np.asarray(value, dtype)
-  if not np.all(np.isfinite(array)):
+  if not np.isfinite(array).all():
     given = '' if str(value) == str(array) else f' ({value} as {np.dtype(dtype).name})'
     raise _not_finite(what, f'{array}{given}')
   return array
