@@ -92,7 +92,7 @@ def test_a_seed_determines_a_whole_run_with_the_resident_ring(make_agent):
 
 def test_a_group_is_taken_in_once_four_transitions_have_followed_it(make_agent):
   agent = make_agent(config=tiny_config(min_replay_size=24))
-  ring = agent._replay._make_ring()
+  ring = agent._replay._shared.ring
   sizes = []
   Driver(NumberedEnvironment(), agent).run(24 + 16, lambda: sizes.append(ring.size))
   # The first batch, after step 25, takes in all there is. The next eight are sent with

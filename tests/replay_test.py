@@ -205,14 +205,14 @@ def test_a_ring_is_restored_without_holding_its_file_in_memory_as_well(tmp_path)
   first, second = (ResidentReplay(config, spec, 'inline', 0) for _ in range(2))
   rows = np.arange(40_000 * first.packing.width, dtype=np.float32)
   rows = rows.reshape(40_000, first.packing.width)
-  first._ring_append(rows)
+  first._shared.append(rows)
   first.save(str(tmp_path / 'ring'))
-  second._make_ring()
+  ring = second._shared.ring
   tracemalloc.start()
   assert second.restore(str(tmp_path / 'ring'))
   _, peak = tracemalloc.get_traced_memory()
   tracemalloc.stop()
-  np.testing.assert_array_equal(np.concatenate(second._ring.segments()), rows)
+  np.testing.assert_array_equal(np.concatenate(ring.segments()), rows)
   assert peak < rows.nbytes / 10
 
 
