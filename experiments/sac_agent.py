@@ -155,7 +155,6 @@ class _Builder(ResidentSACBuilder):
     replay_client: Any = None,
     counter: counting.Counter | None = None,
   ) -> SavableSACLearner:
-    counter = counting.Counter(counter, prefix='learner', time_delta=0.0)
     learner = super().make_learner(
       random_key, networks, dataset, replay_client, counter
     )

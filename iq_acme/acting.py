@@ -77,7 +77,12 @@ def make_evaluation_policy(networks: IQNetworks, *, mode: bool) -> ActingPolicy:
 
 
 class NonFiniteActionError(RuntimeError):
-  """A policy chose an action that is NaN or infinite: its parameters are spoilt."""
+  """A policy is spoilt: its parameters, or an action that it chose, are not finite.
+
+  Actions alone do not tell: multicategorical policies take a value of the action's
+  range whatever their parameters are. A learner checks its loss, and `save_policy` the
+  parameters.
+  """
 
 
 def to_environment(action: Any, spec: Any) -> np.ndarray:

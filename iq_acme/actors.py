@@ -14,6 +14,7 @@ from acme import adders
 from acme.jax import variable_utils
 
 from iq_acme import acting
+from iq_acme.specs import check_observation_structure
 
 
 class IQActor(acme.Actor):
@@ -44,6 +45,8 @@ class IQActor(acme.Actor):
     self._key = jax.device_put(random_key, self._cpu)
     self._source = variable_source
     self._adder = adder
+    self._copied: Any = (None, None)  # Parameters and normaliser, and both on the CPU.
+    self._copies: Any = (None, None)
     self._client: variable_utils.VariableClient | None = None
     if isinstance(variable_source, courier.Client):
       self._client = variable_utils.VariableClient(
@@ -64,20 +67,19 @@ class IQActor(acme.Actor):
     return acting.to_environment(action, self._spec.actions)
 
   def observe_first(self, timestep: dm_env.TimeStep) -> None:
+    # Once an episode: no environment changes its structure within one.
+    check_observation_structure(timestep.observation, self._spec.observations)
     _check_finite('observation', timestep.observation)
     if self._adder:
       self._adder.add_first(timestep)
 
   def observe(self, action: np.ndarray, next_timestep: dm_env.TimeStep) -> None:
     _check_finite('observation', next_timestep.observation)
-    _check_finite('reward', next_timestep.reward)
+    # Environments that return Python floats would not match the table's dtypes.
+    reward = _cast('reward', next_timestep.reward, self._spec.rewards.dtype)
+    discount = _cast('discount', next_timestep.discount, self._spec.discounts.dtype)
     if self._adder:
-      # Environments that return Python floats would not match the table's dtypes.
-      next_timestep = next_timestep._replace(
-        reward=np.asarray(next_timestep.reward, self._spec.rewards.dtype),
-        discount=np.asarray(next_timestep.discount, self._spec.discounts.dtype),
-      )
-      self._adder.add(action, next_timestep)
+      self._adder.add(action, next_timestep._replace(reward=reward, discount=discount))
 
   def update(self, wait: bool = False) -> None:
     if self._client:
@@ -87,16 +89,36 @@ class IQActor(acme.Actor):
     if self._client:
       return self._client.params
     variables = self._source.get_variables(['policy'])[0]
-    if self._on_accelerator:
-      variables = jax.device_put(variables, self._cpu)
-    return variables
+    return self._on_cpu(variables) if self._on_accelerator else variables
+
+  def _on_cpu(self, variables: acting.ActingVariables) -> acting.ActingVariables:
+    """The variables on the CPU; those of the last call are not copied again."""
+    params, normalizer = variables.params, variables.normalizer
+    if params is not self._copied[0] or normalizer is not self._copied[1]:
+      self._copied = (params, normalizer)
+      self._copies = jax.device_put(self._copied, self._cpu)
+    params, normalizer = self._copies
+    return variables._replace(params=params, normalizer=normalizer)
 
 
 def _check_finite(what: str, value: Any) -> None:
   for leaf in jax.tree.leaves(value):
     if not np.all(np.isfinite(leaf)):
-      raise ValueError(
-        f'The environment returned a {what} that is not finite: {leaf}. One such '
-        'number would spoil the networks for good; mend the environment or end its '
-        'episode before that happens.'
-      )
+      raise _not_finite(what, leaf)
+
+
+def _cast(what: str, value: Any, dtype: np.dtype) -> np.ndarray:
+  """A reward or discount as replay keeps it: None would be a NaN there."""
+  array = np.asarray(value, dtype)
+  if not np.isfinite(array).all():
+    given = '' if str(value) == str(array) else f' ({value} as {np.dtype(dtype).name})'
+    raise _not_finite(what, f'{array}{given}')
+  return array
+
+
+def _not_finite(what: str, value: Any) -> ValueError:
+  return ValueError(
+    f'The environment returned a {what} that is not finite: {value}. One such '
+    'number would spoil the networks for good; mend the environment or end its '
+    'episode before that happens.'
+  )

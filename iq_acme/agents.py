@@ -124,8 +124,9 @@ def make_iq_agent(
     config: the hyperparameters; M-IQ on Gym (Section 6) where None.
     networks: the networks; `make_networks(env_spec, config)` where None.
     seed: what parameters, actions and batches are drawn from. With the resident replay
-      a seed determines the agent; Reverb's own sampler takes none, so with the table two
-      agents of one seed start alike and then drift apart.
+      a seed and the steps at which it is saved determine the agent; Reverb's own sampler
+      takes none, so with the table two agents of one seed start alike and then drift
+      apart.
     workdir: where checkpoints go; its newest whole one is restored.
     counter: counts `learner_steps` and `learner_walltime`. Where it is given, give
       the `EnvironmentLoop` `counting.Counter(counter, prefix='actor')`, so that it

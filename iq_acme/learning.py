@@ -15,7 +15,7 @@ from acme.utils import counting, loggers
 
 from iq_acme import acting, update
 from iq_acme.config import IQConfig
-from iq_acme.networks import IQNetworks
+from iq_acme.networks import IQNetworks, check_made_from
 
 _WHAT_TO_TRY = (
   'Nothing has been saved since. Try a lower learning_rate, normalize_observations, or '
@@ -49,15 +49,21 @@ class IQLearner(acme.Learner):
       config: the hyperparameters.
       random_key: what the networks are initialised from.
       iterator: batches of `reverb.ReplaySample` whose data hold K * B transitions.
-      counter: counts `learner_steps` (SGD steps) and `learner_walltime` (seconds).
+      counter: counts `steps` (SGD steps) and `walltime` (seconds), like those of Acme's
+        learners: make it `counting.Counter(parent, 'learner')`, as Acme's
+        `DistributedLayout` does, and the parent counts `learner_steps`.
       logger: gets a row of metrics every `config.log_period` SGD steps; none where
         None.
       unpack: makes transitions of a sample's data, inside the jitted update; by default
         of Acme's own transitions.
+
+    Raises:
+      ValueError: where the networks were made from another configuration.
     """
+    check_made_from(networks, config)
     self._config = config
     self._iterator = iterator
-    self._counter = counting.Counter(counter, prefix='learner', time_delta=0.0)
+    self._counter = counter or counting.Counter(prefix='learner')
     self._logger = logger
     self._metric_names: list[str] = []
     self._state = update.init_state(random_key, networks, config)
@@ -68,6 +74,7 @@ class IQLearner(acme.Learner):
     # for a thousand arrays at a time cost a fifth of a second.
     self._unread_metrics: list[tuple[int, Any]] = []
     self._last_step_time: float | None = None
+    self._walltime = 0.0
 
     def update_and_pack(
       state: update.TrainingState, data: Any
@@ -96,11 +103,13 @@ class IQLearner(acme.Learner):
     self._state = state
     if len(self._unread_metrics) > 1:
       steps, metrics = self._unread_metrics[-2]
-      self._unread_metrics[-2] = (steps, np.asarray(metrics))
+      # A copy: a view of it, on the host, would keep the device's array, some 3 KB.
+      self._unread_metrics[-2] = (steps, np.array(metrics))
 
     now = time.monotonic()
     elapsed = 0.0 if self._last_step_time is None else now - self._last_step_time
     self._last_step_time = now
+    self._walltime += elapsed
     num_steps = self._config.num_sgd_steps_per_step
     counts = self._counter.increment(steps=num_steps, walltime=elapsed)
     if len(self._unread_metrics) * num_steps >= self._config.log_period:
@@ -216,7 +225,8 @@ class IQLearner(acme.Learner):
       {
         **reduced,
         'learner_steps': self._num_steps,
-        'learner_walltime': counts['learner_walltime'],
+        # Resumes included, where the counter has the prefix that it should have.
+        'learner_walltime': counts.get('learner_walltime', self._walltime),
         'actor_steps': counts.get('actor_steps', 0),
       }
     )

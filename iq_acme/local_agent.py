@@ -12,6 +12,7 @@ import dm_env
 import jax
 import numpy as np
 import reverb
+from acme.agents.jax import builders
 from acme.utils import counting
 
 from iq_acme.agent_checkpoints import AgentCheckpoints
@@ -67,7 +68,7 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
 
   def __init__(
     self,
-    builder: acme.agents.jax.builders.ActorLearnerBuilder,
+    builder: builders.ActorLearnerBuilder,
     networks: Any,
     policy: Any,
     environment_spec: acme.specs.EnvironmentSpec,
@@ -83,7 +84,8 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     they were, and those to come follow the new ratio.
 
     Args:
-      builder: makes the parts.
+      builder: makes the parts. With a workdir the learner's state has to be a nest of
+        arrays, and the actor has to have a `random_key`, as Acme's own do.
       networks: what the builder's learner trains.
       policy: what the builder's actor acts by.
       environment_spec: the environment's specs.
@@ -96,7 +98,8 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     Raises:
       WorkdirInUseError: where another agent has the workdir.
       DamagedCheckpointsError: where it has checkpoints, and none is intact.
-      ValueError: where the checkpoint belongs to another configuration.
+      ValueError: where the checkpoint belongs to another configuration, or the actor
+        has no key that a checkpoint could hold.
     """
     self._settings = settings
     self._counts_steps = counter is None
@@ -169,6 +172,10 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
   def save(self) -> CheckpointInfo:
     """Makes a checkpoint of everything a resumed run needs, whole or not at all.
 
+    Transitions on their way to replay arrive first, where later batches may find them
+    earlier than without the call: the steps at which an agent is saved belong, beside
+    its seed, to what determines it.
+
     Raises:
       RuntimeError: where the agent has no workdir, or is closed.
       NonFiniteLossError: where learning has gone wrong since the last checkpoint.
@@ -181,7 +188,7 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     info = self._checkpoints.save(
       self._actor_steps,
       learner_state=self.learner.save(),
-      actor_key=self.actor.random_key,
+      actor_key=getattr(self.actor, _key_name(self.actor)),
       progress={
         'actor_steps': self._actor_steps,
         'sgd_steps': self._sgd_steps,
@@ -202,7 +209,7 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
 
   def _make_parts(
     self,
-    builder: acme.agents.jax.builders.ActorLearnerBuilder,
+    builder: builders.ActorLearnerBuilder,
     networks: Any,
     policy: Any,
     environment_spec: acme.specs.EnvironmentSpec,
@@ -236,14 +243,21 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     iterator = builder.make_dataset_iterator(client)
     if hasattr(iterator, 'close'):
       self._stack.callback(iterator.close)
+    learner_counter = counting.Counter(self.counter, 'learner', time_delta=0.0)
     self.learner = builder.make_learner(
-      learner_key, networks, iterator, client, self.counter
+      learner_key, networks, iterator, client, learner_counter
     )
     self._stack.callback(self._drop_adder)
     self._adder = builder.make_adder(client)
     self.actor = builder.make_actor(
       actor_key, policy, self._adder, variable_source=self.learner
     )
+    if self._checkpoints and _key_name(self.actor) is None:
+      raise ValueError(
+        f'{type(self.actor).__name__} has no random_key, and a checkpoint needs the key '
+        'that its next action is sampled from: give it that property, or the agent no '
+        'workdir.'
+      )
 
   def _drop_adder(self) -> None:
     self.actor = self._adder = None
@@ -255,7 +269,7 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     if not restored:
       return
     self.learner.restore(restored.learner_state)
-    self.actor.random_key = restored.actor_key
+    setattr(self.actor, _key_name(self.actor), restored.actor_key)
     progress = restored.progress
     self._actor_steps = self._saved_at = progress['actor_steps']
     self._sgd_steps = progress['sgd_steps']
@@ -278,6 +292,13 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
       self.learner, 'end_exploration'
     ):
       self.learner.end_exploration()
+
+
+def _key_name(actor: Any) -> str | None:
+  """What an actor calls the key of its next action; None where it has none."""
+  # Acme's `GenericActor`, which all of its own builders make, has no public name for it.
+  names = (name for name in ('random_key', '_random_key') if hasattr(actor, name))
+  return next(names, None)
 
 
 def _flush(adder: Any) -> None:

@@ -34,11 +34,14 @@ class IQNetworks:
     policy: the policy pi.
     value: the value V.
     environment_spec: the environment that they were made for.
+    config: the configuration that they were made from; None for networks that depend on
+      none.
   """
 
   policy: policies.Policy
   value: ValueNetwork
   environment_spec: Any
+  config: IQConfig | None = None
 
 
 def make_networks(environment_spec: Any, config: IQConfig | None = None) -> IQNetworks:
@@ -67,4 +70,38 @@ def make_networks(environment_spec: Any, config: IQConfig | None = None) -> IQNe
     policy=policies.make_policy(environment_spec, config),
     value=ValueNetwork(init=lambda key: value.init(key, zeros), apply=value.apply),
     environment_spec=environment_spec,
+    config=config,
   )
+
+
+def check_made_from(networks: IQNetworks, config: IQConfig) -> None:
+  """Raises where networks were made from another configuration than they are used with.
+
+  Their parameters would be saved, and later loaded, as those of another policy.
+
+  Args:
+    networks: the networks.
+    config: the configuration that they are used with.
+
+  Raises:
+    ValueError: naming the first field that differs and both its values.
+  """
+  if networks.config is None:
+    return
+  for name in _fields_of_networks(config):
+    made_from, used_with = getattr(networks.config, name), getattr(config, name)
+    if made_from != used_with:
+      raise ValueError(
+        f'The networks were made from IQConfig.{name} {made_from!r} and are used with '
+        f'{used_with!r}: make both with one configuration.'
+      )
+
+
+def _fields_of_networks(config: IQConfig) -> list[str]:
+  """The fields that `make_networks` and the policy families read."""
+  names = ['policy_family', 'hidden_layer_sizes', 'output_init_scale']
+  if config.policy_family == 'multicategorical':
+    names += ['num_action_values', 'scale_logits_by_temperature']
+    if config.scale_logits_by_temperature:
+      names += ['temperature']
+  return names

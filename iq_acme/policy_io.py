@@ -11,8 +11,9 @@ from dm_env import specs as dm_env_specs
 
 from iq_acme import acting, serialization
 from iq_acme.config import IQConfig
-from iq_acme.networks import IQNetworks, make_networks
+from iq_acme.networks import IQNetworks, check_made_from, make_networks
 from iq_acme.normalization import init_statistics
+from iq_acme.specs import check_observation_structure
 
 _FORMAT = 'iq_acme policy'
 _VERSION = 1
@@ -81,11 +82,7 @@ class LoadedPolicy:
 
   def _check(self, observation: Any) -> None:
     spec = self.environment_spec.observations
-    if jax.tree.structure(observation) != jax.tree.structure(spec):
-      raise ValueError(
-        f'The observation is {jax.tree.structure(observation)}; this policy takes '
-        f'{jax.tree.structure(spec)}.'
-      )
+    check_observation_structure(observation, spec)
     for array, leaf in zip(jax.tree.leaves(observation), jax.tree.leaves(spec)):
       if np.shape(array) != leaf.shape:
         raise ValueError(
@@ -112,7 +109,18 @@ def save_policy(
     environment_spec: the specs that the networks were made for.
     config: the configuration that the networks were made from.
     metadata: anything JSON can hold.
+
+  Raises:
+    NonFiniteActionError: where the policy has numbers that are NaN or infinite; the file
+      stays what it was.
   """
+  tree = jax.device_get((variables.params, variables.normalizer))
+  if bad := _first_not_finite(tree):
+    raise acting.NonFiniteActionError(
+      f'The policy has numbers that are not finite ({bad}): learning has diverged, and '
+      f'{path} was not written. The last checkpoint is from before that; try a lower '
+      'learning_rate.'
+    )
   header = {
     'format': _FORMAT,
     'version': _VERSION,
@@ -121,7 +129,7 @@ def save_policy(
     'actions': _encode_spec(environment_spec.actions),
     'metadata': dict(metadata or {}),
   }
-  serialization.save_tree(path, (variables.params, variables.normalizer), header)
+  serialization.save_tree(path, tree, header)
 
 
 def load_policy(path: str, networks: IQNetworks | None = None) -> LoadedPolicy:
@@ -139,7 +147,8 @@ def load_policy(path: str, networks: IQNetworks | None = None) -> LoadedPolicy:
   Raises:
     FileNotFoundError: where there is no such file.
     CorruptFileError: where the file is damaged or something else.
-    ValueError: where the parameters do not fit the networks, or networks are needed.
+    ValueError: where the parameters do not fit the networks or are not finite, or
+      networks are needed.
   """
   header = serialization.load_header(path)
   if header.get('format') != _FORMAT:
@@ -160,13 +169,27 @@ def load_policy(path: str, networks: IQNetworks | None = None) -> LoadedPolicy:
   config = IQConfig(**header['config'])
   if networks is None:
     networks = make_networks(_decode_specs(path, header), config)
+  check_made_from(networks, config)
   normalizer = None
   if config.normalize_observations:
     normalizer = init_statistics(networks.environment_spec.observations)
   like = (networks.policy.init(jax.random.PRNGKey(0)), normalizer)
   params, normalizer = serialization.load_tree(path, like)
+  if bad := _first_not_finite((params, normalizer)):
+    raise ValueError(
+      f'{path} has numbers that are not finite ({bad}): learning had diverged when it '
+      'was written. Use an earlier policy.'
+    )
   variables = acting.ActingVariables(params, normalizer, exploring=False)
   return LoadedPolicy(networks, jax.device_put(variables), config, header['metadata'])
+
+
+def _first_not_finite(tree: Any) -> str | None:
+  """The first number of a nest that is NaN or infinite, None where there is none."""
+  for leaf in map(np.asarray, jax.tree.leaves(tree)):
+    if not np.all(np.isfinite(leaf)):
+      return str(leaf[~np.isfinite(leaf)].flat[0])
+  return None
 
 
 def _encode_spec(spec: Any) -> Any:

@@ -11,15 +11,35 @@ def check_environment_spec(spec: Any) -> None:
 
   Args:
     spec: an `acme.specs.EnvironmentSpec`, or anything with `observations` and
-      `actions` of dm_env specs.
+      `actions` of dm_env specs; `rewards` and `discounts` are checked where it has them.
 
   Raises:
     ValueError: naming the part of the spec, what it is, and what would be right:
-      one float action vector [D] with finite bounds, minimum below maximum, and
-      observations that are float vectors or scalars, possibly nested.
+      one float action vector [D] with finite bounds, minimum below maximum,
+      observations that are float vectors or scalars, possibly nested, and one float
+      scalar each as reward and discount.
   """
   _check_action_spec(spec.actions)
   _check_observation_spec(spec.observations)
+  for field in ('rewards', 'discounts'):
+    if hasattr(spec, field):  # A policy in a file needs none.
+      _check_scalar_spec(field.removesuffix('s'), getattr(spec, field))
+
+
+def check_observation_structure(observation: Any, spec: Any) -> None:
+  """Raises where an observation is nested in another way than its spec.
+
+  Args:
+    observation: a nest of arrays.
+    spec: a nest of specs.
+
+  Raises:
+    ValueError: naming both structures. A dict is another one than an `OrderedDict`,
+      whose order the networks' inputs have, where a dict's is that of its sorted keys.
+  """
+  found, expected = jax.tree.structure(observation), jax.tree.structure(spec)
+  if found != expected:
+    raise ValueError(f'The observation is {found}; this policy takes {expected}.')
 
 
 def _check_action_spec(action: Any) -> None:
@@ -70,3 +90,19 @@ def _check_observation_spec(observation: Any) -> None:
       )
   if sum(int(np.prod(leaf.shape)) for leaf in leaves) == 0:
     raise ValueError('The observation spec has no elements; IQ needs at least one.')
+
+
+def _check_scalar_spec(what: str, spec: Any) -> None:
+  if not hasattr(spec, 'shape'):
+    raise ValueError(
+      f'The {what} spec is nested or missing ({spec!r}); IQ needs one float scalar.'
+    )
+  if spec.shape != ():
+    raise ValueError(
+      f'The {what} spec has shape {spec.shape} ({spec!r}); IQ needs one float scalar.'
+    )
+  if not np.issubdtype(spec.dtype, np.floating):
+    raise ValueError(
+      f'The {what} spec has dtype {np.dtype(spec.dtype).name} ({spec!r}); IQ needs a '
+      'float scalar, for replay would round what lies between integers.'
+    )

@@ -1,5 +1,7 @@
 """IQActor: what it acts by, what it records, and what it refuses."""
 
+import collections
+
 import dm_env
 import jax
 import numpy as np
@@ -103,6 +105,37 @@ def test_an_actor_follows_the_newest_parameters_at_once():
   assert len(set(act(actor, 50))) > 1
 
 
+def test_beside_an_accelerator_only_a_policy_that_has_changed_is_copied(monkeypatch):
+  copied = []
+  device_put = jax.device_put
+
+  def recorded(tree, device):
+    copied.append(tree)
+    return device_put(tree, device)
+
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+  first, second = sources_of_two_modes()
+  source = Source(exploring=True)
+  source.params = first.params
+  actor = make_actor(source)
+  monkeypatch.setattr(jax, 'device_put', recorded)
+  assert len(set(act(actor, 50))) > 1
+  assert len(copied) == 1
+  source.exploring = False
+  assert set(act(actor, 5)) == {mode_of(first)}
+  assert len(copied) == 1
+  source.params = second.params
+  assert set(act(actor, 5)) == {mode_of(second)}
+  assert len(copied) == 2
+  source.normalizer = RunningStatistics(
+    count=np.float32(1),
+    mean=np.zeros(2, np.float32),
+    variance=np.ones(2, np.float32),
+  )
+  act(actor, 5)
+  assert len(copied) == 3
+
+
 def test_observations_are_normalised_by_the_statistics_that_are_served():
   statistics = RunningStatistics(
     count=np.float32(1),
@@ -154,6 +187,23 @@ def test_actions_fit_the_environment_spec(dtype):
     actions.validate(actor.select_action(OBSERVATION))
 
 
+def test_observations_of_another_structure_than_the_spec_are_refused_at_once():
+  # JAX sorts the keys of a dict but keeps an OrderedDict's order, in which the networks
+  # take their inputs: of equal shapes, they would be permuted in silence.
+  leaf = SPEC.observations
+  spec = SPEC._replace(observations=collections.OrderedDict(b=leaf, a=leaf))
+  networks = make_networks(spec, tiny_config())
+  adder = RecordingAdder()
+  policy = acting.make_evaluation_policy(networks, mode=True)
+  actor = make_actor(policy=policy, spec=spec, adder=adder)
+  observation = {'b': OBSERVATION, 'a': OBSERVATION}
+  with pytest.raises(ValueError, match=r'observation is .*\{.*takes .*OrderedDict'):
+    actor.observe_first(dm_env.restart(observation))
+  assert adder.added == []
+  actor.observe_first(dm_env.restart(collections.OrderedDict(observation)))
+  assert len(adder.added) == 1
+
+
 @pytest.mark.parametrize('bad', [np.nan, np.inf])
 def test_observations_that_are_not_finite_are_refused_and_not_recorded(bad):
   adder = RecordingAdder()
@@ -168,12 +218,24 @@ def test_observations_that_are_not_finite_are_refused_and_not_recorded(bad):
   assert adder.added == []
 
 
-@pytest.mark.parametrize('bad', [np.nan, -np.inf])
-def test_rewards_that_are_not_finite_are_refused_and_not_recorded(bad):
+@pytest.mark.parametrize(
+  ('bad', 'words'),
+  [
+    (np.nan, r'nan\. '),
+    (np.inf, r'inf\. '),
+    (None, r'nan \(None as float32\)'),
+    (1e300, r'inf \(1e\+300 as float32\)'),
+  ],
+)
+@pytest.mark.parametrize('field', ['reward', 'discount'])
+def test_rewards_and_discounts_are_refused_where_the_spec_s_dtype_has_no_such_number(
+  field, bad, words
+):
   adder = RecordingAdder()
   actor = make_actor(adder=adder)
-  with pytest.raises(ValueError, match=f'reward that is not finite: {bad}'):
-    actor.observe(np.zeros(1), dm_env.termination(bad, OBSERVATION))
+  timestep = dm_env.transition(1.0, OBSERVATION, 1.0)._replace(**{field: bad})
+  with pytest.raises(ValueError, match=f'{field} that is not finite: {words}'):
+    actor.observe(np.zeros(1), timestep)
   assert adder.added == []
 
 

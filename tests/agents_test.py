@@ -27,7 +27,7 @@ from tiny_environments import (
   tiny_config,
 )
 
-from iq_acme import make_iq_agent
+from iq_acme import make_iq_agent, make_networks
 from iq_acme.builder import IQBuilder
 
 SPEC = spec_of(NumberedEnvironment())
@@ -252,6 +252,11 @@ def test_nan_from_the_environment_stops_the_run(make_agent):
 def test_environments_that_are_not_supported_are_refused(make_agent, replaced, message):
   with pytest.raises(ValueError, match=message):
     make_agent(SPEC._replace(**replaced))
+
+
+def test_networks_that_were_made_without_the_config_are_refused(make_agent):
+  with pytest.raises(ValueError, match=r'hidden_layer_sizes \(256, 256\).*\(8,\)'):
+    make_agent(networks=make_networks(SPEC))
 
 
 def test_settings_without_a_folder_are_refused(make_agent):

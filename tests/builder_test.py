@@ -1,13 +1,19 @@
-"""IQBuilder in Acme's own local layout."""
+"""IQBuilder in Acme's own layouts."""
 
+from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
+
+# isort: split
 import acme
+import cloudpickle
 import jax
 import numpy as np
 import pytest
-from acme.jax.layouts import local_layout
+from absl import flags
+from acme.jax.layouts import distributed_layout, local_layout
 from acme.testing import fakes
 from acme.utils import counting
-from tiny_environments import NumberedEnvironment, spec_of, tiny_config
+from launchpad import context as lp_context
+from tiny_environments import REPLAYS, NumberedEnvironment, spec_of, tiny_config
 
 from iq_acme import acting
 from iq_acme.builder import IQBuilder
@@ -59,9 +65,10 @@ def test_learns_in_acmes_local_layout_with_the_tightest_limiter(overrides, tmp_p
     samples_per_insert=config.sampled_per_step,
     batch_size=config.batch_size,
     num_sgd_steps_per_step=config.num_sgd_steps_per_step,
-    counter=counter,
+    counter=counting.Counter(counter, 'learner', time_delta=0.0),
   )
-  loop = acme.EnvironmentLoop(environment, agent, counter)
+  actor_counter = counting.Counter(counter, 'actor', time_delta=0.0)
+  loop = acme.EnvironmentLoop(environment, agent, actor_counter)
   exploring = lambda: bool(agent.get_variables(['policy'])[0].exploring)  # noqa: E731
   loop.run_episode()
   assert exploring()
@@ -70,10 +77,33 @@ def test_learns_in_acmes_local_layout_with_the_tightest_limiter(overrides, tmp_p
   assert not exploring()
   assert len(logger.rows) >= 1
   assert counter.get_counts()['learner_steps'] >= 30
+  assert counter.get_counts()['actor_steps'] == 100
+  assert logger.rows[-1]['actor_steps'] > 40
   params = agent.get_variables(['policy'])[0].params
   assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(params))
   agent._actor = None  # Its writer, which the server would wait for.
   agent._replay_server.stop()
+
+
+@pytest.mark.parametrize('kind', REPLAYS)
+def test_every_node_of_acmes_distributed_layout_can_be_pickled(kind):
+  flags.FLAGS(['test'])  # What a node is bound to is asked of flags.
+  config = tiny_config(replay=kind)
+  program = distributed_layout.DistributedLayout(
+    seed=0,
+    environment_factory=lambda seed: NumberedEnvironment(),
+    network_factory=lambda spec: make_networks(spec, config),
+    builder=IQBuilder(config, SPEC),
+    policy_network=acting.make_behavior_policy,
+    num_actors=1,
+    environment_spec=SPEC,
+  ).build()
+  assert set(program.groups) >= {'replay', 'learner', 'actor'}
+  for nodes in program.groups.values():
+    for node in nodes:
+      node._initialize_context(lp_context.LaunchType.LOCAL_MULTI_PROCESSING, None)
+      node.bind_addresses()
+      cloudpickle.loads(cloudpickle.dumps(node.function))  # As Launchpad sends it.
 
 
 def test_an_actor_without_parameters_is_refused():

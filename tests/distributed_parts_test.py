@@ -18,7 +18,8 @@ from iq_acme import launch, make_distributed_iq
 from iq_acme.builder import IQBuilder
 from iq_acme.distributed import launching, resources, supervision
 from iq_acme.distributed.counter import StepCounter
-from iq_acme.distributed.learner import TimedIterator
+from iq_acme.distributed.metrics import TimedIterator
+from iq_acme.replay import drains
 from iq_acme.replay.admission import RatioAdmission
 
 
@@ -121,11 +122,11 @@ def open_ring():
 def test_learner_hears_of_a_drain_thread_that_died(open_ring, monkeypatch):
   builder, client = open_ring(tiny_config(replay='resident'))
 
-  def receive():
+  def receive(client):
     raise OSError('the line is dead')
     yield
 
-  monkeypatch.setattr(builder.replay, '_receive', receive)
+  monkeypatch.setattr(drains, '_receive', receive)
   iterator = builder.make_dataset_iterator(client)
   for _ in range(2):  # Not only the first time.
     with pytest.raises(RuntimeError, match='the line is dead'):

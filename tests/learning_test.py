@@ -6,6 +6,7 @@ import threading
 import jax
 import numpy as np
 import pytest
+from acme.utils import counting
 from tiny_environments import NumberedEnvironment, spec_of, tiny_config
 from tiny_learners import (
   Rows,
@@ -65,6 +66,38 @@ def test_several_sgd_steps_a_step_are_counted_one_by_one():
   run(learner, 5)
   assert int(learner.state.steps) == 20
   assert [row['learner_steps'] for row in logger.rows] == [12]
+
+
+def test_metrics_that_wait_for_a_row_keep_no_arrays_of_the_device():
+  learner = make_learner(tiny_config(log_period=100))
+  run(learner, 6)
+  *waiting, (steps, _) = learner._unread_metrics  # The newest may be on its way still.
+  assert steps == 6
+  # A view of an array in the host's memory would keep all of that array, some 3 KB.
+  assert [metrics.flags.owndata for _, metrics in waiting] == [True] * 5
+
+
+def test_a_counter_with_a_prefix_counts_under_it_and_once():
+  parent, logger = counting.Counter(), Rows()
+  parent.increment(actor_steps=7, learner_walltime=1000.0)  # Of before a resume.
+  counter = counting.Counter(parent, 'learner', time_delta=0.0)
+  learner = make_learner(tiny_config(log_period=2), logger=logger, counter=counter)
+  run(learner, 4)
+  counts = parent.get_counts()
+  assert set(counts) == {'actor_steps', 'learner_steps', 'learner_walltime'}
+  assert counts['learner_steps'] == 4
+  assert [row['learner_steps'] for row in logger.rows] == [2, 4]
+  assert [row['actor_steps'] for row in logger.rows] == [7, 7]
+  assert logger.rows[-1]['learner_walltime'] == counts['learner_walltime'] > 1000
+
+
+def test_a_counter_without_the_prefix_counts_as_acmes_learners_do():
+  counter, logger = counting.Counter(), Rows()
+  learner = make_learner(tiny_config(log_period=2), logger=logger, counter=counter)
+  run(learner, 4)
+  assert set(counter.get_counts()) == {'steps', 'walltime'}
+  assert counter.get_counts()['steps'] == 4
+  assert logger.rows[-1]['learner_walltime'] == counter.get_counts()['walltime'] > 0
 
 
 def test_variables_by_name_and_no_others():

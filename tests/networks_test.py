@@ -1,3 +1,4 @@
+import dataclasses
 from types import SimpleNamespace
 
 import jax
@@ -6,7 +7,7 @@ import pytest
 from dm_env import specs
 
 from iq_acme.config import IQConfig
-from iq_acme.networks import make_networks
+from iq_acme.networks import check_made_from, make_networks
 
 CONFIG = IQConfig(hidden_layer_sizes=(7, 5), num_action_values=4)
 
@@ -108,3 +109,51 @@ def test_keys_decide_the_parameters():
   jax.tree.map(np.testing.assert_array_equal, first, again)
   weights = [np.asarray(layers(params)[0][0]) for params in (first, other)]
   assert not np.any(weights[0] == weights[1])
+
+
+@pytest.mark.parametrize(
+  ('made_from', 'used_with', 'words'),
+  [
+    ({}, {'hidden_layer_sizes': (7,)}, ('hidden_layer_sizes', '(7, 5)', '(7,)')),
+    ({}, {'policy_family': 'gaussian'}, ("'multicategorical'", "'gaussian'")),
+    ({}, {'num_action_values': 11}, ('num_action_values', ' 4 ', ' 11')),
+    ({}, {'output_init_scale': 1.0}, ('output_init_scale', '0.0001', '1.0')),
+    (
+      {'scale_logits_by_temperature': True},
+      {'scale_logits_by_temperature': False},
+      ('scale_logits_by_temperature', 'True', 'False'),
+    ),
+    (
+      {'scale_logits_by_temperature': True},
+      {'scale_logits_by_temperature': True, 'temperature': 0.5},
+      ('temperature', '0.01', '0.5'),
+    ),
+  ],
+)
+def test_networks_made_from_another_configuration_are_refused_by_field(
+  made_from, used_with, words
+):
+  networks = make_networks(FLAT, dataclasses.replace(CONFIG, **made_from))
+  with pytest.raises(ValueError) as error:
+    check_made_from(networks, dataclasses.replace(CONFIG, **used_with))
+  assert all(word in str(error.value) for word in words), str(error.value)
+
+
+@pytest.mark.parametrize(
+  ('made_from', 'used_with'),
+  [
+    ({}, {'temperature': 0.5, 'learning_rate': 1e-3, 'normalize_observations': True}),
+    (
+      {'policy_family': 'gaussian'},
+      {'policy_family': 'gaussian', 'num_action_values': 11},
+    ),
+  ],
+)
+def test_fields_that_no_network_depends_on_may_differ(made_from, used_with):
+  networks = make_networks(FLAT, dataclasses.replace(CONFIG, **made_from))
+  check_made_from(networks, dataclasses.replace(CONFIG, **used_with))
+
+
+def test_networks_of_ones_own_fit_every_configuration():
+  networks = dataclasses.replace(make_networks(FLAT, CONFIG), config=None)
+  check_made_from(networks, IQConfig())

@@ -129,6 +129,38 @@ def test_every_public_name_has_a_home_and_is_listed():
   assert set(iq_acme.__all__) <= set(dir(iq_acme))
 
 
+def test_each_room_of_public_names_can_be_the_first_that_is_imported():
+  # A process each, forked once what takes long, and is none of Acme's, is loaded.
+  failures = run(
+    """
+import json, os, sys
+import iq_acme
+import jax, reverb, tensorflow
+assert 'acme' not in sys.modules
+failures = {}
+for home in sorted(set(iq_acme._HOME.values())):
+  reader, writer = os.pipe()
+  if os.fork() == 0:
+    try:
+      for name in iq_acme._HOME:
+        if iq_acme._HOME[name] == home:
+          exec(f'from iq_acme import {name}')
+      os.write(writer, b'imported')
+    except BaseException as error:
+      os.write(writer, repr(error).encode())
+    os._exit(0)
+  os.close(writer)
+  with os.fdopen(reader) as pipe:
+    said = pipe.read()
+  os.wait()
+  if said != 'imported':
+    failures[home] = said
+print(json.dumps(failures))
+"""
+  )
+  assert failures == {}
+
+
 def test_unknown_name_is_an_attribute_error():
   with pytest.raises(AttributeError, match="'iq_acme' has no attribute 'IQAgent'"):
     _ = iq_acme.IQAgent

@@ -13,7 +13,7 @@ import pytest
 from dm_env import specs
 
 import iq_acme
-from iq_acme import acting, policy_io, serialization
+from iq_acme import NonFiniteActionError, acting, policy_io, serialization
 from iq_acme.config import IQConfig
 from iq_acme.networks import make_networks
 from iq_acme.normalization import RunningStatistics
@@ -184,6 +184,13 @@ def test_named_tuples_need_their_networks_which_the_error_says(path):
   np.testing.assert_array_equal(loaded(observation), expected)
 
 
+def test_networks_made_from_another_configuration_than_the_files_are_refused(path):
+  save(path, temperature=0.05, scale_logits_by_temperature=True)
+  networks, *_ = make(temperature=0.05)
+  with pytest.raises(ValueError, match=r'scale_logits_by_temperature False.*True'):
+    policy_io.load_policy(path, networks)
+
+
 def test_actions_have_the_specs_dtype_and_stay_within_its_bounds(path):
   # 0.1 in float32 is larger than 0.1, and -0.1 smaller than -0.1.
   actions = specs.BoundedArray((2,), np.float64, -0.1, 0.1, name='a')
@@ -281,6 +288,34 @@ def test_failed_save_leaves_the_previous_policy(path, tmp_path):
     save(path, metadata={'bad': object()})
   assert policy_io.load_policy(path).metadata == {'good': True}
   assert os.listdir(tmp_path) == ['policy.npz']
+
+
+def spoil(variables, where, bad):
+  """The variables with one number of their parameters or statistics replaced."""
+  spoilt = jax.tree.map(np.array, variables)
+  jax.tree.leaves(getattr(spoilt, where))[-1].flat[0] = bad
+  return spoilt
+
+
+@pytest.mark.parametrize('bad', [np.nan, -np.inf])
+@pytest.mark.parametrize('where', ['params', 'normalizer'])
+def test_a_policy_that_is_not_finite_never_replaces_a_good_one(path, where, bad):
+  networks, config, variables = save(
+    path, metadata={'good': True}, normalize_observations=True
+  )
+  spoilt = spoil(variables, where, bad)
+  with pytest.raises(NonFiniteActionError, match=rf'{bad}.*lower learning_rate'):
+    policy_io.save_policy(path, spoilt, networks.environment_spec, config)
+  assert policy_io.load_policy(path).metadata == {'good': True}
+
+
+def test_a_file_whose_policy_is_not_finite_is_refused(path):
+  _, _, variables = save(path)
+  header = serialization.load_header(path)
+  spoilt = spoil(variables, 'params', np.nan)
+  serialization.save_tree(path, (spoilt.params, spoilt.normalizer), header)
+  with pytest.raises(ValueError, match=rf'{path}.*not finite.*had diverged'):
+    policy_io.load_policy(path)
 
 
 def test_saved_policy_acts_where_tensorflow_reverb_launchpad_and_acme_are_missing(path):

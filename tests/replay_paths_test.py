@@ -92,13 +92,24 @@ def test_a_seed_determines_a_whole_run_with_the_resident_ring(make_agent):
 
 def test_a_group_is_taken_in_once_four_transitions_have_followed_it(make_agent):
   agent = make_agent(config=tiny_config(min_replay_size=24))
-  ring = agent._replay._make_ring()
+  ring = agent._replay._shared.ring
   sizes = []
   Driver(NumberedEnvironment(), agent).run(24 + 16, lambda: sizes.append(ring.size))
   # The first batch, after step 25, takes in all there is. The next eight are sent with
   # step 33, and step 37 is the fourth that follows them.
   assert sizes[24:] == [25] * 12 + [33] * 4
   assert agent.replay_size() == 40
+
+
+def test_asking_for_the_size_of_replay_changes_nothing(make_agent):
+  states, sizes = [], []
+  for asks in (False, True):
+    agent = make_agent(config=tiny_config(max_replay_size=50))
+    ask = lambda agent=agent: sizes.append(agent.replay_size())  # noqa: E731
+    Driver(NumberedEnvironment(), agent).run(75, ask if asks else None)
+    states.append(as_bytes(agent.learner.save()))
+  assert states[0] == states[1]
+  assert sizes == [*range(1, 51), *[50] * 25]
 
 
 @pytest.mark.parametrize('kind', REPLAYS)

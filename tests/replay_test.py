@@ -2,7 +2,9 @@
 
 import contextlib
 import threading
+import tracemalloc
 
+import cloudpickle
 import numpy as np
 import pytest
 import reverb
@@ -10,16 +12,18 @@ from absl import logging
 from tiny_environments import REPLAYS, NumberedEnvironment, spec_of, tiny_config
 
 from iq_acme.builder import IQBuilder
-from iq_acme.replay import WatchedIterator
+from iq_acme.replay import ResidentReplay, WatchedIterator
 
 
 class OpenReplay:
   """A replay server, an adder that writes to it and the batches that come out."""
 
-  def __init__(self, config, **builder_options):
+  def __init__(self, config, travelled=False, **builder_options):
     self.environment = NumberedEnvironment()
     spec = spec_of(self.environment)
     self.builder = IQBuilder(config, spec, **builder_options)
+    if travelled:
+      self.builder = cloudpickle.loads(cloudpickle.dumps(self.builder))
     self.server = reverb.Server(self.builder.make_replay_tables(spec))
     self.client = reverb.Client(f'localhost:{self.server.port}')
     self.adder = self.builder.make_adder(self.client)
@@ -193,6 +197,41 @@ def test_a_restored_ring_is_sampled_at_once_by_a_learner_with_remote_actors(
   thread.join(60)
   assert numbers_of(batch) <= set(range(30))
   assert len(batch) == 8
+
+
+def test_a_ring_is_restored_without_holding_its_file_in_memory_as_well(tmp_path):
+  config = tiny_config(max_replay_size=50_000)
+  spec = spec_of(NumberedEnvironment())
+  first, second = (ResidentReplay(config, spec, 'inline', 0) for _ in range(2))
+  rows = np.arange(40_000 * first.packing.width, dtype=np.float32)
+  rows = rows.reshape(40_000, first.packing.width)
+  first._shared.append(rows)
+  first.save(str(tmp_path / 'ring'))
+  ring = second._shared.ring
+  tracemalloc.start()
+  assert second.restore(str(tmp_path / 'ring'))
+  _, peak = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  np.testing.assert_array_equal(np.concatenate(ring.segments()), rows)
+  assert peak < rows.nbytes / 10
+
+
+def test_an_empty_ring_is_saved_and_restored(tmp_path):
+  spec = spec_of(NumberedEnvironment())
+  first, second = (ResidentReplay(tiny_config(), spec, 'inline', 0) for _ in range(2))
+  first.save(str(tmp_path / 'ring'))
+  assert second.restore(str(tmp_path / 'ring'))
+  assert second.size == 0
+
+
+@pytest.mark.parametrize('kind', REPLAYS)
+@pytest.mark.parametrize('drain', ['inline', 'thread'])
+def test_a_builder_from_another_process_makes_a_replay_that_serves(
+  open_replay, kind, drain
+):
+  replay = open_replay(tiny_config(replay=kind), travelled=True, drain=drain)
+  replay.write(20)
+  assert len(replay.sample(1)) == 8
 
 
 @pytest.mark.parametrize('samples_per_insert', [0.5, 8.0, 300.0])

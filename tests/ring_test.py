@@ -1,6 +1,7 @@
 """Rings, in the host's memory and in the device's: order, uniformity, restore."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
@@ -90,6 +91,61 @@ def test_a_smaller_ring_restores_the_newest_rows(ring_class):
   np.testing.assert_array_equal(contents(smaller), rows_of(range(37, 47)))
   smaller.append(rows_of([47, 48]))
   np.testing.assert_array_equal(contents(smaller), rows_of(range(39, 49)))
+
+
+def split(key, num=2):
+  """The keys that a key is split into, as tuples of two numbers."""
+  return [tuple(map(int, part)) for part in jax.random.split(jnp.uint32(key), num)]
+
+
+def test_a_ring_on_the_device_draws_from_other_keys_than_an_agent_of_its_seed():
+  # As `LocalAgent` and `init_state` split theirs.
+  key = tuple(map(int, jax.random.PRNGKey(0)))
+  learner_key, actor_key = split(key)
+  agents = {key, learner_key, actor_key, *split(learner_key, 3)}
+  for _ in range(3):
+    actor_key, action_key = split(actor_key)
+    agents |= {actor_key, action_key}
+  ring = DeviceRing(30, 3, np.dtype(np.float32), seed=0)
+  ring.append(rows_of(range(5)))
+  for _ in range(3):
+    key = tuple(ring.random_state()['key'])
+    assert agents.isdisjoint({key, *split(key)})
+    ring.sample(4)
+
+
+def test_only_the_rows_that_there_are_leave_the_device(monkeypatch):
+  ring = DeviceRing(30, 3, np.dtype(np.float32), seed=0)
+  ring.append(rows_of(range(12)))
+  asarray, moved = np.asarray, []
+
+  def recorded(array, *args, **kwargs):
+    if isinstance(array, jax.Array):
+      moved.append(array.shape)
+    return asarray(array, *args, **kwargs)
+
+  monkeypatch.setattr(np, 'asarray', recorded)
+  (rows,) = ring.segments()
+  monkeypatch.undo()
+  assert moved == [(12, 3)]
+  np.testing.assert_array_equal(rows, rows_of(range(12)))
+
+
+def test_a_restored_ring_is_never_twice_on_the_device(monkeypatch):
+  ring = DeviceRing(30, 3, np.dtype(np.float32), seed=0)
+  state, old = ring.random_state(), ring._rows
+  asarray, deleted = jnp.asarray, []
+
+  def recorded(*args, **kwargs):
+    deleted.append(old.is_deleted())
+    return asarray(*args, **kwargs)
+
+  monkeypatch.setattr(jnp, 'asarray', recorded)
+  ring.restore(rows_of(range(12)), state)
+  monkeypatch.undo()
+  assert deleted
+  assert all(deleted)
+  np.testing.assert_array_equal(contents(ring), rows_of(range(12)))
 
 
 def test_rows_of_bytes_stay_on_the_host(monkeypatch):

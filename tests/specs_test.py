@@ -93,6 +93,16 @@ BAD_OBSERVATIONS = {
 }
 
 
+# Of a reward or a discount.
+BAD_SCALARS = {
+  'integer': (specs.Array((), np.int32), ('dtype int32', 'float scalar')),
+  'vector': (specs.Array((2,), np.float32), ('shape (2,)', 'float scalar')),
+  'one in a vector': (specs.Array((1,), np.float32), ('shape (1,)', 'float scalar')),
+  'nested': ({'team': specs.Array((), np.float32)}, ('nested', "'team'")),
+  'none': (None, ('nested', 'None', 'float scalar')),
+}
+
+
 def refuses(spec, words):
   for check in (check_environment_spec, make_networks):
     with pytest.raises(ValueError) as error:
@@ -110,6 +120,23 @@ def test_bad_action_spec_is_refused_by_name(kind):
 def test_bad_observation_spec_is_refused_by_name(kind):
   observations, words = BAD_OBSERVATIONS[kind]
   refuses(environment(observations=observations), ('bservation', *words))
+
+
+@pytest.mark.parametrize('field', ['rewards', 'discounts'])
+@pytest.mark.parametrize('kind', BAD_SCALARS)
+def test_bad_reward_and_discount_specs_are_refused_by_name(kind, field):
+  spec, words = BAD_SCALARS[kind]
+  fields = {name: specs.Array((), np.float32) for name in ('rewards', 'discounts')}
+  refuses(
+    SimpleNamespace(**vars(environment()), **fields | {field: spec}),
+    (field[:-1], *words),
+  )
+
+
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+def test_float_scalars_are_accepted_as_reward_and_discount(dtype):
+  scalars = {'rewards': specs.Array((), dtype), 'discounts': specs.Array((), dtype)}
+  check_environment_spec(SimpleNamespace(**vars(environment()), **scalars))
 
 
 @pytest.mark.parametrize(

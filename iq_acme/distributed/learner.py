@@ -4,7 +4,7 @@ import dataclasses
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
@@ -13,11 +13,12 @@ from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
 import jax
 import numpy as np
 import reverb
-from acme.utils import counting, loggers
+from acme.utils import counting
 
 from iq_acme import policy_io
 from iq_acme.agent_checkpoints import AgentCheckpoints
 from iq_acme.distributed import supervision
+from iq_acme.distributed.metrics import ExtendedLogger, TimedIterator
 from iq_acme.distributed.replay_node import remove_scratch
 from iq_acme.distributed.settings import ProgramParts, ProgramSettings
 from iq_acme.replay.contents import ReplayContents, ServerContents, resident_replay
@@ -61,7 +62,8 @@ class LearnerWorker:
     )
     self._port = int(replay.server_address.rpartition(':')[-1])
     remove_scratch(settings.workdir, keep_port=self._port)
-    local_counter = counting.Counter(counter)  # Syncs once a second, not at each step.
+    # Syncs once a second, not at each step.
+    local_counter = counting.Counter(counter, 'learner')
     self._metrics = ExtendedLogger(parts.logger_factory('learner'), self._extras)
     builder = parts.make_builder(settings.seed, self._metrics)
     resident = resident_replay(builder)
@@ -287,52 +289,3 @@ class LearnerWorker:
     (info,) = self._client.server_info().values()
     limiter = info.rate_limiter_info
     return limiter.insert_stats.completed, limiter.sample_stats.completed
-
-
-class TimedIterator(Iterator[Any]):
-  """An iterator that knows how long its user waits for it."""
-
-  def __init__(self, iterator: Iterator[Any]):
-    self._iterator = iterator
-    self._waiting_since: float | None = None
-    self._waited = 0.0
-    self._window_start: float | None = None
-
-  def __next__(self) -> Any:
-    start = self._waiting_since = time.monotonic()
-    try:
-      return next(self._iterator)
-    finally:
-      self._waiting_since = None
-      # The first wait, while replay fills up for the first time, is no idleness.
-      if self._window_start is None:
-        self._window_start = time.monotonic()
-      else:
-        self._waited += time.monotonic() - start
-
-  def waits_for(self) -> float:
-    """Seconds that the wait under way has taken so far; 0 outside of one."""
-    since = self._waiting_since
-    return 0.0 if since is None else time.monotonic() - since
-
-  def busy_fraction(self) -> float:
-    """The part of the time since the last call that was not spent in waits."""
-    now = time.monotonic()
-    elapsed = now - (self._window_start or now)
-    fraction = 1.0 - self._waited / elapsed if elapsed > 0 else 0.0
-    self._window_start, self._waited = now, 0.0
-    return fraction
-
-
-class ExtendedLogger(loggers.Logger):
-  """Adds columns to each row of a logger."""
-
-  def __init__(self, logger: loggers.Logger, extras: Callable[[], Mapping[str, float]]):
-    self._logger = logger
-    self._extras = extras
-
-  def write(self, data: Mapping[str, Any]) -> None:
-    self._logger.write({**data, **self._extras()})
-
-  def close(self) -> None:
-    self._logger.close()

@@ -115,7 +115,7 @@ class RowWriter:
     self._group_size = group_size or 1
     self._rows: list[np.ndarray] = []
     self._writer: reverb.TrajectoryWriter | None = None
-    self.num_items_written = 0
+    self.num_items_written = self.num_rows_sent = 0
 
   @property
   def num_rows_held(self) -> int:
@@ -139,6 +139,7 @@ class RowWriter:
       self._writer = self._client.trajectory_writer(num_keep_alive_refs=1)
     is_whole = len(self._rows) == self._group_size
     data = np.stack(self._rows) if self._grouped else self._rows[0]
+    self.num_rows_sent += len(self._rows)
     self._rows = []
     self._writer.append([data])
     self._writer.create_item(

@@ -11,6 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
+# Keeps a ring's keys apart from those that an agent of its seed splits off the seed's own,
+# the i-th of which is what i folds in: a number beyond all such i.
+_RING_STREAM = 0x52494E47
+
 
 class Ring(Protocol):
   """A FIFO of rows that samples uniformly, with replacement, from a seed.
@@ -106,7 +110,7 @@ class DeviceRing:
     self._capacity = capacity
     self._next = 0
     self._seed = seed
-    self._key = jax.random.PRNGKey(seed)
+    self._key = _first_key(seed)
     self.size = 0
     self._write = jax.jit(_write_rows, donate_argnums=0)
     self._gather = jax.jit(_sample_rows, static_argnums=3)
@@ -127,6 +131,8 @@ class DeviceRing:
     return rows
 
   def segments(self) -> list[np.ndarray]:
+    if self.size < self._capacity:  # Rows that were never written stay where they are.
+      return [np.asarray(self._rows[: self.size])]
     return _segments(np.asarray(self._rows), self.size, self._next)
 
   def random_state(self) -> dict[str, Any]:
@@ -136,13 +142,14 @@ class DeviceRing:
     rows = rows[-self._capacity :]
     padded = np.zeros(self._rows.shape, self._rows.dtype)
     padded[: len(rows)] = rows
+    self._rows.delete()  # There may be no room for two.
     self._rows = jnp.asarray(padded)
     self.size = len(rows)
     self._next = len(rows) % self._capacity
     if _is_state_of(random_state, 'key'):
       self._key = jnp.asarray(random_state['key'], jnp.uint32)
     else:
-      self._key = jax.random.PRNGKey(self._seed)
+      self._key = _first_key(self._seed)
 
 
 def make_ring(capacity: int, width: int, dtype: np.dtype, seed: int) -> Ring:
@@ -179,6 +186,10 @@ def _segments(rows: np.ndarray, size: int, start: int) -> list[np.ndarray]:
   if size < len(rows):
     return [rows[:size]]
   return [rows[start:], rows[:start]]
+
+
+def _first_key(seed: int) -> jax.Array:
+  return jax.random.fold_in(jax.random.PRNGKey(seed), _RING_STREAM)
 
 
 def _write_rows(
