@@ -151,10 +151,7 @@ def _write_sweeps(curves: dict[tuple[str, str], Curves], stem: str) -> str:
         if (task, variant.label) in curves
       }
       for field, sweep in _SWEEPS.items()
-      if any(
-        (task, variant.label) in curves and plans.is_changed(task, variant)
-        for variant in sweep
-      )
+      if paper_data.is_swept(curves, task, sweep)
     }
     swept = [line for line in lines.values() if len(line) > 1]
     if not swept:

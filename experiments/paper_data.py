@@ -133,6 +133,16 @@ def left_out_notes(curves: dict[tuple[str, str], Curves]) -> list[str]:
   ]
 
 
+def is_swept(
+  curves: dict[tuple[str, str], Curves], task: str, sweep: Sequence[Variant]
+) -> bool:
+  """Whether a task has a run of the sweep that is not of the paper's settings anyway."""
+  return any(
+    (task, variant.label) in curves and plans.is_changed(task, variant)
+    for variant in sweep
+  )
+
+
 def last_common_step(curves: Sequence[Curves]) -> int:
   """The last step that all of them have, 0 where they share none."""
   common = set.intersection(*(set(one.steps.tolist()) for one in curves))

@@ -93,7 +93,11 @@ def draw_all(
     order = [variant.label for variant in variants]
     if metric:
       if any(variant.overrides for variant in variants):
-        curves = _swept(curves, variants)
+        curves = {
+          (task, label): one
+          for (task, label), one in curves.items()
+          if paper_data.is_swept(curves, task, variants)
+        }
       lines.append(_draw_curves(curves, stem, title, order, metric[0]))
     else:
       deviations = paper_data.load_all(
@@ -109,19 +113,6 @@ def draw_all(
         is_whole=not tasks and not algorithm_names and last_step is None,
       )
   return lines
-
-
-def _swept(
-  curves: dict[tuple[str, str], Curves], variants: Sequence[Variant]
-) -> dict[tuple[str, str], Curves]:
-  """The tasks with a run that is of the sweep and not of the paper's settings anyway."""
-  tasks = {
-    task
-    for task, label in curves
-    for variant in variants
-    if variant.label == label and plans.is_changed(task, variant)
-  }
-  return {key: one for key, one in curves.items() if key[0] in tasks}
 
 
 def _draw_curves(

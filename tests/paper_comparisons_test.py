@@ -1,11 +1,9 @@
 """Which algorithm is ahead, and how surely, from runs written by hand."""
 
-import csv
-
 import numpy as np
 import pytest
 import scipy.stats
-from written_runs import CHEETAH, HOPPER, write_run
+from written_runs import CHEETAH, HOPPER, read_rows, write_run
 
 from experiments import paper_comparisons
 from experiments.paper_settings import Variant
@@ -28,11 +26,6 @@ def test_p_values_by_hand(ahead, behind, p):
   np.testing.assert_allclose(found, p, rtol=1e-12)
 
 
-def _rows(path):
-  with open(path, newline='') as file:
-    return list(csv.DictReader(file))
-
-
 def test_comparisons_are_made_on_every_task_as_far_as_both_have_come(tmp_path):
   root, output = tmp_path / 'runs', tmp_path / 'out'
   for seed in range(2):
@@ -42,7 +35,7 @@ def test_comparisons_are_made_on_every_task_as_far_as_both_have_come(tmp_path):
   write_run(root, CHEETAH, Variant('iq'), [-100, 9])
   lines = paper_comparisons.write_all(str(root), str(output), names=['comparisons'])
   assert lines == [f'{output}/comparisons.csv, .md']
-  sac, munchausen = _rows(output / 'comparisons.csv')
+  sac, munchausen = read_rows(output / 'comparisons.csv')
   assert (sac['task'], sac['ahead'], sac['behind']) == (HOPPER, 'm_iq', 'sac')
   assert sac['step'] == '20'
   assert float(sac['last: ahead']) == 50.5 and float(sac['last: behind']) == 40
@@ -76,7 +69,7 @@ def test_sweeps_are_spread_at_the_step_that_all_of_a_task_have(tmp_path):
     in page
   )
   assert '| 20 | 0 | 0: 200, 0.5: 250 | 50 | 0: 150, 0.5: 200 | 50 |' in page
-  rows = _rows(output / 'sweeps.csv')
+  rows = read_rows(output / 'sweeps.csv')
   assert {(row['task'], row['step']) for row in rows} == {(CHEETAH, '20')}
 
 
@@ -88,7 +81,7 @@ def test_a_budget_and_a_task_can_be_chosen(tmp_path):
   lines = paper_comparisons.write_all(
     str(tmp_path), output, names=['comparisons'], tasks=['Hopper-v4']
   )
-  assert [row['task'] for row in _rows(f'{output}/comparisons.csv')] == [HOPPER]
+  assert [row['task'] for row in read_rows(f'{output}/comparisons.csv')] == [HOPPER]
   lines = paper_comparisons.write_all(
     str(tmp_path), output, last_step=20, algorithm_names=['m_iq']
   )

@@ -1,6 +1,5 @@
 """Figures and tables, from runs written by hand."""
 
-import csv
 import functools
 import json
 import os
@@ -8,12 +7,18 @@ import os
 import numpy as np
 import pytest
 from matplotlib import image
-from written_runs import CHEETAH, HOPPER, write_run, write_runs
+from written_runs import (
+  CHEETAH,
+  HOPPER,
+  RANDOM,
+  read_column,
+  read_rows,
+  write_run,
+  write_runs,
+)
 
 from experiments import paper_data, paper_figures
 from experiments.paper_settings import Variant
-
-RANDOM = {CHEETAH: -100.0, HOPPER: 0.0, 'adroit:door': -50.0}
 
 
 @pytest.fixture
@@ -21,15 +26,6 @@ def root(tmp_path):
   path = str(tmp_path / 'runs')
   write_runs(path)
   return path
-
-
-def _rows(path):
-  with open(path, newline='') as file:
-    return list(csv.DictReader(file))
-
-
-def _scores(path, variant, column):
-  return [float(row[column]) for row in _rows(path) if row['variant'] == variant]
 
 
 def test_pictures_are_drawn_without_a_display(root, tmp_path, monkeypatch):
@@ -53,7 +49,7 @@ def test_iq_and_m_iq_alone_are_no_sweep_of_the_coefficient(tmp_path):
 
 def test_sweep_has_a_line_for_each_value_that_was_run(root, tmp_path):
   paper_figures.draw_all(root, str(tmp_path), RANDOM, names=['figure4'])
-  rows = _rows(tmp_path / 'figure4.csv')
+  rows = read_rows(tmp_path / 'figure4.csv')
   assert {(row['task'], row['variant']) for row in rows} == {
     (CHEETAH, 'iq temperature=0.01'),
     (CHEETAH, 'iq temperature=0.1'),
@@ -68,14 +64,14 @@ def test_success_rates_are_drawn_for_adroit(root, tmp_path):
     write_run(root, 'adroit:door', Variant(name), [-50, 0, 50], success=True)
   lines = paper_figures.draw_all(root, str(tmp_path), RANDOM, names=['success_adroit'])
   assert lines == [f'{tmp_path / "success_adroit"}.png, .csv, .md']
-  assert _scores(tmp_path / 'success_adroit.csv', 'sac', 'mean') == [0.0, 0.1, 0.2]
+  assert read_column(tmp_path / 'success_adroit.csv', 'sac', 'mean') == [0.0, 0.1, 0.2]
 
 
 def test_budget_leaves_out_runs_that_have_not_reached_it(root, tmp_path):
   paper_figures.draw_all(
     root, str(tmp_path), RANDOM, names=['curves_gym'], last_step=20
   )
-  assert 'iq' in {row['variant'] for row in _rows(tmp_path / 'curves_gym.csv')}
+  assert 'iq' in {row['variant'] for row in read_rows(tmp_path / 'curves_gym.csv')}
   lines = paper_figures.draw_all(
     root, str(tmp_path), RANDOM, names=['curves_gym'], last_step=30
   )

@@ -1,17 +1,22 @@
 """Figures of scores: what is comparable, on what scale, and what is left out."""
 
-import csv
 import functools
 import os
 
 import numpy as np
 import pytest
-from written_runs import CHEETAH, HOPPER, write_run, write_runs
+from written_runs import (
+  CHEETAH,
+  HOPPER,
+  RANDOM,
+  read_column,
+  read_rows,
+  write_run,
+  write_runs,
+)
 
 from experiments import paper_figures
 from experiments.paper_settings import Variant
-
-RANDOM = {CHEETAH: -100.0, HOPPER: 0.0, 'adroit:door': -50.0}
 
 
 @pytest.fixture
@@ -28,15 +33,6 @@ def draw(tmp_path):
   )
 
 
-def _rows(path):
-  with open(path, newline='') as file:
-    return list(csv.DictReader(file))
-
-
-def _scores(path, variant, column):
-  return [float(row[column]) for row in _rows(path) if row['variant'] == variant]
-
-
 def test_scores_by_hand(root, tmp_path):
   lines = paper_figures.draw_all(root, str(tmp_path), RANDOM, names=['figure2'])
   assert lines == [
@@ -44,16 +40,16 @@ def test_scores_by_hand(root, tmp_path):
   ]
   # All three have HalfCheetah and its seed 0, and there steps 0 to 20; 100 is 300.
   path = tmp_path / 'figure2.csv'
-  assert _scores(path, 'iq', 'mean') == [0.0, 50.0, 150.0]
-  assert _scores(path, 'm_iq', 'mean') == [0.0, 25.0, 47.5]
-  assert _scores(path, 'sac', 'iqm') == [0.0, 50.0, 97.5]
+  assert read_column(path, 'iq', 'mean') == [0.0, 50.0, 150.0]
+  assert read_column(path, 'm_iq', 'mean') == [0.0, 25.0, 47.5]
+  assert read_column(path, 'sac', 'iqm') == [0.0, 50.0, 97.5]
   # Both tasks have M-IQ and SAC with two seeds: 47.5 and 52.5 beside 25.
   path = tmp_path / 'figure2_all_tasks.csv'
-  assert {row['variant'] for row in _rows(path)} == {'m_iq', 'sac'}
-  assert _scores(path, 'm_iq', 'mean')[-1] == pytest.approx(37.5)
-  assert _scores(path, 'm_iq', 'median')[-1] == pytest.approx(37.5)
-  assert _scores(path, 'm_iq', 'seed_std')[-1] == pytest.approx(np.sqrt(3.125))
-  assert {row['seeds'] for row in _rows(path)} == {'2'}
+  assert {row['variant'] for row in read_rows(path)} == {'m_iq', 'sac'}
+  assert read_column(path, 'm_iq', 'mean')[-1] == pytest.approx(37.5)
+  assert read_column(path, 'm_iq', 'median')[-1] == pytest.approx(37.5)
+  assert read_column(path, 'm_iq', 'seed_std')[-1] == pytest.approx(np.sqrt(3.125))
+  assert {row['seeds'] for row in read_rows(path)} == {'2'}
 
 
 def test_page_names_what_it_was_made_of(root, tmp_path):
@@ -138,9 +134,9 @@ def test_task_with_most_lines_is_shown_where_no_task_has_all(tmp_path, draw):
   for name in ('m_iq', 'sac', 'iq_gaussian', 'iq'):
     write_run(tmp_path, HOPPER, Variant(name), [0, 100])
   draw(names=['figure2'])
-  shown = {row['variant'] for row in _rows(tmp_path / 'out' / 'figure2.csv')}
+  shown = {row['variant'] for row in read_rows(tmp_path / 'out' / 'figure2.csv')}
   assert shown == {'m_iq', 'sac', 'iq_gaussian', 'iq'}
-  rows = _rows(tmp_path / 'out' / 'figure2_all_tasks.csv')
+  rows = read_rows(tmp_path / 'out' / 'figure2_all_tasks.csv')
   assert {row['variant'] for row in rows} == {'m_iq', 'sac'}
   assert {row['tasks'] for row in rows} == {f'{HOPPER} {CHEETAH}'}
 
@@ -154,7 +150,7 @@ def test_task_whose_scale_fails_where_all_are_compared_costs_no_other_task(
   lines = draw(names=['figure2'])
   problem = f'figure2: {HOPPER} is left out: sac is at 0.0 after 20 steps'
   assert any(problem in line for line in lines)
-  assert _scores(tmp_path / 'out' / 'figure2.csv', 'm_iq', 'mean') == [0, 50, 100]
+  assert read_column(tmp_path / 'out' / 'figure2.csv', 'm_iq', 'mean') == [0, 50, 100]
 
 
 @pytest.mark.parametrize(

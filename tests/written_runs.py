@@ -1,5 +1,6 @@
 """Runs of the paper's plans, written by hand instead of trained."""
 
+import csv
 import json
 import os
 
@@ -7,6 +8,7 @@ from experiments import plans
 from experiments.paper_settings import Variant
 
 CHEETAH, HOPPER = 'gym:HalfCheetah-v4', 'gym:Hopper-v4'
+RANDOM = {CHEETAH: -100.0, HOPPER: 0.0, 'adroit:door': -50.0}
 
 
 def write_run(root, task, variant, returns, *, seed=0, success=False, std=0.0):
@@ -39,3 +41,14 @@ def write_runs(path):
     write_run(path, HOPPER, Variant('m_iq'), [0, 100, 50], seed=seed)
   write_run(path, CHEETAH, Variant('iq'), [-100, 100, 500, 900])
   write_run(path, CHEETAH, Variant('iq', {'temperature': 0.1}), [-100, -50, 0])
+
+
+def read_rows(path):
+  """The rows of a table as dicts of text."""
+  with open(path, newline='') as file:
+    return list(csv.DictReader(file))
+
+
+def read_column(path, variant, column):
+  """One column of a variant's rows, as numbers."""
+  return [float(row[column]) for row in read_rows(path) if row['variant'] == variant]

@@ -133,17 +133,7 @@ class ResidentReplay:
     self._shared.save(directory)
 
   def restore(self, directory: str) -> bool:
-    """Fills the ring with what `save` wrote.
-
-    Args:
-      directory: the folder.
-
-    Returns:
-      Whether there was anything to restore.
-
-    Raises:
-      ValueError: where it was written for other transitions.
-    """
+    """Fills the ring with what `save` wrote; see `SharedRing.restore`."""
     return self._shared.restore(directory)
 
   def close_writer(self) -> None:
