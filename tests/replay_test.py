@@ -2,17 +2,15 @@
 
 import contextlib
 import threading
-import tracemalloc
 
 import cloudpickle
 import numpy as np
 import pytest
 import reverb
-from absl import logging
+from log_lines import LogLines
 from tiny_environments import REPLAYS, NumberedEnvironment, spec_of, tiny_config
 
 from iq_acme.builder import IQBuilder
-from iq_acme.replay import ResidentReplay, WatchedIterator
 
 
 class OpenReplay:
@@ -199,31 +197,6 @@ def test_a_restored_ring_is_sampled_at_once_by_a_learner_with_remote_actors(
   assert len(batch) == 8
 
 
-def test_a_ring_is_restored_without_holding_its_file_in_memory_as_well(tmp_path):
-  config = tiny_config(max_replay_size=50_000)
-  spec = spec_of(NumberedEnvironment())
-  first, second = (ResidentReplay(config, spec, 'inline', 0) for _ in range(2))
-  rows = np.arange(40_000 * first.packing.width, dtype=np.float32)
-  rows = rows.reshape(40_000, first.packing.width)
-  first._shared.append(rows)
-  first.save(str(tmp_path / 'ring'))
-  ring = second._shared.ring
-  tracemalloc.start()
-  assert second.restore(str(tmp_path / 'ring'))
-  _, peak = tracemalloc.get_traced_memory()
-  tracemalloc.stop()
-  np.testing.assert_array_equal(np.concatenate(ring.segments()), rows)
-  assert peak < rows.nbytes / 10
-
-
-def test_an_empty_ring_is_saved_and_restored(tmp_path):
-  spec = spec_of(NumberedEnvironment())
-  first, second = (ResidentReplay(tiny_config(), spec, 'inline', 0) for _ in range(2))
-  first.save(str(tmp_path / 'ring'))
-  assert second.restore(str(tmp_path / 'ring'))
-  assert second.size == 0
-
-
 @pytest.mark.parametrize('kind', REPLAYS)
 @pytest.mark.parametrize('drain', ['inline', 'thread'])
 def test_a_builder_from_another_process_makes_a_replay_that_serves(
@@ -271,19 +244,6 @@ def test_unknown_limiters_and_drains_are_refused():
     IQBuilder(tiny_config(), spec, drain='fast')
 
 
-class LogLines:
-  """Collects warnings, and says when there are some."""
-
-  def __init__(self, monkeypatch):
-    self.lines = []
-    self.arrived = threading.Event()
-    monkeypatch.setattr(logging, 'warning', self._warning)
-
-  def _warning(self, message, *args):
-    self.lines.append(message % args)
-    self.arrived.set()
-
-
 @pytest.mark.parametrize('kind', REPLAYS)
 def test_the_log_says_what_a_learner_waits_for(open_replay, kind, monkeypatch):
   log = LogLines(monkeypatch)
@@ -307,64 +267,3 @@ def test_the_log_says_what_a_learner_waits_for(open_replay, kind, monkeypatch):
   assert 'inserted' in line
   assert '0 sampled' in line
   assert '80' in line  # Half of 20 transitions, 8 samples each.
-
-
-def test_a_learner_that_need_not_wait_is_not_logged(monkeypatch):
-  log = LogLines(monkeypatch)
-  release = threading.Event()
-
-  def elements():
-    yield from range(3)
-    release.wait(60)
-    yield 3
-
-  iterator = WatchedIterator(elements(), lambda: 'Godot.', patience_seconds=0.05)
-  assert [next(iterator) for _ in range(3)] == [0, 1, 2]
-  assert not log.arrived.wait(0.3)  # Nobody asks for an element meanwhile.
-  thread = threading.Thread(target=lambda: next(iterator), daemon=True)
-  thread.start()
-  assert log.arrived.wait(60)
-  release.set()
-  thread.join(60)
-  assert log.lines[0].endswith('It waits for Godot.')
-
-
-def watchdogs():
-  return [
-    thread
-    for thread in threading.enumerate()
-    if getattr(thread._target, '__name__', '') == 'run'
-    and type(thread._target.__self__).__name__ == '_Watch'
-  ]
-
-
-@pytest.mark.parametrize('end', ['closed', 'forgotten'])
-def test_the_thread_that_watches_ends_with_its_iterator(end):
-  before = watchdogs()
-  iterator = WatchedIterator(iter(range(3)), lambda: 'Godot.', patience_seconds=3600)
-  assert next(iterator) == 0
-  (thread,) = set(watchdogs()) - set(before)
-  if end == 'closed':
-    for _ in range(2):
-      iterator.close()
-    assert list(iterator) == []
-    assert not thread.is_alive()
-  else:
-    del iterator
-    thread.join(60)
-    assert not thread.is_alive()
-
-
-def test_closing_a_watched_iterator_closes_what_it_watches():
-  closed = []
-
-  def elements():
-    try:
-      yield from range(3)
-    finally:
-      closed.append(True)
-
-  iterator = WatchedIterator(elements(), lambda: 'Godot.')
-  assert next(iterator) == 0
-  iterator.close()
-  assert closed == [True]

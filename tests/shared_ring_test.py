@@ -1,0 +1,89 @@
+"""The ring that two sides share: its file, and its travels."""
+
+import pickle
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+from tiny_environments import NumberedEnvironment, spec_of, tiny_config
+
+from iq_acme.replay.packing import TransitionPacking
+from iq_acme.replay.shared_ring import SharedRing
+
+PACKING = TransitionPacking(spec_of(NumberedEnvironment()))
+
+
+def shared_ring(**settings):
+  return SharedRing(tiny_config(**settings), PACKING, seed=0)
+
+
+def numbered_rows(num_rows):
+  rows = np.arange(num_rows * PACKING.width, dtype=np.float32)
+  return rows.reshape(num_rows, PACKING.width)
+
+
+def contents(shared):
+  return np.concatenate(shared.ring.segments())
+
+
+def test_a_restored_ring_goes_on_as_the_saved_one_would_have(tmp_path):
+  first, second = shared_ring(), shared_ring()
+  first.append(numbered_rows(30))
+  first.sample(72)  # Of the 80 that ten inserts beyond the smallest replay pay for.
+  first.save(str(tmp_path / 'ring'))
+  assert second.restore(str(tmp_path / 'ring'))
+  np.testing.assert_array_equal(contents(second), numbered_rows(30))
+  assert (second.admission.inserted, second.admission.sampled) == (30, 72)
+  np.testing.assert_array_equal(second.sample(8), first.sample(8))
+
+
+def test_an_empty_ring_is_saved_and_restored(tmp_path):
+  first, second = shared_ring(), shared_ring()
+  first.save(str(tmp_path / 'ring'))
+  assert second.restore(str(tmp_path / 'ring'))
+  assert second.ring.size == 0
+
+
+def test_there_is_nothing_to_restore_from_a_folder_without_a_ring(tmp_path):
+  assert not shared_ring().restore(str(tmp_path))
+
+
+def test_a_ring_of_other_transitions_is_refused(tmp_path):
+  shared_ring().save(str(tmp_path / 'ring'))
+  wider = TransitionPacking(spec_of(NumberedEnvironment(action_dim=2)))
+  other = SharedRing(tiny_config(), wider, seed=0)
+  with pytest.raises(ValueError, match='of 7 float32 numbers; this environment has 8'):
+    other.restore(str(tmp_path / 'ring'))
+
+
+def test_a_ring_is_restored_without_holding_its_file_in_memory_as_well(tmp_path):
+  first, second = (shared_ring(max_replay_size=50_000) for _ in range(2))
+  rows = numbered_rows(40_000)
+  first.append(rows)
+  first.save(str(tmp_path / 'ring'))
+  ring = second.ring
+  tracemalloc.start()
+  assert second.restore(str(tmp_path / 'ring'))
+  _, peak = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  np.testing.assert_array_equal(np.concatenate(ring.segments()), rows)
+  assert peak < rows.nbytes / 10
+
+
+def test_a_ring_that_travelled_still_wakes_who_waits():
+  shared = pickle.loads(pickle.dumps(shared_ring()))
+  waiting, woken = threading.Event(), threading.Event()
+
+  def wait():
+    with shared.changed:
+      waiting.set()
+      if shared.changed.wait_for(lambda: shared.ring.size == 3, timeout=60):
+        woken.set()
+
+  thread = threading.Thread(target=wait, daemon=True)
+  thread.start()
+  assert waiting.wait(60)
+  shared.append(numbered_rows(3))
+  thread.join(60)
+  assert woken.is_set()
