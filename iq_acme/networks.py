@@ -74,7 +74,9 @@ def make_networks(environment_spec: Any, config: IQConfig | None = None) -> IQNe
   )
 
 
-def check_made_from(networks: IQNetworks, config: IQConfig) -> None:
+def check_made_from(
+  networks: IQNetworks, config: IQConfig, initialised: bool = False
+) -> None:
   """Raises where networks were made from another configuration than they are used with.
 
   Their parameters would be saved, and later loaded, as those of another policy.
@@ -82,13 +84,18 @@ def check_made_from(networks: IQNetworks, config: IQConfig) -> None:
   Args:
     networks: the networks.
     config: the configuration that they are used with.
+    initialised: whether parameters are there already, so that a field which only their
+      first values depend on may differ.
 
   Raises:
     ValueError: naming the first field that differs and both its values.
   """
   if networks.config is None:
     return
-  for name in _fields_of_networks(config):
+  names = _fields_of_networks(config)
+  if not initialised:
+    names += ['output_init_scale']
+  for name in names:
     made_from, used_with = getattr(networks.config, name), getattr(config, name)
     if made_from != used_with:
       raise ValueError(
@@ -98,8 +105,8 @@ def check_made_from(networks: IQNetworks, config: IQConfig) -> None:
 
 
 def _fields_of_networks(config: IQConfig) -> list[str]:
-  """The fields that `make_networks` and the policy families read."""
-  names = ['policy_family', 'hidden_layer_sizes', 'output_init_scale']
+  """The fields that networks depend on once they have parameters."""
+  names = ['policy_family', 'hidden_layer_sizes']
   if config.policy_family == 'multicategorical':
     names += ['num_action_values', 'scale_logits_by_temperature']
     if config.scale_logits_by_temperature:

@@ -169,7 +169,7 @@ def load_policy(path: str, networks: IQNetworks | None = None) -> LoadedPolicy:
   config = IQConfig(**header['config'])
   if networks is None:
     networks = make_networks(_decode_specs(path, header), config)
-  check_made_from(networks, config)
+  check_made_from(networks, config, initialised=True)
   normalizer = None
   if config.normalize_observations:
     normalizer = init_statistics(networks.environment_spec.observations)

@@ -157,3 +157,12 @@ def test_fields_that_no_network_depends_on_may_differ(made_from, used_with):
 def test_networks_of_ones_own_fit_every_configuration():
   networks = dataclasses.replace(make_networks(FLAT, CONFIG), config=None)
   check_made_from(networks, IQConfig())
+
+
+def test_a_first_scale_may_differ_once_the_parameters_are_there():
+  networks = make_networks(FLAT, CONFIG)
+  rescaled = dataclasses.replace(CONFIG, output_init_scale=1.0)
+  check_made_from(networks, rescaled, initialised=True)
+  wider = dataclasses.replace(rescaled, hidden_layer_sizes=(7,))
+  with pytest.raises(ValueError, match='hidden_layer_sizes'):
+    check_made_from(networks, wider, initialised=True)

@@ -191,6 +191,16 @@ def test_networks_made_from_another_configuration_than_the_files_are_refused(pat
     policy_io.load_policy(path, networks)
 
 
+def test_networks_of_another_first_scale_load_the_same_policy(path):
+  save(path)
+  networks, *_ = make(output_init_scale=1.0)
+  observation = np.float32([0.1, -2.0, 3.0])
+  expected = policy_io.load_policy(path)(observation)
+  np.testing.assert_array_equal(
+    policy_io.load_policy(path, networks)(observation), expected
+  )
+
+
 def test_actions_have_the_specs_dtype_and_stay_within_its_bounds(path):
   # 0.1 in float32 is larger than 0.1, and -0.1 smaller than -0.1.
   actions = specs.BoundedArray((2,), np.float64, -0.1, 0.1, name='a')
