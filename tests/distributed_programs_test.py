@@ -187,6 +187,26 @@ def test_ctrl_c_saves_and_leaves_no_process(tmp_path):
   assert policy.metadata['actor_steps'] == _latest(workdir).actor_steps > 0
 
 
+def test_ctrl_c_saves_where_nobody_reads_any_more(tmp_path):
+  workdir = str(tmp_path)
+  process = subprocess.Popen(
+    [sys.executable, SCRIPT, workdir], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+  )
+  before = []
+
+  def interrupt():
+    before.append(_latest(workdir).actor_steps)
+    for pipe in (process.stdout, process.stderr):  # As Ctrl-C ends `| tee` as well.
+      pipe.close()
+    process.send_signal(signal.SIGINT)
+
+  when(lambda: has_checkpoint(workdir), interrupt)
+  process.wait(timeout=240)
+  _assert_all_gone(process_ids(workdir))
+  policy = load_policy(os.path.join(workdir, 'policy.npz'))
+  assert policy.metadata['actor_steps'] == _latest(workdir).actor_steps > before[0]
+
+
 def test_killed_launch_takes_its_nodes_along(tmp_path):
   workdir = str(tmp_path)
   process = subprocess.Popen([sys.executable, SCRIPT, workdir])
