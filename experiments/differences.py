@@ -8,18 +8,22 @@ _MISSING = object()
 
 
 def list_differences(
-  recorded: Mapping[str, Any], wanted: Mapping[str, Any]
+  recorded: Mapping[str, Any],
+  wanted: Mapping[str, Any],
+  defaults: Mapping[str, Any] = {},
 ) -> list[str]:
   """Lists, in words, the settings that differ.
 
   Args:
     recorded: nested dicts of JSON values, as a run's folder has them.
     wanted: the same of today. Its `num_steps` may be larger: that is the same run.
+    defaults: what stood for settings before they could be recorded.
 
   Returns:
     A line for each, such as 'agent.temperature: 0.01 there, 0.1 here', by name.
   """
   old, new = _flatten(recorded), _flatten(wanted)
+  old = {**{k: v for k, v in _flatten(defaults).items() if k in new}, **old}
   lines = []
   for name in sorted(old.keys() | new.keys()):
     before, now = old.get(name, _MISSING), new.get(name, _MISSING)

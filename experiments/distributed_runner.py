@@ -49,14 +49,14 @@ def run(settings: RunSettings, config: IQConfig, options: ProgramOptions) -> Out
   """
   directory = RunDirectory(settings.workdir)
   with directory.lock():
-    summary = directory.read_summary()
+    summary, defaults = directory.read_summary(), settings.defaults()
     done = summary.get('actor_steps', 0)
     run_config = {**settings.config(), 'distributed': True}
     if summary.get('finished') and settings.num_steps <= done:
-      directory.check_config({**run_config, 'num_steps': done})
+      directory.check_config({**run_config, 'num_steps': done}, defaults)
       print(f'{settings.workdir} has already reached {done:,} steps.')
       return Outcome(finished=True, actor_steps=done, exit_status=0)
-    directory.check_config(run_config)
+    directory.check_config(run_config, defaults)
     return _run(settings, config, options, directory, run_config)
 
 

@@ -26,7 +26,7 @@ class Logger(Protocol):
 
 
 class CsvFile:
-  """Appends rows to a CSV file whose columns its first row fixes.
+  """Appends rows to a CSV file whose columns the first row of a process fixes.
 
   Opened at the first write, so that an existing file can be cut before. Each row
   reaches the operating system at once.
@@ -64,6 +64,9 @@ class CsvFile:
 
   def _open(self, columns: list[str]) -> None:
     existing = read_columns(self._path)
+    if existing and (new := [name for name in columns if name not in existing]):
+      _add_columns(self._path, new)  # A run goes on that an older version began.
+      existing += new
     self._file = open(self._path, 'a', newline='')  # noqa: SIM115 (stays open)
     self._columns = existing or columns
     if not existing:
@@ -186,6 +189,15 @@ def read_rows(path: str) -> list[dict[str, float]]:
       for row in csv.DictReader(lines)
     ]
   return []
+
+
+def _add_columns(path: str, names: Sequence[str]) -> None:
+  """Widens a CSV file by columns that are empty so far."""
+  with open(path, newline='') as file:
+    header, *rows = [line.rstrip('\r\n') for line in file if line.endswith('\n')]
+  lines = [','.join([header, *names]), *(row + ',' * len(names) for row in rows)]
+  with files.replacing(path) as temporary, open(temporary, 'w', newline='') as file:
+    file.writelines(f'{line}\n' for line in lines)
 
 
 def cut_rows(path: str, last_step: int) -> int:

@@ -75,12 +75,15 @@ class RunDirectory:
     with lock:
       yield
 
-  def check_config(self, config: Mapping[str, Any]) -> None:
+  def check_config(
+    self, config: Mapping[str, Any], defaults: Mapping[str, Any] = {}
+  ) -> None:
     """Refuses a folder that holds another run; changes nothing.
 
     Args:
       config: the run's configuration, nested dicts of JSON values. `num_steps` may
         be larger than the folder's.
+      defaults: what stood for fields that the folder's version did not have.
 
     Raises:
       RunDirectoryError: naming each field that differs.
@@ -92,7 +95,9 @@ class RunDirectory:
     if recorded is None:
       self._check_no_results()
       return
-    differences = list_differences(recorded, files.as_json(config))
+    differences = list_differences(
+      recorded, files.as_json(config), files.as_json(defaults)
+    )
     if differences:
       raise RunDirectoryError(
         f'{self.path} holds a run with another configuration:\n'

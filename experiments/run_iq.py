@@ -219,6 +219,7 @@ def _settings(config: algorithms.Config) -> 'RunSettings':
     num_steps=FLAGS.num_steps,
     seed=FLAGS.seed,
     agent_config=dataclasses.asdict(config),
+    agent_defaults=dataclasses.asdict(type(config)()),
     evaluation_period=FLAGS.evaluation_period,
     evaluation_episodes=FLAGS.evaluation_episodes,
     checkpoint_period=FLAGS.checkpoint_period,

@@ -62,13 +62,13 @@ def run(
   """
   directory = RunDirectory(settings.workdir)
   with directory.lock():
-    summary = directory.read_summary()
+    summary, defaults = directory.read_summary(), settings.defaults()
     done = summary.get('actor_steps', 0)
     if summary.get('finished') and settings.num_steps <= done:
-      directory.check_config({**settings.config(), 'num_steps': done})
+      directory.check_config({**settings.config(), 'num_steps': done}, defaults)
       print(f'{settings.workdir} has already reached {done:,} steps.')
       return Outcome(finished=True, actor_steps=done, exit_status=0)
-    directory.check_config(settings.config())
+    directory.check_config(settings.config(), defaults)
     with contextlib.ExitStack() as stack:
       return _Run(settings, directory, make_environment, make_agent, stack).run()
 

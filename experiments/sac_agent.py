@@ -23,7 +23,7 @@ from acme.utils import counting, loggers
 from experiments.sac_builder import ResidentSACBuilder
 from experiments.sac_config import POLICY_FORMAT, SACHyperparameters
 from experiments.sac_learner import MetricsWindow, SavableSACLearner
-from iq_acme import acting, serialization
+from iq_acme import acting, critics, serialization
 from iq_acme.actors import IQActor
 from iq_acme.local_agent import LocalAgent, LocalSettings
 
@@ -75,6 +75,7 @@ class SACAgent(LocalAgent):
       )
       for mode in (True, False)
     }
+    self._assess = _make_assess(networks)
     super().__init__(
       _Builder(hyperparameters, environment_spec, logger, seed),
       networks,
@@ -107,6 +108,12 @@ class SACAgent(LocalAgent):
       jax.random.PRNGKey(seed),
       variable_source=self.learner,
     )
+
+  def make_critic(self) -> critics.Critic:
+    """What the critics expect of the mode's actions at this moment."""
+    state = self.learner.state
+    variables = (state.policy_params, state.q_params)
+    return critics.Critic(self._hyperparameters.discount, variables, self._assess)
 
   def save_policy(self, path: str, metadata: Mapping[str, Any] | None = None) -> None:
     """Writes the policy's parameters to one npz file, for `load_policy_actor`."""
@@ -209,6 +216,20 @@ class _FixedVariables(acme.core.VariableSource):
 
   def get_variables(self, names: list[str]) -> list[acting.ActingVariables]:
     return [self._variables for _ in names]
+
+
+def _make_assess(networks: sac.SACNetworks) -> critics.Assess:
+  """The smaller of both critics' Q(s, mode); SAC has no V of its own."""
+
+  @jax.jit
+  def assess(variables: tuple[Any, Any], observations: Any) -> dict[str, jax.Array]:
+    policy_params, q_params = variables
+    distribution = networks.policy_network.apply(policy_params, observations)
+    action = networks.sample_eval(distribution, None)
+    q_values = networks.q_network.apply(q_params, observations, action)  # [B, 2]
+    return {'value': jnp.min(q_values, axis=-1)}
+
+  return assess
 
 
 def _acting_policy(

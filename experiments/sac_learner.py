@@ -40,6 +40,11 @@ class SavableSACLearner(acme.Learner):
       for params in self._learner.get_variables(names)
     ]
 
+  @property
+  def state(self) -> Any:
+    """The training state as it is, on the device."""
+    return self._learner.save()
+
   def save(self) -> Any:
     """The training state as numpy arrays.
 

@@ -19,6 +19,8 @@ class RunSettings:
     seed: the run's one seed, from 0 to 2**32 - 1.
     env_options: options that the environment is made with.
     agent_config: the agent's hyperparameters, as JSON values.
+    agent_defaults: what stands for hyperparameters that the folder of an older run
+      does not name.
     evaluation_period: steps between evaluations.
     evaluation_episodes: episodes of each evaluation, of either policy.
     checkpoint_period: steps between checkpoints.
@@ -35,6 +37,7 @@ class RunSettings:
   seed: int = 0
   env_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   agent_config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  agent_defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   evaluation_period: int = 10_000
   evaluation_episodes: int = 5
   checkpoint_period: int = 50_000
@@ -73,6 +76,10 @@ class RunSettings:
       'evaluation_episodes': self.evaluation_episodes,
       'agent': dict(self.agent_config),
     }
+
+  def defaults(self) -> dict[str, Any]:
+    """Returns what `config` had before its fields could be recorded."""
+    return {'agent': dict(self.agent_defaults)}
 
   def metadata(self) -> dict[str, Any]:
     """Returns what a saved policy carries, so that it can be evaluated alone."""

@@ -9,7 +9,7 @@ import acme
 import jax
 from acme.utils import counting, loggers
 
-from iq_acme import acting, policy_io
+from iq_acme import acting, critics, policy_io
 from iq_acme.actors import IQActor
 from iq_acme.builder import IQBuilder
 from iq_acme.config import IQConfig
@@ -48,6 +48,7 @@ class IQ(LocalAgent):
     self._evaluation_policies = {
       mode: acting.make_evaluation_policy(networks, mode=mode) for mode in (True, False)
     }
+    self._assess = critics.make_assess(networks)
     super().__init__(
       IQBuilder(
         config,
@@ -91,6 +92,11 @@ class IQ(LocalAgent):
       jax.random.PRNGKey(seed),
       variable_source=self.learner,
     )
+
+  def make_critic(self) -> critics.Critic:
+    """What the agent expects of states at this moment: V, and its policy's entropy."""
+    variables = tuple(self.learner.get_variables(['policy', 'value']))
+    return critics.Critic(self._config.discount, variables, self._assess)
 
   def save_policy(self, path: str, metadata: dict[str, Any] | None = None) -> None:
     """Writes the current policy to one file, for `iq_acme.load_policy`.

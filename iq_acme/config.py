@@ -8,6 +8,8 @@ from typing import Any
 VALUE_BOOTSTRAPS = ('target', 'online')
 REPLAYS = ('table', 'resident')
 POLICY_FAMILIES = ('multicategorical', 'gaussian')
+# Fields that may be None.
+OPTIONAL = ('samples_per_insert', 'policy_learning_rate', 'munchausen_bound')
 
 
 def _hyperparameter(default: Any, description: str) -> Any:
@@ -49,7 +51,16 @@ class IQConfig:
       The paper names none. The default did better than SAC's 1 on HalfCheetah, on too
       few seeds to be sure, and alike on Pendulum (experiments/results/halfcheetah).
     normalize_observations: standardise observations with running statistics.
+    num_pairs: independent pairs (pi, V), each trained by Eq. 2, the smallest of whose
+      bootstraps all share. The first acts, is evaluated and saved.
     learning_rate: Adam's step size.
+    policy_learning_rate: Adam's step size of the policy; None stands for
+      `learning_rate`, the paper's one for both networks.
+    policy_start: SGD steps that train V alone, before the policy's first.
+    center_policy_error: teach the policy the error of Eq. 2 less its mean over the
+      batch: what all transitions have in common tells actions not apart.
+    munchausen_bound: largest absolute value of the Munchausen term, in units of reward;
+      None bounds nothing, as Eq. 2.
     target_update_rate: the paper's lambda, the weight of the new parameters in the
       Polyak average, in (0, 1].
     batch_size: transitions per SGD step.
@@ -81,6 +92,9 @@ class IQConfig:
   value_bootstrap: str = _hyperparameter(
     'target', "'target' (IQ) or 'online' (PCL, Trust-PCL)."
   )
+  munchausen_bound: float | None = _hyperparameter(
+    None, 'Largest absolute value of the Munchausen term; unset: none.'
+  )
   discount: float = _hyperparameter(0.99, "Discount (the paper's gamma).")
   n_step: int = _hyperparameter(1, 'Steps per transition; above 1 is biased.')
 
@@ -103,9 +117,19 @@ class IQConfig:
   normalize_observations: bool = _hyperparameter(
     False, 'Standardise observations with running statistics.'
   )
+  num_pairs: int = _hyperparameter(
+    1, 'Independent pairs (pi, V), of which the smallest V is bootstrapped from.'
+  )
 
   # Optimisation (Section 6; values it does not state are SAC's).
   learning_rate: float = _hyperparameter(3e-4, "Adam's learning rate.")
+  policy_learning_rate: float | None = _hyperparameter(
+    None, "Adam's learning rate of the policy; unset: learning_rate."
+  )
+  policy_start: int = _hyperparameter(0, 'SGD steps that train V alone at first.')
+  center_policy_error: bool = _hyperparameter(
+    False, 'Teach the policy the error less its mean over the batch.'
+  )
   target_update_rate: float = _hyperparameter(
     0.005, "Polyak rate of the target networks (the paper's lambda)."
   )
@@ -182,7 +206,11 @@ def _check(config: IQConfig) -> None:
     isinstance(sizes, tuple) and sizes and all(_is_int(s) and s > 0 for s in sizes)
   ):
     raise _error(config, 'hidden_layer_sizes', 'a non-empty tuple of positive integers')
-  for name in ('scale_logits_by_temperature', 'normalize_observations'):
+  for name in (
+    'scale_logits_by_temperature',
+    'normalize_observations',
+    'center_policy_error',
+  ):
     if not isinstance(getattr(config, name), bool):
       raise _error(config, name, 'True or False')
   if config.min_replay_size < config.batch_size:
@@ -204,12 +232,14 @@ def _check_numbers(config: IQConfig) -> None:
     ('discount', 0.0, True, 1.0),
     ('output_init_scale', 0.0, False, infinity),
     ('learning_rate', 0.0, False, infinity),
+    ('policy_learning_rate', 0.0, False, infinity),
+    ('munchausen_bound', 0.0, False, infinity),
     ('target_update_rate', 0.0, False, 1.0),
     ('samples_per_insert', 0.0, False, infinity),
     ('samples_per_insert_tolerance_rate', 0.0, False, infinity),
   ):
     value = getattr(config, name)
-    if name == 'samples_per_insert' and value is None:
+    if name in OPTIONAL and value is None:
       continue
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     above = is_number and (value >= low if low_included else value > low)
@@ -220,6 +250,8 @@ def _check_numbers(config: IQConfig) -> None:
   for name, low in (
     ('n_step', 1),
     ('num_action_values', 2),
+    ('num_pairs', 1),
+    ('policy_start', 0),
     ('batch_size', 1),
     ('num_sgd_steps_per_step', 1),
     ('min_replay_size', 1),

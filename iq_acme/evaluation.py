@@ -9,6 +9,7 @@ import dm_env
 import numpy as np
 
 from iq_acme import seeding
+from iq_acme.critics import Critic
 
 # Makes an environment from a seed.
 EnvironmentFactory = Callable[[int], dm_env.Environment]
@@ -39,6 +40,9 @@ class EvaluatedAgent(Protocol):
       mode: whether it takes the policy's mode instead of samples.
       seed: of its samples.
     """
+
+  def make_critic(self) -> Critic | None:
+    """Returns what the agent expects of states, as of this moment; None if nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,17 +81,25 @@ def evaluate_agent(
     should_stop: asked after every step; True abandons the evaluation.
 
   Returns:
-    `summarize`'s values, prefixed with 'mode_' and 'sampled_', or None if abandoned.
+    `summarize`'s values, prefixed with 'mode_' and 'sampled_', and for the mode those
+    of `assess_episodes`, if the agent has a critic; or None if abandoned.
   """
   seeds = seeding.derive_seeds(run_seed, 'evaluation', actor_steps, 3)
   values = {}
+  critic = agent.make_critic()
+  recorder = None
   for name, actor_seed in zip(POLICY_MODES, seeds[1:]):
     actor = agent.make_evaluation_actor(mode=name == 'mode', seed=actor_seed)
+    if critic is not None and name == 'mode':
+      actor = recorder = _Recorder(actor)
     with contextlib.closing(make_environment(seeds[0])) as environment:
       episodes = run_episodes(actor, environment, num_episodes, should_stop)
     if len(episodes) < num_episodes:
       return None
     values.update({f'{name}_{k}': v for k, v in summarize(episodes).items()})
+  if recorder is not None:
+    assessed = assess_episodes(critic, recorder.episodes)
+    values.update({f'mode_{k}': v for k, v in assessed.items()})
   return values
 
 
@@ -158,3 +170,52 @@ def summarize(episodes: Sequence[Episode]) -> dict[str, float]:
   for name in episodes[0].metrics:
     values[name] = float(np.mean([episode.metrics[name] for episode in episodes]))
   return values
+
+
+def assess_episodes(
+  critic: Critic, episodes: Sequence[tuple[Sequence[Any], Sequence[float]]]
+) -> dict[str, float]:
+  """Holds what a critic expects of episodes against what came.
+
+  Args:
+    critic: of the policy that acted.
+    episodes: the observations that it acted on, and the reward of each action.
+
+  Returns:
+    Means over the episodes: 'initial_value', the critic's of the first state, and
+    'discounted_return' from there (where an episode was cut off, nothing stands for
+    what would have come); and over all states whatever else the critic says.
+  """
+  returns, assessed = [], []
+  for observations, rewards in episodes:
+    powers = critic.discount ** np.arange(len(rewards))
+    returns.append(float(np.dot(powers, rewards)))
+    assessed.append(critic(observations))
+  values = {
+    'initial_value': float(np.mean([values['value'][0] for values in assessed])),
+    'discounted_return': float(np.mean(returns)),
+  }
+  for name in assessed[0]:
+    if name != 'value':
+      values[name] = float(np.mean(np.concatenate([x[name] for x in assessed])))
+  return values
+
+
+class _Recorder:
+  """An actor that remembers what another one acted on, and its rewards."""
+
+  def __init__(self, actor: Actor):
+    self._actor = actor
+    self.episodes: list[tuple[list[Any], list[float]]] = []
+
+  def select_action(self, observation: Any) -> Any:
+    self.episodes[-1][0].append(observation)
+    return self._actor.select_action(observation)
+
+  def observe_first(self, timestep: dm_env.TimeStep) -> None:
+    self.episodes.append(([], []))
+    self._actor.observe_first(timestep)
+
+  def observe(self, action: Any, next_timestep: dm_env.TimeStep) -> None:
+    self.episodes[-1][1].append(float(next_timestep.reward))
+    self._actor.observe(action, next_timestep)

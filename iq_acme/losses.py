@@ -55,6 +55,7 @@ def iq_td_error(
   *,
   temperature: float,
   munchausen_coefficient: float,
+  munchausen_bound: float | None = None,
   stop_bootstrap_gradients: bool = True,
 ) -> chex.Numeric:
   """The error that Eq. 2 squares.
@@ -76,6 +77,9 @@ def iq_td_error(
       in (Trust-)PCL; a float scalar.
     temperature: the paper's tau.
     munchausen_coefficient: the paper's alpha.
+    munchausen_bound: the largest absolute value of the Munchausen term, in units of
+      reward; None bounds nothing, as in the paper (M-DQN, https://arxiv.org/abs/2007.14430,
+      bounds temperature * log pi by 1).
     stop_bootstrap_gradients: whether v_t is a constant (IQ) or lets its gradient
       flow (the residual PCL and Trust-PCL, Section 5).
 
@@ -87,6 +91,8 @@ def iq_td_error(
   chex.assert_type(args, float)
 
   munchausen_term = munchausen_coefficient * temperature * target_log_prob_tm1
+  if munchausen_bound is not None:
+    munchausen_term = jnp.clip(munchausen_term, -munchausen_bound, munchausen_bound)
   return rlax.td_learning(
     v_tm1=implicit_q_value(log_prob_tm1, v_tm1, temperature),
     r_t=r_t + jax.lax.stop_gradient(munchausen_term),
@@ -106,3 +112,26 @@ def iq_loss(td_errors: chex.Array) -> chex.Array:
     A scalar.
   """
   return jnp.mean(jnp.square(td_errors))
+
+
+def policy_control_variate(
+  td_errors: chex.Array, log_probs: chex.Array, temperature: float
+) -> chex.Array:
+  """Takes the mean error out of what Eq. 2 teaches the policy, and nothing from V.
+
+  For actions of pi itself the gradient of log pi(a|s) has mean zero, so that an error
+  which all transitions have in common teaches the policy nothing but noise. With this
+  term added to `iq_loss`, the gradient through log pi is that of
+  mean((error - mean error) * -2 temperature log pi). Not in the paper.
+
+  Args:
+    td_errors: errors of `iq_td_error`, shape [B].
+    log_probs: log pi(a|s) of the online network, in nats, shape [B].
+    temperature: the paper's tau.
+
+  Returns:
+    A scalar of value 0, whose gradient is not.
+  """
+  common = jax.lax.stop_gradient(jnp.mean(td_errors))
+  zeros = log_probs - jax.lax.stop_gradient(log_probs)
+  return 2 * temperature * common * jnp.mean(zeros)

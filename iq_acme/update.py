@@ -3,6 +3,7 @@
 Shapes: B batch, D action dimensions, K SGD steps.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -45,10 +46,22 @@ class Transition(NamedTuple):
 
 
 class IQParams(NamedTuple):
-  """Parameters of both networks."""
+  """Parameters of the pairs (pi, V), of which there is one unless told otherwise.
+
+  Attributes:
+    policy: of the policy that acts.
+    value: of its value; Eq. 1 holds for each pair by itself.
+    others: the further pairs; see `IQConfig.num_pairs`.
+  """
 
   policy: Any
   value: Any
+  others: tuple['IQParams', ...] = ()
+
+  @property
+  def pairs(self) -> tuple['IQParams', ...]:
+    """Every pair by itself, the one that acts first."""
+    return (self._replace(others=()), *self.others)
 
 
 class TrainingState(NamedTuple):
@@ -80,7 +93,7 @@ def init_state(key: jax.Array, networks: IQNetworks, config: IQConfig) -> Traini
   """A fresh training state, its targets equal to its parameters.
 
   Args:
-    key: a random key, from which both networks are initialised.
+    key: a random key, from which the networks are initialised.
     networks: the networks to train.
     config: the hyperparameters.
 
@@ -89,6 +102,13 @@ def init_state(key: jax.Array, networks: IQNetworks, config: IQConfig) -> Traini
   """
   policy_key, value_key, key = jax.random.split(key, 3)
   params = IQParams(networks.policy.init(policy_key), networks.value.init(value_key))
+  other_keys = [jax.random.fold_in(key, i) for i in range(1, config.num_pairs)]
+  params = params._replace(
+    others=tuple(
+      IQParams(networks.policy.init(policy_key), networks.value.init(value_key))
+      for policy_key, value_key in map(jax.random.split, other_keys)
+    )
+  )
   normalizer = None
   if config.normalize_observations:
     normalizer = init_statistics(networks.environment_spec.observations)
@@ -154,6 +174,7 @@ def apply_gradient(
   updates, optimizer_state = make_optimizer(config).update(
     gradient, state.optimizer_state
   )
+  updates = _scale_policy_updates(updates, state.steps, config)
   params = optax.apply_updates(state.params, updates)
   target_params = optax.incremental_update(
     params, state.target_params, config.target_update_rate
@@ -164,6 +185,30 @@ def apply_gradient(
     optimizer_state=optimizer_state,
     steps=state.steps + 1,
   )
+
+
+def _scale_policy_updates(
+  updates: IQParams, steps: jax.Array, config: IQConfig
+) -> IQParams:
+  """Makes Adam's step of the policies the size that the configuration gives them.
+
+  Args:
+    updates: of `config.learning_rate`, in which Adam's updates are linear.
+    steps: SGD steps taken so far.
+    config: with `policy_learning_rate` and `policy_start`.
+
+  Returns:
+    The updates, those of the values as they were.
+  """
+  if config.policy_learning_rate is None and config.policy_start == 0:
+    return updates
+  rate = config.policy_learning_rate or config.learning_rate
+  scale = jnp.where(steps < config.policy_start, 0.0, rate / config.learning_rate)
+  pairs = [
+    pair._replace(policy=jax.tree.map(lambda update: scale * update, pair.policy))
+    for pair in updates.pairs
+  ]
+  return pairs[0]._replace(others=tuple(pairs[1:]))
 
 
 def sgd_steps(
@@ -214,7 +259,7 @@ def batch_loss(
   networks: IQNetworks,
   config: IQConfig,
 ) -> tuple[jax.Array, Metrics]:
-  """Eq. 2 on a batch.
+  """Eq. 2 on a batch, summed over the pairs (pi, V).
 
   Args:
     params: the online parameters, which the gradient is of.
@@ -224,18 +269,42 @@ def batch_loss(
     config: the hyperparameters.
 
   Returns:
-    The loss, and scalar metrics: `loss`, `td_error_mean`, `td_error_abs_mean`,
-    `value_mean` (V(s)), `log_policy_mean` and `log_policy_min` (log pi(a|s), nats),
-    `munchausen_term_mean` (alpha tau log pi_target(a|s), units of reward) and
-    `policy_entropy_per_dim` (nats, or whichever entropy the family names).
+    The loss, and scalar metrics of the pair that acts: `loss`, `td_error_mean`,
+    `td_error_abs_mean`, `value_mean` (V(s)), `log_policy_mean` and `log_policy_min`
+    (log pi(a|s), nats), `munchausen_term_mean` (alpha tau log pi_target(a|s), units of
+    reward) and `policy_entropy_per_dim` (nats, or whichever entropy the family names).
   """
+  bootstraps = params if config.value_bootstrap == 'online' else target_params
+  (loss, metrics), *others = (
+    _pair_loss(
+      pair, target_pair, bootstraps, transitions, networks=networks, config=config
+    )
+    for pair, target_pair in zip(params.pairs, target_params.pairs)
+  )
+  return functools.reduce(jnp.add, (other for other, _ in others), loss), metrics
+
+
+def _pair_loss(
+  params: IQParams,
+  target_params: IQParams,
+  bootstrap_params: IQParams,
+  transitions: Transition,
+  *,
+  networks: IQNetworks,
+  config: IQConfig,
+) -> tuple[jax.Array, Metrics]:
+  """Eq. 2 of one pair; the bootstrap is the smallest V of all pairs."""
   policy, value = networks.policy, networks.value
   observation, action = transitions.observation, transitions.action
-  online_bootstrap = config.value_bootstrap == 'online'
-  bootstrap_params = params if online_bootstrap else target_params
 
   v_tm1 = value.apply(params.value, observation)  # [B]
-  v_t = value.apply(bootstrap_params.value, transitions.next_observation)  # [B]
+  v_t = functools.reduce(
+    jnp.minimum,
+    [
+      value.apply(pair.value, transitions.next_observation)
+      for pair in bootstrap_params.pairs
+    ],
+  )  # [B]
   log_prob_tm1 = policy.log_prob(params.policy, observation, action)  # [B]
   # Nothing is paid for it at 0, and it is an eighth of the matrix products.
   if config.munchausen_coefficient == 0:
@@ -248,7 +317,8 @@ def batch_loss(
       *args,
       temperature=config.temperature,
       munchausen_coefficient=config.munchausen_coefficient,
-      stop_bootstrap_gradients=not online_bootstrap,
+      munchausen_bound=config.munchausen_bound,
+      stop_bootstrap_gradients=config.value_bootstrap == 'target',
     )
 
   td_errors = jax.vmap(td_error)(
@@ -272,4 +342,6 @@ def batch_loss(
     'munchausen_term_mean': munchausen_scale * jnp.mean(target_log_prob_tm1),
     f'{policy.entropy_name}_per_dim': jnp.mean(entropy) / action.shape[-1],
   }
+  if config.center_policy_error:
+    loss += losses.policy_control_variate(td_errors, log_prob_tm1, config.temperature)
   return loss, metrics

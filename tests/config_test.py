@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from iq_acme.config import IQConfig, paper_config
+from iq_acme.config import OPTIONAL, IQConfig, paper_config
 
 NAN, INF = math.nan, math.inf
 
@@ -20,12 +20,16 @@ REALS = {
   'output_init_scale': (0, -1e-4),
   'learning_rate': (0, -3e-4),
   'target_update_rate': (0, -0.005, 1.005, 5),
+  'policy_learning_rate': (0, -3e-4),
+  'munchausen_bound': (0, -1.0),
   'samples_per_insert': (0, -1.0),
   'samples_per_insert_tolerance_rate': (0, -0.1),
 }
 INTEGERS = {
   'n_step': (0, -1),
   'num_action_values': (1, 0, -11),
+  'num_pairs': (0, -1),
+  'policy_start': (-1,),
   'batch_size': (0, -256),
   'num_sgd_steps_per_step': (0, -1),
   'min_replay_size': (0, -1),
@@ -40,6 +44,7 @@ OTHERS = {
   'replay': ('reverb', '', None, False),
   'scale_logits_by_temperature': (0, 1, 'True', None, 1.0),
   'normalize_observations': (0, 1, 'False', None),
+  'center_policy_error': (0, 1, 'True', None),
   'hidden_layer_sizes': (
     (),
     [],
@@ -62,15 +67,19 @@ ALLOWED = {
   'output_init_scale': '(0, infinity)',
   'learning_rate': '(0, infinity)',
   'target_update_rate': '(0, 1]',
+  'policy_learning_rate': '(0, infinity)',
+  'munchausen_bound': '(0, infinity)',
   'samples_per_insert': '(0, infinity)',
   'samples_per_insert_tolerance_rate': '(0, infinity)',
   'num_action_values': 'an integer of at least 2',
   'prefetch_size': 'an integer of at least 0',
+  'policy_start': 'an integer of at least 0',
   'value_bootstrap': "'target', 'online'",
   'policy_family': "'multicategorical', 'gaussian'",
   'replay': "'table', 'resident'",
   'scale_logits_by_temperature': 'True or False',
   'normalize_observations': 'True or False',
+  'center_policy_error': 'True or False',
   'hidden_layer_sizes': 'a non-empty tuple of positive integers',
 }
 
@@ -79,8 +88,7 @@ BAD = [
   for fields, wrong_types in ((REALS, NOT_NUMBERS), (INTEGERS, NOT_INTEGERS))
   for name, values in fields.items()
   for value in (*values, *wrong_types)
-  # An unset ratio stands for the batch size.
-  if not (name == 'samples_per_insert' and value is None)
+  if not (name in OPTIONAL and value is None)
 ] + [(name, value) for name, values in OTHERS.items() for value in values]
 
 
@@ -113,6 +121,10 @@ def test_every_field_has_bad_values_above():
     ('target_update_rate', 1.0),
     ('samples_per_insert', 0.1),
     ('samples_per_insert', None),
+    ('policy_learning_rate', None),
+    ('munchausen_bound', None),
+    ('policy_start', 0),
+    ('num_pairs', 1),
     ('num_action_values', 2),
     ('prefetch_size', 0),
     ('hidden_layer_sizes', (1,)),
@@ -205,6 +217,12 @@ def test_defaults_are_the_papers():
   assert config.n_step == 1
   # SAC normalises no observations.
   assert not config.normalize_observations
+  # One pair, one learning rate, Eq. 2 as it is printed.
+  assert config.num_pairs == 1
+  assert config.policy_learning_rate is None
+  assert config.policy_start == 0
+  assert not config.center_policy_error
+  assert config.munchausen_bound is None
 
 
 @pytest.mark.parametrize(

@@ -165,5 +165,5 @@ def _evaluator(counter, tmp_path, rows=None, **settings):
     evaluation_period=10,
     **settings,
   )
-  learner = types.SimpleNamespace(policy_snapshot=lambda: (None, 5))
+  learner = types.SimpleNamespace(snapshot=lambda: ((None, None), 5))
   return EvaluatorWorker(parts, settings, counter, learner)

@@ -1,8 +1,13 @@
+import jax
 import numpy as np
 import pytest
 import runner_fakes
+from tiny_environments import NumberedEnvironment, spec_of
 
-from iq_acme import evaluation, seeding
+from iq_acme import acting, critics, evaluation, normalization, seeding, update
+from iq_acme.config import IQConfig
+from iq_acme.critics import Critic
+from iq_acme.networks import make_networks
 
 
 def _evaluate(agent, made=None, **changes):
@@ -109,3 +114,53 @@ def test_environment_without_metrics_has_none():
 def test_missing_return_stays_missing():
   episodes = [evaluation.Episode(float('nan'), 1, {})]
   assert np.isnan(evaluation.summarize(episodes)['return_mean'])
+
+
+# --- What the agent expected, beside what came -------------------------------------------
+
+
+def test_value_is_held_against_the_discounted_return_by_hand(agent):
+  # Of an observation (x, y): V = 10 + x, entropy x. An episode starts at zeros, and goes
+  # on at ones; the mode is paid 4.0 at each of its 7 steps, and gamma is 0.5.
+  assess = jax.jit(lambda shift, obs: {'value': shift + obs[:, 0], 'nats': obs[:, 1]})
+  agent.make_critic = lambda: Critic(0.5, 10.0, assess)
+  values = _evaluate(agent)
+  assert values['mode_initial_value'] == 10.0
+  assert values['mode_discounted_return'] == pytest.approx(4 * (2 - 2 * 0.5**7))
+  assert values['mode_nats'] == pytest.approx(6 / 7)
+  assert not any(name.startswith('sampled_') for name in values if 'value' in name)
+
+
+@pytest.mark.parametrize('length', [1, 255, 256, 257, 600])
+def test_critic_assesses_episodes_of_any_length_by_one_program(length):
+  traced = []
+
+  @jax.jit
+  def assess(variables, observations):
+    traced.append(observations.shape)
+    return {'value': variables * observations[:, 0]}
+
+  observations = [np.float32([i, 0]) for i in range(length)]
+  found = Critic(0.9, 2.0, assess)(observations)
+  np.testing.assert_array_equal(found['value'], 2.0 * np.arange(length))
+  assert len(traced) == 1
+
+
+def test_iq_expects_its_value_and_its_policys_entropy():
+  config = IQConfig(num_action_values=4, normalize_observations=True)
+  networks = make_networks(spec_of(NumberedEnvironment()), config)
+  state = update.init_state(jax.random.PRNGKey(0), networks, config)
+  normalizer = normalization.update_statistics(
+    state.normalizer, np.float32([[0, 0], [2, 4]])
+  )
+  variables = acting.ActingVariables(state.params.policy, normalizer, False)
+  critic = Critic(
+    0.99, (variables, state.params.value), critics.make_assess(networks)
+  )
+  observation = np.float32([2, 4])
+  found = critic([observation])
+  batch = normalization.normalize(observation[None], normalizer)
+  expected = networks.value.apply(state.params.value, batch)
+  np.testing.assert_allclose(found['value'], expected, rtol=1e-5)
+  # Almost uniform at the start, over 4 values per dimension.
+  np.testing.assert_allclose(found['policy_entropy_per_dim'], np.log(4), rtol=1e-3)

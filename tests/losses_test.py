@@ -64,6 +64,32 @@ def test_loss_is_the_mean_of_the_squared_errors():
   np.testing.assert_allclose(loss, 92.050625 / 3, rtol=1e-6)
 
 
+def test_munchausen_term_is_bounded_in_units_of_reward():
+  # The terms are -1.35, -0.225, -0.45: of a bound of 0.3 only the second is within.
+  expected = [8.65 + 1.05, 1.275, -3.95 + 0.15]
+  np.testing.assert_allclose(
+    td_errors(*ARGS, munchausen_bound=0.3), expected, rtol=1e-6
+  )
+  # A density's log can be positive: 0.45 * 2 = 0.9, bounded to 0.3.
+  args = [*ARGS[:2], np.full(3, 2.0), *ARGS[3:]]
+  np.testing.assert_allclose(
+    td_errors(*args, munchausen_bound=0.3), IQ_ERRORS + 0.3, rtol=1e-6
+  )
+
+
+def test_control_variate_has_value_zero_and_takes_the_mean_error_from_the_policy():
+  errors, log_probs = jnp.array([1.0, 2.0, 6.0]), jnp.array([-1.0, -2.0, -3.0])
+  value, slope = jax.value_and_grad(losses.policy_control_variate, argnums=1)(
+    errors, log_probs, 0.5
+  )
+  assert value == 0.0
+  # The loss's slopes are 2 / 3 * error * -0.5 each; with the mean 3 taken out, 2 / 3 *
+  # (error - 3) * -0.5, that is 1 more.
+  np.testing.assert_allclose(slope, [1.0, 1.0, 1.0], rtol=1e-6)
+  through_errors = jax.grad(losses.policy_control_variate)(errors, log_probs, 0.5)
+  np.testing.assert_array_equal(through_errors, np.zeros(3))
+
+
 def test_terminal_transition_does_not_bootstrap():
   elsewhere = list(ARGS)
   elsewhere[5] = V_T + 1e6

@@ -49,8 +49,16 @@ def test_existing_file_is_appended_to_with_its_own_columns(path):
   log.write({'loss': 0.25, 'actor_steps': 2})
   log.close()
   assert _text(path) == 'actor_steps,loss\n1,0.5\n2,0.25\n'
-  with pytest.raises(ValueError, match='entropy'):
-    CsvFile(path).write({'actor_steps': 3, 'entropy': 1.0})
+
+
+def test_file_of_an_older_version_gets_the_columns_it_lacks_at_the_first_row(path):
+  with open(path, 'w') as file:
+    file.write('actor_steps,loss\n1,0.5\n2,0.2')  # The last line was cut off.
+  log = CsvFile(path)
+  log.write({'loss': 0.25, 'actor_steps': 3, 'entropy': 1.0})
+  assert _text(path) == 'actor_steps,loss,entropy\n1,0.5,\n3,0.25,1.0\n'
+  with pytest.raises(ValueError, match='value'):
+    log.write({'actor_steps': 4, 'value': 1.0})
 
 
 def test_no_row_no_file(path):

@@ -51,6 +51,13 @@ def test_other_configuration_is_refused_listing_every_field_that_differs(used):
   assert 'sizes' not in text and 'num_steps' not in text
 
 
+def test_field_that_the_folders_version_lacked_stands_at_its_default(used):
+  wanted = {**CONFIG, 'agent': {**CONFIG['agent'], 'depth': 2}}
+  used.check_config(wanted, {'agent': {'depth': 2, 'width': 9}})
+  with pytest.raises(RunDirectoryError, match=r'agent\.depth: 1 there, 2 here'):
+    used.check_config(wanted, {'agent': {'depth': 1}})
+
+
 def test_field_on_one_side_only_is_a_difference(used):
   with pytest.raises(RunDirectoryError, match=r'agent\.width: 4 there, absent here'):
     used.check_config({**CONFIG, 'agent': {'sizes': (8, 8)}})

@@ -103,6 +103,9 @@ class Agent(FixedActor):
   def make_evaluation_actor(self, mode, seed):
     return FixedActor(float(self.learner_steps) if mode else 0.5)
 
+  def make_critic(self):
+    return None
+
   def save(self):
     self._before_save()
     path = os.path.join(self.folder, f'{self.actor_steps:06d}.json')

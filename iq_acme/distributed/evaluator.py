@@ -11,7 +11,7 @@ from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
 # isort: split
 import jax
 
-from iq_acme import acting, evaluation, policy_io
+from iq_acme import acting, critics, evaluation, policy_io
 from iq_acme.actors import IQActor
 from iq_acme.distributed import supervision
 from iq_acme.distributed.settings import ProgramParts, ProgramSettings
@@ -58,6 +58,7 @@ class EvaluatorWorker:
       )
       for mode in (True, False)
     }
+    self._assess = critics.make_assess(networks)
     self._logger = parts.logger_factory('evaluator')
     self._last_step = self._seen_step = settings.last_evaluation
     self._last_seconds = math.nan
@@ -94,6 +95,11 @@ class EvaluatorWorker:
     actor.random_key = jax.random.PRNGKey(seed)
     return actor
 
+  def make_critic(self) -> critics.Critic:
+    """What the policy under evaluation expects; see `evaluation.evaluate_agent`."""
+    variables = (self._source.variables, self._value_params)
+    return critics.Critic(self._parts.config.discount, variables, self._assess)
+
   def _is_due(self, counts: Mapping[str, float]) -> bool:
     step, period = counts.get('actor_steps', 0), self._settings.evaluation_period
     if step >= self._settings.max_number_of_steps:
@@ -110,7 +116,8 @@ class EvaluatorWorker:
     )
     if step == self._last_step:
       return
-    self._source.variables, learner_steps = self._learner.policy_snapshot()
+    snapshot, learner_steps = self._learner.snapshot()
+    self._source.variables, self._value_params = snapshot
     values = evaluation.evaluate_agent(
       self,
       self._parts.environment_factory,

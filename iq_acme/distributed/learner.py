@@ -87,10 +87,10 @@ class LearnerWorker:
     """Variables for actors, as numpy arrays."""
     return jax.device_get(self._learner.get_variables(names))
 
-  def policy_snapshot(self) -> tuple[Any, int]:
-    """The policy's variables, and the SGD steps that they come from."""
+  def snapshot(self) -> tuple[list[Any], int]:
+    """The variables of policy and value, and the SGD steps that they come from."""
     steps = int(self._learner.state.steps)
-    return self.get_variables(['policy'])[0], steps
+    return self.get_variables(['policy', 'value']), steps
 
   def statistics(self) -> dict[str, float]:
     """How the learner does; see `_extras`."""
