@@ -137,6 +137,18 @@ COEFFICIENTS = _sweep('m_iq', 'munchausen_coefficient', (0.0, 0.1, 0.5, 0.9, 0.9
 RESIDUAL_TEMPERATURES = _sweep('trust_pcl', 'temperature', (1e-4, 1e-3, 1e-2))
 # The paper says only that it is lower than SAC's on these two.
 LEARNING_RATES = _sweep('m_iq', 'learning_rate', (3e-5, 1e-4, 3e-4))
+# Why it learns slowly: what keeps the policy from collapsing, or V from diverging.
+_V_FIRST = {'min_replay_size': 1_000, 'policy_start': 9_000}
+REMEDIES = (
+  Variant('m_iq'),
+  Variant('m_iq', {'advantage_bound': 10.0}),
+  Variant('m_iq', {'advantage_bound': 1.0}),
+  Variant('m_iq', _V_FIRST),
+  Variant('m_iq', {'policy_learning_rate': 3e-5}),
+  Variant('m_iq', {'advantage_bound': 10.0, **_V_FIRST}),
+  Variant('m_iq', {'learning_rate': 3e-5}),
+  Variant('m_iq', {'policy_learning_rate': 1e-5}),
+)
 _LOWER_RATE_TASKS = ('gym:Walker2d-v4', 'gym:Humanoid-v4')
 _HALFCHEETAH = ('gym:HalfCheetah-v4',)
 
@@ -214,4 +226,12 @@ MEASURED_PLANS: dict[str, tuple[Study, ...]] = {
   ),
 }
 
-PLANS = {**MEASURED_PLANS, **PAPER_PLANS}
+# Of the learning study (docs/learning.md); measured there, one task after the other.
+LEARNING_PLANS: dict[str, tuple[Study, ...]] = {
+  'remedies': tuple(
+    Study('What mends the collapse', (task,), REMEDIES, num_seeds=2, num_steps=100_000)
+    for task in ('gym:Hopper-v4', 'gym:Walker2d-v4')
+  ),
+}
+
+PLANS = {**MEASURED_PLANS, **LEARNING_PLANS, **PAPER_PLANS}

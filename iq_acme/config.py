@@ -9,7 +9,12 @@ VALUE_BOOTSTRAPS = ('target', 'online')
 REPLAYS = ('table', 'resident')
 POLICY_FAMILIES = ('multicategorical', 'gaussian')
 # Fields that may be None.
-OPTIONAL = ('samples_per_insert', 'policy_learning_rate', 'munchausen_bound')
+OPTIONAL = (
+  'samples_per_insert',
+  'policy_learning_rate',
+  'munchausen_bound',
+  'advantage_bound',
+)
 
 
 def _hyperparameter(default: Any, description: str) -> Any:
@@ -38,6 +43,9 @@ class IQConfig:
     munchausen_coefficient: the paper's alpha in Eq. 2, in [0, 1].
     value_bootstrap: 'target' bootstraps from the target value network (IQ, Eq. 2);
       'online' from the online one, with its gradient (Trust-PCL, Section 6).
+    advantage_bound: largest absolute value of the implicit advantage tau log pi(a|s), in
+      Q and in the Munchausen term, in units of reward; beyond it V alone learns from a
+      transition. None bounds nothing, as Eq. 1.
     discount: the paper's gamma, in [0, 1].
     n_step: environment steps per transition. Above 1 the return is biased: it is
       off-policy, and Eq. 2 has no n-step form (only one log-policy term is paid).
@@ -94,6 +102,9 @@ class IQConfig:
   )
   munchausen_bound: float | None = _hyperparameter(
     None, 'Largest absolute value of the Munchausen term; unset: none.'
+  )
+  advantage_bound: float | None = _hyperparameter(
+    None, 'Largest absolute value of the implicit advantage; unset: none.'
   )
   discount: float = _hyperparameter(0.99, "Discount (the paper's gamma).")
   n_step: int = _hyperparameter(1, 'Steps per transition; above 1 is biased.')
@@ -234,6 +245,7 @@ def _check_numbers(config: IQConfig) -> None:
     ('learning_rate', 0.0, False, infinity),
     ('policy_learning_rate', 0.0, False, infinity),
     ('munchausen_bound', 0.0, False, infinity),
+    ('advantage_bound', 0.0, False, infinity),
     ('target_update_rate', 0.0, False, 1.0),
     ('samples_per_insert', 0.0, False, infinity),
     ('samples_per_insert_tolerance_rate', 0.0, False, infinity),

@@ -56,6 +56,7 @@ def iq_td_error(
   temperature: float,
   munchausen_coefficient: float,
   munchausen_bound: float | None = None,
+  advantage_bound: float | None = None,
   stop_bootstrap_gradients: bool = True,
 ) -> chex.Numeric:
   """The error that Eq. 2 squares.
@@ -80,6 +81,10 @@ def iq_td_error(
     munchausen_bound: the largest absolute value of the Munchausen term, in units of
       reward; None bounds nothing, as in the paper (M-DQN, https://arxiv.org/abs/2007.14430,
       bounds temperature * log pi by 1).
+    advantage_bound: the largest absolute value of the implicit advantage temperature *
+      log pi(a|s), in Q and in the Munchausen term, in units of reward; None bounds
+      nothing, as in the paper. Beyond it no gradient reaches the policy: what a
+      transition still lacks, V learns.
     stop_bootstrap_gradients: whether v_t is a constant (IQ) or lets its gradient
       flow (the residual PCL and Trust-PCL, Section 5).
 
@@ -90,6 +95,10 @@ def iq_td_error(
   chex.assert_rank(args, 0)
   chex.assert_type(args, float)
 
+  if advantage_bound is not None:
+    limit = advantage_bound / temperature
+    log_prob_tm1 = jnp.clip(log_prob_tm1, -limit, limit)
+    target_log_prob_tm1 = jnp.clip(target_log_prob_tm1, -limit, limit)
   munchausen_term = munchausen_coefficient * temperature * target_log_prob_tm1
   if munchausen_bound is not None:
     munchausen_term = jnp.clip(munchausen_term, -munchausen_bound, munchausen_bound)

@@ -318,6 +318,7 @@ def _pair_loss(
       temperature=config.temperature,
       munchausen_coefficient=config.munchausen_coefficient,
       munchausen_bound=config.munchausen_bound,
+      advantage_bound=config.advantage_bound,
       stop_bootstrap_gradients=config.value_bootstrap == 'target',
     )
 

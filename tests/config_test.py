@@ -22,6 +22,7 @@ REALS = {
   'target_update_rate': (0, -0.005, 1.005, 5),
   'policy_learning_rate': (0, -3e-4),
   'munchausen_bound': (0, -1.0),
+  'advantage_bound': (0, -1.0),
   'samples_per_insert': (0, -1.0),
   'samples_per_insert_tolerance_rate': (0, -0.1),
 }
@@ -69,6 +70,7 @@ ALLOWED = {
   'target_update_rate': '(0, 1]',
   'policy_learning_rate': '(0, infinity)',
   'munchausen_bound': '(0, infinity)',
+  'advantage_bound': '(0, infinity)',
   'samples_per_insert': '(0, infinity)',
   'samples_per_insert_tolerance_rate': '(0, infinity)',
   'num_action_values': 'an integer of at least 2',
@@ -123,6 +125,7 @@ def test_every_field_has_bad_values_above():
     ('samples_per_insert', None),
     ('policy_learning_rate', None),
     ('munchausen_bound', None),
+    ('advantage_bound', None),
     ('policy_start', 0),
     ('num_pairs', 1),
     ('num_action_values', 2),
@@ -223,6 +226,7 @@ def test_defaults_are_the_papers():
   assert config.policy_start == 0
   assert not config.center_policy_error
   assert config.munchausen_bound is None
+  assert config.advantage_bound is None
 
 
 @pytest.mark.parametrize(

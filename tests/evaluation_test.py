@@ -154,9 +154,7 @@ def test_iq_expects_its_value_and_its_policys_entropy():
     state.normalizer, np.float32([[0, 0], [2, 4]])
   )
   variables = acting.ActingVariables(state.params.policy, normalizer, False)
-  critic = Critic(
-    0.99, (variables, state.params.value), critics.make_assess(networks)
-  )
+  critic = Critic(0.99, (variables, state.params.value), critics.make_assess(networks))
   observation = np.float32([2, 4])
   found = critic([observation])
   batch = normalization.normalize(observation[None], normalizer)

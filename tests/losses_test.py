@@ -77,6 +77,20 @@ def test_munchausen_term_is_bounded_in_units_of_reward():
   )
 
 
+def test_advantage_is_bounded_in_q_and_in_the_munchausen_term():
+  # tau log pi: -1, -0.5, -2, and of the target -1.5, -0.25, -0.5; bounded at 0.6:
+  #   going on: 1 - 0.9 * 0.6 + 9 - (-0.6 + 1) = 9.06
+  #   end: -1 - 0.225 - (-0.5 - 2) = 1.275, as without
+  #   cut: 2 - 0.45 - 4.5 - (-0.6 + 3) = -5.35
+  np.testing.assert_allclose(
+    td_errors(*ARGS, advantage_bound=0.6), [9.06, 1.275, -5.35], rtol=1e-6
+  )
+  bounded = gradients(GOING_ON, advantage_bound=0.6)
+  assert bounded[0] == -1.0  # V learns all that is left.
+  assert bounded[1] == 0.0  # Log pi nothing more.
+  assert gradients(END, advantage_bound=0.6)[1] == -0.5  # Within the bound: -tau.
+
+
 def test_control_variate_has_value_zero_and_takes_the_mean_error_from_the_policy():
   errors, log_probs = jnp.array([1.0, 2.0, 6.0]), jnp.array([-1.0, -2.0, -3.0])
   value, slope = jax.value_and_grad(losses.policy_control_variate, argnums=1)(
