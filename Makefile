@@ -25,7 +25,7 @@ $(INSTALLED): requirements.lock setup.py pyproject.toml scripts/make_venv.sh
 	@touch $@
 
 train: $(INSTALLED)  ## Trains M-IQ on HalfCheetah-v4 into WORKDIR; resumes what is there.
-	$(PYTHON) experiments/run_iq.py --env_name=gym:HalfCheetah-v4 \
+	$(PYTHON) -m iq_acme train --env_name=gym:HalfCheetah-v4 \
 	  --num_steps=$(STEPS) --seed=$(SEED) --munchausen_coefficient=0.9 \
 	  --workdir=$(WORKDIR)
 
@@ -44,7 +44,7 @@ lock:  ## Renews requirements.lock from setup.py.
 	scripts/make_lock.sh
 
 doctor: $(INSTALLED)  ## Says what is installed, whether it loads, and what to do.
-	$(PYTHON) -m iq_acme.doctor
+	$(PYTHON) -m iq_acme doctor
 
 clean:  ## Removes .venv and caches; runs/ stays.
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

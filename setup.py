@@ -61,6 +61,7 @@ setuptools.setup(
   long_description=readme.read_text('utf-8') if readme.exists() else '',
   long_description_content_type='text/markdown',
   license='Apache-2.0',
+  entry_points={'console_scripts': ['iq-acme=iq_acme.__main__:console']},
   packages=setuptools.find_packages(include=['iq_acme', 'iq_acme.*']),
   # Launchpad is built for Python 3.10 at most, this JAX for 3.10 at least.
   python_requires='>=3.10,<3.11',

@@ -8,34 +8,34 @@ so only once one of its names is used.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from iq_acme import _tfp_compat
+from iq_acme.compat import tfp
 
-_tfp_compat.apply()
+tfp.apply()
 
 if TYPE_CHECKING:
-  from iq_acme.agents import IQ, make_iq_agent
-  from iq_acme.builder import IQBuilder
+  from iq_acme.agent.builder import IQBuilder
+  from iq_acme.agent.iq import IQ, make_iq_agent
+  from iq_acme.agent.learner import IQLearner, NonFiniteLossError
+  from iq_acme.agent.local import LocalAgent
   from iq_acme.config import IQConfig, paper_config
   from iq_acme.distributed import launch, make_distributed_iq
   from iq_acme.environments import make_environment
-  from iq_acme.learning import IQLearner, NonFiniteLossError
-  from iq_acme.local_agent import LocalAgent
   from iq_acme.networks import IQNetworks, make_networks
   from iq_acme.policy_io import LoadedPolicy, load_policy, save_policy
 
 _HOME = {
-  'IQ': 'agents',
-  'LocalAgent': 'local_agent',
-  'make_iq_agent': 'agents',
+  'IQ': 'agent.iq',
+  'LocalAgent': 'agent.local',
+  'make_iq_agent': 'agent.iq',
   'make_distributed_iq': 'distributed',
   'launch': 'distributed',
-  'IQBuilder': 'builder',
+  'IQBuilder': 'agent.builder',
   'IQConfig': 'config',
   'paper_config': 'config',
   'make_environment': 'environments',
-  'IQLearner': 'learning',
+  'IQLearner': 'agent.learner',
   'NonFiniteActionError': 'acting',
-  'NonFiniteLossError': 'learning',
+  'NonFiniteLossError': 'agent.learner',
   'IQNetworks': 'networks',
   'make_networks': 'networks',
   'LoadedPolicy': 'policy_io',

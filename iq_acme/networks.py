@@ -10,7 +10,7 @@ import jax
 from iq_acme import policies
 from iq_acme.config import IQConfig
 from iq_acme.policies import base
-from iq_acme.specs import check_environment_spec
+from iq_acme.spec_checks import check_environment_spec
 
 
 @dataclasses.dataclass(frozen=True)

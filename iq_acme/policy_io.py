@@ -9,11 +9,12 @@ import jax
 import numpy as np
 from dm_env import specs as dm_env_specs
 
-from iq_acme import acting, serialization
+from iq_acme import acting
 from iq_acme.config import IQConfig
 from iq_acme.networks import IQNetworks, check_made_from, make_networks
 from iq_acme.normalization import init_statistics
-from iq_acme.specs import check_observation_structure
+from iq_acme.spec_checks import check_observation_structure
+from iq_acme.storage import serialization
 
 _FORMAT = 'iq_acme policy'
 _VERSION = 1

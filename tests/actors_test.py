@@ -10,7 +10,7 @@ from acme import specs
 from tiny_environments import NumberedEnvironment, spec_of, tiny_config
 
 from iq_acme import NonFiniteActionError, acting
-from iq_acme.actors import IQActor
+from iq_acme.agent.actor import IQActor
 from iq_acme.networks import make_networks
 from iq_acme.normalization import RunningStatistics, normalize
 

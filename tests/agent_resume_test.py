@@ -21,9 +21,9 @@ from tiny_environments import (
   tiny_config,
 )
 
-from experiments.run_directory import RunDirectory
 from iq_acme import NonFiniteLossError, make_iq_agent
-from iq_acme.agent_checkpoints import WorkdirInUseError
+from iq_acme.agent.checkpoints import WorkdirInUseError
+from iq_acme.training.run_directory import RunDirectory
 
 
 @pytest.fixture

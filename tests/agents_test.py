@@ -28,7 +28,7 @@ from tiny_environments import (
 )
 
 from iq_acme import make_iq_agent, make_networks
-from iq_acme.builder import IQBuilder
+from iq_acme.agent.builder import IQBuilder
 
 SPEC = spec_of(NumberedEnvironment())
 

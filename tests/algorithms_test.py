@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from experiments import algorithms
-from experiments.sac_config import SACHyperparameters
+from iq_acme.baselines.sac.config import SACHyperparameters
+from iq_acme.commands import algorithms
 from iq_acme.config import IQConfig
 
 

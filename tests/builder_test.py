@@ -1,6 +1,6 @@
 """IQBuilder in Acme's own layouts."""
 
-from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
+from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
 
 # isort: split
 import acme
@@ -16,7 +16,7 @@ from launchpad import context as lp_context
 from tiny_environments import REPLAYS, NumberedEnvironment, spec_of, tiny_config
 
 from iq_acme import acting
-from iq_acme.builder import IQBuilder
+from iq_acme.agent.builder import IQBuilder
 from iq_acme.networks import make_networks
 
 SPEC = spec_of(NumberedEnvironment())

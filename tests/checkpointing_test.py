@@ -6,7 +6,7 @@ import zlib
 import pytest
 from absl import logging
 
-from iq_acme.checkpointing import CheckpointStore, DamagedCheckpointsError
+from iq_acme.storage.checkpoints import CheckpointStore, DamagedCheckpointsError
 
 
 def writer(**files):

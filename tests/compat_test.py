@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from iq_acme import _acme_compat
+from iq_acme.compat import acme_names
 
 
 def _run(code, home=None):
@@ -40,7 +40,7 @@ def test_pure_half_loads_after_reverb_has_loaded_tensorflow():
 
 def test_acme_and_its_company_load_quietly():
   stderr = _run(
-    'import sys, iq_acme._acme_compat\n'
+    'import sys, iq_acme.compat.acme_names\n'
     'assert not {"acme", "tensorflow", "reverb"} & set(sys.modules)\n'
     'import acme.agents.jax.sac, acme.agents.jax.builders, reverb, launchpad, courier\n'
     'from acme.jax import layouts, running_statistics, savers, utils, variable_utils\n'
@@ -55,7 +55,7 @@ def test_acme_and_its_company_load_quietly():
 
 def test_acmes_own_sac_learns_with_normalisation(tmp_path):
   _run(
-    'import iq_acme._acme_compat\n'
+    'import iq_acme.compat.acme_names\n'
     'import acme\n'
     'from acme.agents.jax import sac\n'
     'from acme.testing import fakes\n'
@@ -89,15 +89,15 @@ def test_restored_names_do_what_they_used_to():
 
 
 def test_only_missing_names_are_patched(monkeypatch):
-  assert _acme_compat.apply() == ()
+  assert acme_names.apply() == ()
   theirs = object()
   monkeypatch.setattr(jax, 'tree_map', theirs)
   monkeypatch.delattr(jax, 'tree_flatten')
-  assert _acme_compat.apply() == ('jax.tree_flatten',)
+  assert acme_names.apply() == ('jax.tree_flatten',)
   assert jax.tree_map is theirs
 
 
-@pytest.mark.parametrize('name', [patch.name for patch in _acme_compat.PATCHES])
+@pytest.mark.parametrize('name', [patch.name for patch in acme_names.PATCHES])
 def test_every_patch_is_still_needed_by_the_installed_acme(name):
   (folder,) = util.find_spec('acme').submodule_search_locations
   uses = re.compile(re.escape(name) + r'\b')
@@ -110,16 +110,16 @@ def test_every_patch_is_still_needed_by_the_installed_acme(name):
 def test_users_own_settings_win_over_quiet(monkeypatch):
   with warnings.catch_warnings():
     monkeypatch.setenv('TF_CPP_MIN_LOG_LEVEL', '0')
-    _acme_compat.quiet()
+    acme_names.quiet()
     assert os.environ['TF_CPP_MIN_LOG_LEVEL'] == '0'
 
     monkeypatch.delenv('TF_CPP_MIN_LOG_LEVEL')
     monkeypatch.setenv('IQ_ACME_VERBOSE', '1')
-    _acme_compat.quiet()
+    acme_names.quiet()
     assert 'TF_CPP_MIN_LOG_LEVEL' not in os.environ
 
     monkeypatch.setenv('IQ_ACME_VERBOSE', '0')
-    _acme_compat.quiet()
+    acme_names.quiet()
     assert os.environ['TF_CPP_MIN_LOG_LEVEL'] == '2'
 
 
@@ -132,16 +132,16 @@ def test_static_python_gets_libpython_and_so_do_its_children(monkeypatch, tmp_pa
     loaded.append(library)
     return mode != os.RTLD_NOLOAD  # Not loaded yet, but it can be.
 
-  monkeypatch.setattr(_acme_compat, '_can_load', load)
-  monkeypatch.setattr(_acme_compat, '_library_folders', lambda: [tmp_path])
+  monkeypatch.setattr(acme_names, '_can_load', load)
+  monkeypatch.setattr(acme_names, '_library_folders', lambda: [tmp_path])
   monkeypatch.setenv('LD_LIBRARY_PATH', '/theirs')
-  assert _acme_compat.load_libpython() == tmp_path / name
-  assert _acme_compat.load_libpython() == tmp_path / name
+  assert acme_names.load_libpython() == tmp_path / name
+  assert acme_names.load_libpython() == tmp_path / name
   assert loaded == [name, str(tmp_path / name)] * 2
   assert os.environ['LD_LIBRARY_PATH'] == f'{tmp_path}:/theirs'
 
 
 def test_python_without_any_libpython_is_left_to_the_doctor(monkeypatch, tmp_path):
-  monkeypatch.setattr(_acme_compat, '_can_load', lambda library, mode: False)
-  monkeypatch.setattr(_acme_compat, '_library_folders', lambda: [tmp_path])
-  assert _acme_compat.load_libpython() is None
+  monkeypatch.setattr(acme_names, '_can_load', lambda library, mode: False)
+  monkeypatch.setattr(acme_names, '_library_folders', lambda: [tmp_path])
+  assert acme_names.load_libpython() is None

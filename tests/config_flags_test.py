@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import pytest
 from absl import flags
 
-from experiments import config_flags
+from iq_acme.commands import config_flags
 from iq_acme.config import IQConfig, paper_config
 
 

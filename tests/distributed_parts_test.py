@@ -15,12 +15,12 @@ from launchpad import context as lp_context
 from tiny_environments import Driver, NumberedEnvironment, spec_of, tiny_config
 
 from iq_acme import launch, make_distributed_iq
-from iq_acme.builder import IQBuilder
-from iq_acme.distributed import launching, resources, supervision
+from iq_acme.agent.builder import IQBuilder
 from iq_acme.distributed.counter import StepCounter
 from iq_acme.distributed.metrics import TimedIterator
 from iq_acme.replay import drains
 from iq_acme.replay.admission import RatioAdmission
+from iq_acme.supervisor import launching, resources, supervision
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from distributed_programs import (
 from tiny_environments import tiny_config
 
 from iq_acme import launch, load_policy
-from iq_acme.checkpointing import CheckpointStore
 from iq_acme.distributed import NodeFailedError
+from iq_acme.storage.checkpoints import CheckpointStore
 
 SCRIPT = distributed_programs.__file__
 

@@ -7,12 +7,12 @@ import distributed_programs
 import pytest
 from tiny_environments import NumberedEnvironment, spec_of, tiny_config
 
-from experiments import metrics_files
 from iq_acme import evaluation, make_networks
 from iq_acme.distributed import coordinator as coordinator_module
 from iq_acme.distributed.coordinator import CoordinatorWorker
 from iq_acme.distributed.evaluator import EvaluatorWorker
 from iq_acme.distributed.settings import ProgramParts, ProgramSettings
+from iq_acme.training import metrics_files
 
 
 def test_episodes_that_end_together_are_logged_one_after_another(tmp_path):

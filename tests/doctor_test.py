@@ -5,14 +5,14 @@ import sys
 
 import pytest
 
-from iq_acme import _doctor_checks, doctor
-from iq_acme._doctor_checks import Check
+from iq_acme.compat import doctor, doctor_checks
+from iq_acme.compat.doctor_checks import Check
 
 _GOOD = Check('good', 'print("fine")')
 
 
 def _named(name):
-  (check,) = [check for check in _doctor_checks.CHECKS if check.name == name]
+  (check,) = [check for check in doctor_checks.CHECKS if check.name == name]
   return check
 
 

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from experiments import metrics_files
-from experiments.run_directory import RunDirectory
+from iq_acme.training import metrics_files
+from iq_acme.training.run_directory import RunDirectory
 
 SCRIPT = os.path.join(os.path.dirname(__file__), 'runner_fakes.py')
 

@@ -7,7 +7,7 @@ from tiny_environments import tiny_config
 from tiny_learners import Rows, as_bytes, batches, make_learner, run
 
 from iq_acme import update
-from iq_acme.learning import NonFiniteLossError
+from iq_acme.agent.learner import NonFiniteLossError
 
 
 def spoil_metric(monkeypatch, name, at_step, value=np.nan):

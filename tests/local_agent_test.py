@@ -1,6 +1,6 @@
 """LocalAgent with parts that are not this package's own: Acme's SAC, as it ships."""
 
-from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
+from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
 
 # isort: split
 import math
@@ -12,7 +12,7 @@ from acme import specs
 from acme.agents.jax import sac
 from tiny_environments import Driver, NumberedEnvironment
 
-from iq_acme.local_agent import LocalAgent, LocalSettings
+from iq_acme.agent.local import LocalAgent, LocalSettings
 
 ENVIRONMENT_SPEC = specs.make_environment_spec(NumberedEnvironment())
 CONFIG = sac.SACConfig(

@@ -3,8 +3,8 @@ import os
 import numpy as np
 import pytest
 
-from experiments import metrics_files
-from experiments.metrics_files import CsvFile, MultiLogger
+from iq_acme.training import metrics_files
+from iq_acme.training.metrics_files import CsvFile, MultiLogger
 
 
 @pytest.fixture

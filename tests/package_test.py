@@ -17,15 +17,18 @@ PURE = (
   'policies.base',
   'policies.multicategorical',
   'policies.gaussian',
-  'specs',
+  'spec_checks',
   'networks',
   'losses',
   'normalization',
   'update',
   'acting',
-  'serialization',
-  'schedule',
-  'checkpointing',
+  'critics',
+  'evaluation',
+  'process',
+  'storage.serialization',
+  'storage.checkpoints',
+  'storage.files',
 )
 
 

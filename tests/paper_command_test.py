@@ -9,7 +9,7 @@ import sys
 import pytest
 from written_runs import HOPPER, write_run, write_runs
 
-from experiments.paper_settings import Variant
+from experiments.paper.settings import Variant
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

@@ -5,8 +5,8 @@ import pytest
 import scipy.stats
 from written_runs import CHEETAH, HOPPER, read_rows, write_run
 
-from experiments import paper_comparisons
-from experiments.paper_settings import Variant
+from experiments.paper import comparisons
+from experiments.paper.settings import Variant
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from experiments.paper_settings import Variant
   ],
 )
 def test_p_values_by_hand(ahead, behind, p):
-  found = paper_comparisons.permutation_p_value(np.array(ahead), np.array(behind))
+  found = comparisons.permutation_p_value(np.array(ahead), np.array(behind))
   np.testing.assert_allclose(found, p, rtol=1e-12)
 
 
@@ -33,7 +33,7 @@ def test_comparisons_are_made_on_every_task_as_far_as_both_have_come(tmp_path):
     write_run(root, HOPPER, Variant('sac'), [0, 20 + seed, 40, 900], seed=seed)
   write_run(root, CHEETAH, Variant('m_iq'), [-100, 7])
   write_run(root, CHEETAH, Variant('iq'), [-100, 9])
-  lines = paper_comparisons.write_all(str(root), str(output), names=['comparisons'])
+  lines = comparisons.write_all(str(root), str(output), names=['comparisons'])
   assert lines == [f'{output}/comparisons.csv, .md']
   sac, munchausen = read_rows(output / 'comparisons.csv')
   assert (sac['task'], sac['ahead'], sac['behind']) == (HOPPER, 'm_iq', 'sac')
@@ -61,7 +61,7 @@ def test_sweeps_are_spread_at_the_step_that_all_of_a_task_have(tmp_path):
   # Two coefficients, but those of IQ and M-IQ, which are no sweep.
   for name in ('iq', 'm_iq'):
     write_run(root, HOPPER, Variant(name), [0, 1])
-  lines = paper_comparisons.write_all(str(root), str(output), names=['sweeps'])
+  lines = comparisons.write_all(str(root), str(output), names=['sweeps'])
   assert lines == [f'{output}/sweeps.csv, .md']
   page = (output / 'sweeps.md').read_text()
   assert (
@@ -78,11 +78,11 @@ def test_a_budget_and_a_task_can_be_chosen(tmp_path):
     write_run(tmp_path, task, Variant('m_iq'), [0, 1, 2])
     write_run(tmp_path, task, Variant('iq'), [0, 3])
   output = str(tmp_path / 'out')
-  lines = paper_comparisons.write_all(
+  lines = comparisons.write_all(
     str(tmp_path), output, names=['comparisons'], tasks=['Hopper-v4']
   )
   assert [row['task'] for row in read_rows(f'{output}/comparisons.csv')] == [HOPPER]
-  lines = paper_comparisons.write_all(
+  lines = comparisons.write_all(
     str(tmp_path), output, last_step=20, algorithm_names=['m_iq']
   )
   assert lines == [
@@ -94,8 +94,8 @@ def test_a_budget_and_a_task_can_be_chosen(tmp_path):
 def test_many_seeds_take_no_longer_than_few_and_the_same_numbers_come_again():
   random = np.random.default_rng(0)
   ahead, behind = random.normal(0.5, 1.0, 20), random.normal(0.0, 1.0, 20)
-  found = paper_comparisons.permutation_p_value(ahead, behind)
-  assert found == paper_comparisons.permutation_p_value(ahead, behind)
+  found = comparisons.permutation_p_value(ahead, behind)
+  assert found == comparisons.permutation_p_value(ahead, behind)
   # Of 20,000 draws; Student's t is near it for normal numbers.
   expected = scipy.stats.ttest_ind(ahead, behind, alternative='greater').pvalue
   assert found == pytest.approx(expected, abs=0.01)
@@ -104,7 +104,7 @@ def test_many_seeds_take_no_longer_than_few_and_the_same_numbers_come_again():
 def test_sweep_that_shares_no_step_of_training_has_no_spread(tmp_path):
   write_run(tmp_path, CHEETAH, Variant('iq'), [0, 100])
   write_run(tmp_path, CHEETAH, Variant('iq', {'temperature': 0.1}), [50])
-  (line,) = paper_comparisons.write_all(
+  (line,) = comparisons.write_all(
     str(tmp_path), str(tmp_path / 'out'), names=['sweeps']
   )
   assert line.startswith('not written: sweeps')

@@ -17,8 +17,8 @@ from written_runs import (
   write_runs,
 )
 
-from experiments import paper_data, paper_figures
-from experiments.paper_settings import Variant
+from experiments.paper import data, figures
+from experiments.paper.settings import Variant
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def root(tmp_path):
 
 def test_pictures_are_drawn_without_a_display(root, tmp_path, monkeypatch):
   monkeypatch.delenv('DISPLAY', raising=False)
-  paper_figures.draw_all(root, str(tmp_path), RANDOM)
+  figures.draw_all(root, str(tmp_path), RANDOM)
   for name in ('figure2', 'figure4', 'curves_gym'):
     picture = image.imread(tmp_path / f'{name}.png')
     assert picture.std() > 0.05
@@ -41,14 +41,14 @@ def test_pictures_are_drawn_without_a_display(root, tmp_path, monkeypatch):
 def test_iq_and_m_iq_alone_are_no_sweep_of_the_coefficient(tmp_path):
   for name in ('iq', 'm_iq'):
     write_run(tmp_path, HOPPER, Variant(name), [0, 1])
-  (line,) = paper_figures.draw_all(
+  (line,) = figures.draw_all(
     str(tmp_path), str(tmp_path / 'out'), RANDOM, names=['coefficient']
   )
   assert line.startswith('not drawn: coefficient')
 
 
 def test_sweep_has_a_line_for_each_value_that_was_run(root, tmp_path):
-  paper_figures.draw_all(root, str(tmp_path), RANDOM, names=['figure4'])
+  figures.draw_all(root, str(tmp_path), RANDOM, names=['figure4'])
   rows = read_rows(tmp_path / 'figure4.csv')
   assert {(row['task'], row['variant']) for row in rows} == {
     (CHEETAH, 'iq temperature=0.01'),
@@ -62,17 +62,15 @@ def test_sweep_has_a_line_for_each_value_that_was_run(root, tmp_path):
 def test_success_rates_are_drawn_for_adroit(root, tmp_path):
   for name in ('m_iq', 'sac'):
     write_run(root, 'adroit:door', Variant(name), [-50, 0, 50], success=True)
-  lines = paper_figures.draw_all(root, str(tmp_path), RANDOM, names=['success_adroit'])
+  lines = figures.draw_all(root, str(tmp_path), RANDOM, names=['success_adroit'])
   assert lines == [f'{tmp_path / "success_adroit"}.png, .csv, .md']
   assert read_column(tmp_path / 'success_adroit.csv', 'sac', 'mean') == [0.0, 0.1, 0.2]
 
 
 def test_budget_leaves_out_runs_that_have_not_reached_it(root, tmp_path):
-  paper_figures.draw_all(
-    root, str(tmp_path), RANDOM, names=['curves_gym'], last_step=20
-  )
+  figures.draw_all(root, str(tmp_path), RANDOM, names=['curves_gym'], last_step=20)
   assert 'iq' in {row['variant'] for row in read_rows(tmp_path / 'curves_gym.csv')}
-  lines = paper_figures.draw_all(
+  lines = figures.draw_all(
     root, str(tmp_path), RANDOM, names=['curves_gym'], last_step=30
   )
   (line,) = lines
@@ -82,15 +80,13 @@ def test_budget_leaves_out_runs_that_have_not_reached_it(root, tmp_path):
 
 def test_unknown_column_is_refused(root):
   with pytest.raises(ValueError, match="no column 'reward'"):
-    paper_data.load_curves(root, CHEETAH, Variant('sac'), 'reward')
+    data.load_curves(root, CHEETAH, Variant('sac'), 'reward')
 
 
 def test_seed_that_has_hardly_begun_does_not_cut_the_others(tmp_path):
   write_run(tmp_path, HOPPER, Variant('iq'), [0.0, 1.0, 2.0, 3.0], seed=0)
   write_run(tmp_path, HOPPER, Variant('iq'), [5.0], seed=1)
-  curves = paper_data.load_curves(
-    str(tmp_path), HOPPER, Variant('iq'), 'mode_return_mean'
-  )
+  curves = data.load_curves(str(tmp_path), HOPPER, Variant('iq'), 'mode_return_mean')
   assert curves.seeds == (0,) and list(curves.steps) == [0, 10, 20, 30]
 
 
@@ -108,9 +104,7 @@ def test_evaluations_of_distributed_runs_count_at_the_steps_they_were_due(tmp_pa
     with open(os.path.join(folder, 'eval.csv'), 'w') as file:
       file.write('actor_steps,mode_return_mean\n')
       file.writelines(f'{s}000,{v}\n' for s, v in zip(steps, (0.0, 5.0, 12.0, 20.0)))
-  curves = paper_data.load_curves(
-    str(tmp_path), HOPPER, Variant('iq'), 'mode_return_mean'
-  )
+  curves = data.load_curves(str(tmp_path), HOPPER, Variant('iq'), 'mode_return_mean')
   # Due at 20 and late; twice near 20, of which the first counts; and the last step.
   assert list(curves.steps) == [0, 20_000, 43_000]
   np.testing.assert_array_equal(curves.values, [[0, 5, 20], [0, 5, 20]])
@@ -122,7 +116,7 @@ def test_folder_that_was_moved_aside_does_not_count(tmp_path):
   os.rename(folder, folder.replace('seed_1', 'seed_0_old'))
   os.rename(folder.replace('seed_1', 'seed_0'), folder)  # Nor one of another seed.
   load = functools.partial(
-    paper_data.load_curves, str(tmp_path), HOPPER, Variant('iq'), 'mode_return_mean'
+    data.load_curves, str(tmp_path), HOPPER, Variant('iq'), 'mode_return_mean'
   )
   assert load() is None
   os.rename(folder, folder.replace('seed_1', 'seed_0'))
@@ -134,7 +128,7 @@ def test_with_a_budget_a_seed_that_went_further_drops_no_other(tmp_path):
   for seed in (1, 2):
     write_run(tmp_path, HOPPER, Variant('iq'), [5.0, 6.0], seed=seed)
   load = functools.partial(
-    paper_data.load_curves, str(tmp_path), HOPPER, Variant('iq'), 'mode_return_mean'
+    data.load_curves, str(tmp_path), HOPPER, Variant('iq'), 'mode_return_mean'
   )
   assert load(last_step=10).seeds == (0, 1, 2)
   # 80 steps of one are more than 10 of three.
@@ -146,9 +140,7 @@ def test_seeds_that_are_half_as_long_count_where_they_are_many(tmp_path):
   write_run(tmp_path, HOPPER, Variant('iq'), [0.0] * 6, seed=0)
   for seed in (1, 2):
     write_run(tmp_path, HOPPER, Variant('iq'), [5.0, 6.0, 7.0], seed=seed)
-  curves = paper_data.load_curves(
-    str(tmp_path), HOPPER, Variant('iq'), 'mode_return_mean'
-  )
+  curves = data.load_curves(str(tmp_path), HOPPER, Variant('iq'), 'mode_return_mean')
   # 20 steps of three are more than 50 of one.
   assert curves.seeds == (0, 1, 2) and curves.left_out == ()
   assert list(curves.steps) == [0, 10, 20]
@@ -158,7 +150,7 @@ def test_seeds_that_are_left_out_are_named(tmp_path):
   write_run(tmp_path, HOPPER, Variant('iq'), [0.0] * 6, seed=0)
   write_run(tmp_path, HOPPER, Variant('iq'), [0.0] * 2, seed=1)
   write_run(tmp_path, HOPPER, Variant('m_iq'), [0.0] * 6, seed=0)
-  paper_figures.draw_all(str(tmp_path), str(tmp_path), RANDOM, names=['curves_gym'])
+  figures.draw_all(str(tmp_path), str(tmp_path), RANDOM, names=['curves_gym'])
   page = (tmp_path / 'curves_gym.md').read_text()
   assert f'- {HOPPER} iq is without seed 1 (10 steps).' in page
 
@@ -170,13 +162,13 @@ def test_all_lines_of_a_task_are_summed_up_at_one_step(tmp_path):
       file.write('actor_steps,mode_return_mean\n')
       file.writelines(f'{step},{100 + step}\n' for step in steps)
   out = tmp_path / 'out'
-  paper_figures.draw_all(str(tmp_path / 'runs'), str(out), RANDOM, names=['curves_gym'])
+  figures.draw_all(str(tmp_path / 'runs'), str(out), RANDOM, names=['curves_gym'])
   page = (out / 'curves_gym.md').read_text()
   assert page.count('| 10 | 110.0 |') == 2
 
 
 def test_mean_over_training_leaves_out_what_is_before_it_and_no_more():
-  curves = paper_data.Curves(
+  curves = data.Curves(
     np.array([10, 20]), np.array([[5.0, 7.0]]), seeds=(0,), folders=('x',)
   )
-  np.testing.assert_array_equal(paper_data.over_training(curves), [6.0])
+  np.testing.assert_array_equal(data.over_training(curves), [6.0])

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from experiments import paper_jobs, plans
-from experiments.paper_settings import Variant
+from experiments.paper import jobs, plans
+from experiments.paper.settings import Variant
 
 CHEETAH = 'gym:HalfCheetah-v4'
 PLACEMENT = (
@@ -19,8 +19,8 @@ PLACEMENT = (
 
 def _command(root, algorithm, distribution=None, core=1):
   run = plans.make_run(CHEETAH, Variant(algorithm), 3, 1000)
-  settings = paper_jobs.JobSettings(str(root), 500, False, distribution)
-  return paper_jobs.make_job(run, settings, lambda: False).command(core)
+  settings = jobs.JobSettings(str(root), 500, False, distribution)
+  return jobs.make_job(run, settings, lambda: False).command(core)
 
 
 def _placement(command):
@@ -50,7 +50,7 @@ def test_a_run_of_one_process_has_a_core_of_its_own(tmp_path):
   ],
 )
 def test_distributed_runs_are_programs_but_for_sac(tmp_path, algorithm, placement):
-  distribution = paper_jobs.Distribution(6, 'local_mp')
+  distribution = jobs.Distribution(6, 'local_mp')
   assert _placement(_command(tmp_path, algorithm, distribution)) == placement
 
 

@@ -3,9 +3,10 @@ import os
 
 import pytest
 
-from experiments import algorithms, estimates, plans
-from experiments.paper_settings import PLANS, SUITES, Study, Variant
-from experiments.run_directory import RunDirectory
+from experiments.paper import estimates, plans
+from experiments.paper.settings import PLANS, SUITES, Study, Variant
+from iq_acme.commands import algorithms
+from iq_acme.training.run_directory import RunDirectory
 
 CHEETAH = 'gym:HalfCheetah-v4'
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from matplotlib import image
 
-from experiments import plotting
+from iq_acme.training import plotting
 
 
 def _write_run(folder, returns, *, seed=0, temperature=0.01, env='gym:A', name='m_iq'):

@@ -13,10 +13,11 @@ import pytest
 from dm_env import specs
 
 import iq_acme
-from iq_acme import NonFiniteActionError, acting, policy_io, serialization
+from iq_acme import NonFiniteActionError, acting, policy_io
 from iq_acme.config import IQConfig
 from iq_acme.networks import make_networks
 from iq_acme.normalization import RunningStatistics
+from iq_acme.storage import serialization
 
 ACTIONS = specs.BoundedArray((2,), np.float32, [-0.4, 0.0], [0.4, 2.0], name='a')
 FLAT = specs.BoundedArray((3,), np.float32, [-1, -np.inf, 0.1], np.inf, name='obs')

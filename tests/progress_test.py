@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from experiments import progress
+from iq_acme.training import progress
 
 
 class FakeTime:

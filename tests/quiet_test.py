@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from experiments import quiet
+from iq_acme.training import quiet
 
 
 def test_reverbs_lines_are_dropped_and_no_others(capfd):
@@ -56,7 +56,7 @@ def test_no_file_descriptors_are_left_open():
 def test_last_words_of_a_crash_are_shown():
   code = (
     'import os\n'
-    'from experiments import quiet\n'
+    'from iq_acme.training import quiet\n'
     'with quiet.without_reverb_lines():\n'
     "  os.write(2, b'[reverb/cc/x] Check failed\\nterminate called\\n')\n"
     '  os.abort()\n'

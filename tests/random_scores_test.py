@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from written_runs import CHEETAH, HOPPER
 
-from experiments import random_scores
+from experiments.paper import random_scores
 
 
 def test_random_scores_are_of_uniform_actions_within_the_bounds():

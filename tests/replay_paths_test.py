@@ -15,7 +15,7 @@ from tiny_environments import (
 )
 
 from iq_acme import make_iq_agent, make_networks
-from iq_acme.learning import IQLearner
+from iq_acme.agent.learner import IQLearner
 from iq_acme.replay import ResidentReplay
 from iq_acme.replay.table import unpack_in_update, unpack_on_host
 from iq_acme.update import Transition

@@ -10,7 +10,7 @@ import reverb
 from log_lines import LogLines
 from tiny_environments import REPLAYS, NumberedEnvironment, spec_of, tiny_config
 
-from iq_acme.builder import IQBuilder
+from iq_acme.agent.builder import IQBuilder
 
 
 class OpenReplay:

@@ -3,8 +3,8 @@ import os
 
 import pytest
 
-from experiments.run_directory import RunDirectory, RunDirectoryError
-from iq_acme import serialization
+from iq_acme.storage import serialization
+from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
 
 CONFIG = {'seed': 1, 'num_steps': 100, 'agent': {'width': 4, 'sizes': (8, 8)}}
 

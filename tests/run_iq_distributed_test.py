@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from experiments import metrics_files
-from experiments.run_directory import RunDirectory
 from iq_acme import load_policy
+from iq_acme.training import metrics_files
+from iq_acme.training.run_directory import RunDirectory
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FLAGS = (

@@ -9,8 +9,9 @@ import time
 
 import pytest
 
-from experiments import metrics_files, overview, run_pool
-from experiments.run_directory import RunDirectory, RunDirectoryError
+from experiments.paper import overview, run_pool
+from iq_acme.training import metrics_files
+from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
 
 TESTS = os.path.dirname(os.path.abspath(__file__))
 FAKE = os.path.join(TESTS, 'runner_fakes.py')

@@ -123,7 +123,7 @@ class Agent(FixedActor):
 
 
 def make_settings(workdir, **changes):
-  from experiments.settings import RunSettings
+  from iq_acme.training.settings import RunSettings
 
   values = {
     'env_name': 'fake:task',
@@ -148,7 +148,7 @@ def main():
   parser.add_argument('--step_seconds', type=float, default=0.005)
   parser.add_argument('--hang_in_save', action='store_true')
   arguments = parser.parse_args()
-  from experiments import run_directory, runner
+  from iq_acme.training import run_directory, runner
 
   def hang():
     if arguments.hang_in_save:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import runner_fakes
 
-from experiments import metrics_files, plotting, runner
-from experiments.run_directory import RunDirectory, RunDirectoryError
+from iq_acme.training import metrics_files, plotting, runner
+from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
 
 
 def _run(workdir, make_environment=runner_fakes.Task, *, agent=None, **changes):

@@ -8,12 +8,15 @@ import pytest
 import runner_fakes
 from tiny_environments import Driver, NumberedEnvironment, spec_of
 
-from experiments import algorithms, metrics_files, runner, sac_agent
-from experiments.run_directory import RunDirectory
-from experiments.sac_agent import SACAgent
-from experiments.sac_config import SACHyperparameters
-from experiments.sac_learner import MetricsWindow
-from iq_acme import NonFiniteLossError, serialization
+from iq_acme import NonFiniteLossError
+from iq_acme.baselines.sac import agent as sac_agent
+from iq_acme.baselines.sac.agent import SACAgent
+from iq_acme.baselines.sac.config import SACHyperparameters
+from iq_acme.baselines.sac.learner import MetricsWindow
+from iq_acme.commands import algorithms
+from iq_acme.storage import serialization
+from iq_acme.training import metrics_files, runner
+from iq_acme.training.run_directory import RunDirectory
 
 TINY = SACHyperparameters(
   hidden_layer_sizes=(8,), batch_size=8, min_replay_size=20, log_period=10

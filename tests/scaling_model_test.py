@@ -1,6 +1,6 @@
 import pytest
 
-from experiments import scaling_model
+from experiments.benchmark import scaling_model
 
 # Numbers that are easy to work with by hand.
 COSTS = scaling_model.NodeCosts(

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from iq_acme.schedule import UpdateSchedule
+from iq_acme.agent.schedule import UpdateSchedule
 
 
 def due(schedule, steps):

@@ -7,7 +7,7 @@ several shapes: equal but for rounding, and for the draws of 20,000 resamples.
 import numpy as np
 import pytest
 
-from experiments import scores
+from experiments.paper import scores
 
 
 def test_score_is_zero_at_random_and_hundred_at_the_baseline():

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from iq_acme import serialization, update
+from iq_acme import update
+from iq_acme.storage import serialization
 
 TREE = {
   'mlp/~/linear_0': {'w': np.arange(6, dtype=np.float32).reshape(2, 3)},

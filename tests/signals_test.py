@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from experiments.signals import StopSignals
+from iq_acme.process import StopSignals
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from dm_env import specs
 
 from iq_acme.networks import make_networks
-from iq_acme.specs import check_environment_spec
+from iq_acme.spec_checks import check_environment_spec
 
 OBSERVATION = specs.Array((3,), np.float32)
 ACTION = specs.BoundedArray((2,), np.float32, -1.0, 1.0)

@@ -9,8 +9,8 @@ import itertools
 import numpy as np
 import pytest
 
-from experiments import theory_bridge
-from experiments.theory_factorisation import factorised_iterates
+from experiments.theory import bridge
+from experiments.theory.factorisation import factorised_iterates
 from iq_acme import tabular
 
 TOLERANCE = 1e-4
@@ -19,7 +19,7 @@ NUM_UPDATES = 4
 
 def deep(mdp, action_shape, alpha, temperature=0.5):
   return list(
-    theory_bridge.deep_iterates(
+    bridge.deep_iterates(
       mdp,
       action_shape,
       alpha,

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from experiments import threads
+from iq_acme import process
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def bound_to(monkeypatch):
 
 def test_one_thread_reaches_every_library_and_keeps_given_flags(bound_to):
   os.environ['XLA_FLAGS'] = '--xla_dump_to=x'
-  threads.limit_threads(1)
+  process.limit_threads(1)
   assert os.environ['XLA_FLAGS'] == (
     '--xla_dump_to=x --xla_cpu_multi_thread_eigen=false'
   )
@@ -28,7 +28,7 @@ def test_one_thread_reaches_every_library_and_keeps_given_flags(bound_to):
 
 def test_more_threads_leave_eigen_its_pool(bound_to):
   os.environ['XLA_FLAGS'] = ''
-  threads.limit_threads(2, first_core=1)
+  process.limit_threads(2, first_core=1)
   assert os.environ['XLA_FLAGS'] == ''
   assert os.environ['NPROC'] == '2'
   assert bound_to == [{1, 2}]
@@ -36,5 +36,5 @@ def test_more_threads_leave_eigen_its_pool(bound_to):
 
 def test_cores_that_are_not_there_are_refused(bound_to):
   with pytest.raises(ValueError, match=r'\[3, 4\] asked for'):
-    threads.limit_threads(2, first_core=3)
+    process.limit_threads(2, first_core=3)
   assert bound_to == []

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from tiny_environments import NumberedEnvironment, spec_of, tiny_config
 
-from iq_acme.learning import IQLearner
+from iq_acme.agent.learner import IQLearner
 from iq_acme.networks import make_networks
 from iq_acme.update import Transition
 

@@ -4,8 +4,8 @@ import csv
 import json
 import os
 
-from experiments import plans
-from experiments.paper_settings import Variant
+from experiments.paper import plans
+from experiments.paper.settings import Variant
 
 CHEETAH, HOPPER = 'gym:HalfCheetah-v4', 'gym:Hopper-v4'
 RANDOM = {CHEETAH: -100.0, HOPPER: 0.0, 'adroit:door': -50.0}

@@ -7,17 +7,17 @@ need neither Reverb nor the networks do not load them, so names are looked up la
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
+from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
 
 if TYPE_CHECKING:
-  from iq_acme.distributed.launching import LaunchResult, NodeFailedError, launch
   from iq_acme.distributed.program import make_distributed_iq
+  from iq_acme.supervisor.launching import LaunchResult, NodeFailedError, launch
 
 _HOME = {
-  'LaunchResult': 'launching',
-  'NodeFailedError': 'launching',
-  'launch': 'launching',
-  'make_distributed_iq': 'program',
+  'LaunchResult': 'iq_acme.supervisor.launching',
+  'NodeFailedError': 'iq_acme.supervisor.launching',
+  'launch': 'iq_acme.supervisor.launching',
+  'make_distributed_iq': 'iq_acme.distributed.program',
 }
 
 __all__ = ['LaunchResult', 'NodeFailedError', 'launch', 'make_distributed_iq']
@@ -26,4 +26,4 @@ __all__ = ['LaunchResult', 'NodeFailedError', 'launch', 'make_distributed_iq']
 def __getattr__(name: str) -> Any:
   if name not in _HOME:
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-  return getattr(importlib.import_module(f'{__name__}.{_HOME[name]}'), name)
+  return getattr(importlib.import_module(_HOME[name]), name)

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
+from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
 
 # isort: split
 import launchpad as lp
 
-from iq_acme.distributed import supervision
 from iq_acme.distributed.settings import LoggerFactory, ProgramSettings
+from iq_acme.supervisor import supervision
 
 _POLL_SECONDS = 0.1
 _LINE_SECONDS = 60.0

@@ -6,15 +6,15 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
+from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
 
 # isort: split
 import jax
 
 from iq_acme import acting, critics, evaluation, policy_io
-from iq_acme.actors import IQActor
-from iq_acme.distributed import supervision
+from iq_acme.agent.actor import IQActor
 from iq_acme.distributed.settings import ProgramParts, ProgramSettings
+from iq_acme.supervisor import supervision
 
 _POLL_SECONDS = 0.2
 

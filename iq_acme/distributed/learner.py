@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
+from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
 
 # isort: split
 import jax
@@ -16,13 +16,13 @@ import reverb
 from acme.utils import counting
 
 from iq_acme import policy_io
-from iq_acme.agent_checkpoints import AgentCheckpoints
-from iq_acme.distributed import supervision
+from iq_acme.agent.checkpoints import AgentCheckpoints
+from iq_acme.agent.schedule import UpdateSchedule
 from iq_acme.distributed.metrics import ExtendedLogger, TimedIterator
 from iq_acme.distributed.replay_node import remove_scratch
 from iq_acme.distributed.settings import ProgramParts, ProgramSettings
 from iq_acme.replay.contents import ReplayContents, ServerContents, resident_replay
-from iq_acme.schedule import UpdateSchedule
+from iq_acme.supervisor import supervision
 
 # How long the learning thread may take to make a checkpoint that is due before another
 # thread makes it: it may be waiting for transitions that never come.

@@ -1,20 +1,20 @@
 """Launchpad's nodes, run under supervision.
 
 Their classes are ours, so that the first name after Launchpad's own in the pickle that
-it sends to a child process is one of this package, and loads `_acme_compat` before Acme.
+it sends to a child process is one of this package, and loads `compat.acme_names` before Acme.
 """
 
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
+from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
 
 # isort: split
 import launchpad as lp
 from launchpad import context as lp_context
 
-from iq_acme.distributed import supervision
+from iq_acme.supervisor import supervision
 
 _IN_THREADS = (
   lp_context.LaunchType.LOCAL_MULTI_THREADING,

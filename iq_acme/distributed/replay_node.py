@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
+from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
 
 # isort: split
 import launchpad as lp
@@ -18,9 +18,9 @@ import reverb
 from launchpad import address as lp_address
 from reverb.platform import checkpointers_lib
 
-from iq_acme.checkpointing import CheckpointInfo, CheckpointStore
 from iq_acme.distributed.nodes import run_supervised
 from iq_acme.replay.contents import is_server_checkpoint
+from iq_acme.storage.checkpoints import CheckpointInfo, CheckpointStore
 
 _SCRATCH_PREFIX = '.program_replay_'
 

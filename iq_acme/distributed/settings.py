@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
+from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
 
 # isort: split
 import acme
@@ -15,7 +15,7 @@ from acme.utils import loggers
 from iq_acme.config import IQConfig
 
 if TYPE_CHECKING:
-  from iq_acme.builder import IQBuilder
+  from iq_acme.agent.builder import IQBuilder
   from iq_acme.networks import IQNetworks
 
 # Makes the logger of 'learner', 'actor' (episodes) or 'evaluator'.
@@ -92,7 +92,7 @@ class ProgramParts:
     self, seed: int = 0, logger: loggers.Logger | None = None
   ) -> 'IQBuilder':
     """The builder as a program of many processes uses it."""
-    from iq_acme.builder import IQBuilder  # Late, because it loads Reverb.
+    from iq_acme.agent.builder import IQBuilder
 
     return IQBuilder(
       self.config,

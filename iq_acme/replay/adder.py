@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from iq_acme import _acme_compat  # noqa: F401  # Before anything of Acme.
+from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
 
 # isort: split
 import dm_env

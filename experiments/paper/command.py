@@ -1,0 +1,345 @@
+"""The paper's experiments: what they cost, running them, and its figures.
+
+  python -m experiments.paper plan
+  python -m experiments.paper plan figure2 --steps=1000000 --seeds=3
+  python -m experiments.paper run block1 --workers=2
+  python -m experiments.paper run figure2 --run_distributed --num_actors=8
+  python -m experiments.paper export block1
+  python -m experiments.paper plot
+
+Plans are named in experiments/paper/settings.py: block1 to block5 are what the results
+page shows, figure2, figure3, figure4 and others are the paper's own at its budget, which
+--steps, --seeds, --tasks and --algorithms shrink. Runs lie in --root, a folder each,
+whichever plan they belong to: what is finished is never run again, what was stopped goes
+on. `export` copies the small files of finished runs to experiments/results/paper/runs,
+from which `plot` draws, and which count as finished on every machine; another --exported
+folder starts afresh. --root=runs/paper draws from what runs have got so far.
+
+With --run_distributed each IQ run is a Launchpad program of many processes, one run at a
+time unless --workers says more, and SAC, the baseline, still one process. Such runs,
+their exports and their figures lie in folders of their own, runs/paper_distributed and
+experiments/results/paper_distributed: give the flag to all commands.
+
+Exit status: 0, 1 where a run failed, 2 for bad input, 130 after Ctrl-C.
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from experiments.paper import estimates, plans, random_scores, run_pool
+from experiments.paper import jobs as paper_jobs
+from experiments.paper.overview import Overview
+from experiments.paper.settings import MEASURED_PLANS, PAPER_PLANS, Study
+from iq_acme.commands import distribution_flags, parsing
+from iq_acme.storage import files
+
+FLAGS = parsing.new_flags()
+
+_RESULTS = pathlib.Path(__file__).resolve().parent.parent / 'results'
+
+flags.DEFINE_string(
+  'root',
+  None,
+  'Folder of all runs; unset: runs/paper, for plot the exported ones.',
+  flag_values=FLAGS,
+)
+flags.DEFINE_string(
+  'output',
+  None,
+  'Folder of figures and tables; unset: experiments/results/paper.',
+  flag_values=FLAGS,
+)
+flags.DEFINE_string(
+  'exported',
+  None,
+  'Exported runs; unset: experiments/results/paper/runs.',
+  flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+  'steps', None, "Environment steps of each run; unset: the plan's.", flag_values=FLAGS
+)
+flags.DEFINE_integer(
+  'seeds', None, "Seeds of each variant; unset: the plan's.", flag_values=FLAGS
+)
+flags.DEFINE_list(
+  'tasks', [], 'Only these, such as HalfCheetah-v4,adroit:door.', flag_values=FLAGS
+)
+flags.DEFINE_list('algorithms', [], 'Only these, such as m_iq,sac.', flag_values=FLAGS)
+flags.DEFINE_integer(
+  'workers',
+  None,
+  'Runs side by side; unset: 2, a core each, or 1 that is distributed.',
+  lower_bound=1,
+  flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+  'first_core',
+  None,
+  'The first of these cores; unset: the first that this process may use.',
+  lower_bound=0,
+  flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+  'checkpoint_period', 50_000, 'Steps between checkpoints.', flag_values=FLAGS
+)
+flags.DEFINE_boolean(
+  'checkpoint_replay',
+  True,
+  'Save replay with each checkpoint. Without it runs need next to no disk, but one that '
+  'is resumed refills its replay first.',
+  flag_values=FLAGS,
+)
+distribution_flags.define_flags(
+  'Make each run but those of SAC a Launchpad program.', FLAGS
+)
+
+_REFUSED = 2
+_NOT_FOR_PLOT = (
+  'seeds',
+  'workers',
+  'first_core',
+  'checkpoint_period',
+  'checkpoint_replay',
+  'num_actors',
+  'lp_launch_type',
+)
+# The summary last: it is what says that a run is finished.
+_EXPORTED_FILES = ('config.json', 'versions.json', 'eval.csv', 'summary.json')
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the script; returns its exit status."""
+  command, *names = argv[1:] or ['']
+  try:
+    if command not in _COMMANDS:
+      raise ValueError(
+        f'The first argument is {command!r}; it must be {", ".join(_COMMANDS)}.'
+      )
+    return _COMMANDS[command](names)
+  except ValueError as error:
+    print(error, file=sys.stderr)
+    return _REFUSED
+
+
+def plan(names: Sequence[str]) -> int:
+  """Prints runs, their state, and the hours and the disk that they will take."""
+  _select(names or [*MEASURED_PLANS, *PAPER_PLANS])  # Refuses what no plan has.
+  for name in names or [*MEASURED_PLANS, *PAPER_PLANS]:
+    try:
+      studies = _select([name])
+    except ValueError:
+      continue  # Other plans have something of what was asked for.
+    _print_plan(name, studies, detailed=bool(names) or name in MEASURED_PLANS)
+  if len(names) > 1:
+    print('Together, each run once:')
+    _print_total(plans.expand(_select(names)))
+  return 0
+
+
+def run(names: Sequence[str]) -> int:
+  """Runs what is not finished."""
+  if not names:
+    raise ValueError(f'Say which plans to run: {", ".join(plans.PLANS)}.')
+  if os.path.exists(_root()) and not os.path.isdir(_root()):
+    raise ValueError(f'root is {_root()}, which is no folder.')
+  runs = plans.expand(_select(names))
+  settings = _job_settings()  # Refuses bad flags on any number of cores.
+  cores = _cores()
+  jobs = [
+    paper_jobs.make_job(run, settings, lambda run=run: _status(run).finished)
+    for run in runs
+  ]
+  num_steps = {
+    job.name: plans.recorded_steps(run, _root()) for job, run in zip(jobs, runs)
+  }
+  where, place = f'cores {", ".join(map(str, cores))}', 'core'
+  if settings.distribution is not None:
+    where, place = f'{len(cores)} at a time, {FLAGS.num_actors} actors each', 'place'
+  print(f'{len(jobs)} runs, {where}, logs in each folder:')
+  print(f'  {os.path.join(_root(), "<task>", "<variant>", "seed_<n>", "log.txt")}')
+  overview = Overview(len(jobs), num_steps, len(cores), place)
+  with contextlib.closing(overview):
+    outcome = run_pool.run_jobs(jobs, cores, overview)
+  print(
+    f'{len(outcome.done)} of {len(jobs)} runs done, {len(outcome.failures)} failed, '
+    f'{len(outcome.not_started)} to do.'
+  )
+  for failure in outcome.failures:
+    print(f'FAILED {failure.job.name}: {failure.reason}')
+    print(f'  log: {failure.job.log}')
+  if outcome.signal is not None:
+    print('The same command goes on.')
+  return outcome.exit_status
+
+
+def export(names: Sequence[str]) -> int:
+  """Copies configuration, versions and evaluations of finished runs."""
+  _check_root()
+  runs = plans.expand(_select(names or [*MEASURED_PLANS]))
+  count = there = 0
+  for run in runs:
+    exported = plans.status(run, _exported()).finished
+    is_longer = exported and (
+      plans.recorded_steps(run, _exported()) > plans.recorded_steps(run, _root())
+    )
+    if plans.status(run, _root()).finished and not is_longer:
+      source = os.path.join(_root(), run.folder)
+      target = os.path.join(_exported(), run.folder)
+      os.makedirs(target, exist_ok=True)
+      for name in _EXPORTED_FILES:
+        with files.replacing(os.path.join(target, name)) as temporary:
+          shutil.copyfile(os.path.join(source, name), temporary)
+      count += 1
+    else:
+      there += exported
+  print(f'{count} of {len(runs)} runs are exported, {there} were there: {_exported()}')
+  return 0
+
+
+def plot(names: Sequence[str]) -> int:
+  """Draws the figures and tables that there are runs for, all or those named."""
+  from experiments.paper import comparisons, figures
+
+  for name in _NOT_FOR_PLOT:
+    if FLAGS[name].present:
+      raise ValueError(f'--{name} is not for plot: it draws all the runs there are.')
+  known = (*figures.NAMES, *comparisons.NAMES)
+  for name in names:
+    if name not in known:
+      raise ValueError(f'There is no figure {name!r}; there are {", ".join(known)}.')
+  _check_root()
+  _select([*MEASURED_PLANS, *PAPER_PLANS])  # Refuses what no plan has.
+  measured = files.read_json(random_scores.PATH) or {}
+  root, output = FLAGS.root or _exported(), FLAGS.output or str(_RESULTS / _kind())
+  selection = {
+    'names': names,
+    'tasks': FLAGS.tasks,
+    'algorithm_names': FLAGS.algorithms,
+    'last_step': FLAGS.steps,
+  }
+  random_returns = {task: entry['return_mean'] for task, entry in measured.items()}
+  lines = figures.draw_all(root, output, random_returns, **selection)
+  lines += comparisons.write_all(root, output, **selection)
+  print('\n'.join(lines))
+  return 0
+
+
+def _kind() -> str:
+  """The folder of these runs and their results: never those of the other kind."""
+  return 'paper_distributed' if FLAGS.run_distributed else 'paper'
+
+
+def _root() -> str:
+  return FLAGS.root or os.path.join('runs', _kind())
+
+
+def _check_root() -> None:
+  if FLAGS.root is not None and not os.path.isdir(FLAGS.root):
+    raise ValueError(f'root is {FLAGS.root}; there is no such folder.')
+
+
+def _exported() -> str:
+  return FLAGS.exported or str(_RESULTS / _kind() / 'runs')
+
+
+def _num_workers() -> int:
+  return FLAGS.workers or (1 if FLAGS.run_distributed else 2)
+
+
+def _status(run: plans.Run) -> plans.Status:
+  """How far a run has come, on this machine or on the one that exported it."""
+  here = plans.status(run, _root())
+  exported = plans.status(run, _exported())
+  return exported if exported.finished else here
+
+
+def _job_settings() -> paper_jobs.JobSettings:
+  """What the flags say of all runs.
+
+  Raises:
+    ValueError: for a flag of distributed runs without --run_distributed, or one that
+      they do not have.
+  """
+  distribution_flags.check_flags(FLAGS)
+  distribution = None
+  if FLAGS.run_distributed:
+    if FLAGS['first_core'].present:
+      raise ValueError('--first_core is for runs that are not distributed.')
+    distribution = paper_jobs.Distribution(FLAGS.num_actors, FLAGS.lp_launch_type)
+  return paper_jobs.JobSettings(
+    _root(), FLAGS.checkpoint_period, FLAGS.checkpoint_replay, distribution
+  )
+
+
+def _select(names: Sequence[str]) -> list[Study]:
+  return plans.select(
+    names,
+    steps=FLAGS.steps,
+    seeds=FLAGS.seeds,
+    tasks=FLAGS.tasks,
+    algorithm_names=FLAGS.algorithms,
+  )
+
+
+def _cores() -> list[int]:
+  """The cores to use, which must exist; of distributed runs, their places alone."""
+  if FLAGS.run_distributed:
+    return list(range(_num_workers()))
+  usable = sorted(os.sched_getaffinity(0))
+  first = usable[0] if FLAGS.first_core is None else FLAGS.first_core
+  cores = [core for core in usable if core >= first][: _num_workers()]
+  if first not in usable:
+    raise ValueError(f'first_core is {first}; this process may use the cores {usable}.')
+  if len(cores) < _num_workers():
+    raise ValueError(
+      f'workers is {_num_workers()}; this process may use the cores {cores}'
+      f'{f" from first_core {first} on" if FLAGS.first_core is not None else ""}.'
+    )
+  return cores
+
+
+def _print_plan(name: str, studies: Sequence[Study], detailed: bool) -> None:
+  known = estimates.Estimates(_root())
+  runs = plans.expand(studies)
+  print(f'{name}: {"; ".join(study.title for study in studies)}')
+  groups: dict[tuple[str, str, int], list[plans.Run]] = {}
+  for one in runs:
+    groups.setdefault((one.task, one.variant, one.num_steps), []).append(one)
+  for (task, variant, steps), group in groups.items() if detailed else ():
+    states = [_status(one) for one in group]
+    finished = sum(state.finished for state in states)
+    speed = known.speed(group[0])
+    hours = sum(known.hours(one) for one in group)
+    print(
+      f'  {task:<19} {variant:<32} {len(group):>2} x {steps:>10,}  '
+      f'{finished} done  {hours:>9,.1f} h  '
+      f'{speed.steps_per_second:>4.0f} steps/s ({speed.source})'
+    )
+  _print_total(runs)
+
+
+def _print_total(runs: Sequence[plans.Run]) -> None:
+  known = estimates.Estimates(_root())
+  states = [_status(one) for one in runs]
+  left = [
+    known.hours(one, state.steps)
+    for one, state in zip(runs, states)
+    if not state.finished
+  ]
+  total = sum(known.hours(one) for one in runs)
+  wall = estimates.wall_hours(left, _num_workers())
+  disk = sum(estimates.bytes_kept(one, FLAGS.checkpoint_replay) for one in runs) / 1e9
+  print(
+    f'  {len(runs)} runs, {total:,.1f} core hours in all; left: {len(left)} runs, '
+    f'{sum(left):,.1f} core hours, {wall:,.1f} hours with {_num_workers()} side by '
+    f'side. Disk, once finished: {disk:,.1f} GB.\n'
+  )
+
+
+_COMMANDS = {'plan': plan, 'run': run, 'export': export, 'plot': plot}

@@ -1,0 +1,240 @@
+"""Evaluations of a folder of runs, as figures and tables need them."""
+
+import dataclasses
+import glob
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from experiments.paper import plans, scores
+from experiments.paper.settings import BASELINE, Variant
+from iq_acme.storage import files
+from iq_acme.training.evaluations import read_evaluations
+from iq_acme.training.run_directory import RunDirectory
+
+# Of versions.json, what evaluations depend on.
+_PACKAGES = ('dm-acme', 'jax', 'gymnasium', 'gymnasium-robotics', 'mujoco', 'numpy')
+
+
+@dataclasses.dataclass(frozen=True)
+class Curves:
+  """Evaluations of one variant on one task.
+
+  Attributes:
+    steps: actor steps that all its runs have evaluated [T].
+    values: a row for each seed [seeds, T].
+    seeds: the seeds.
+    folders: the runs' folders.
+    left_out: seeds that have not come far enough to count, and how far, in words.
+  """
+
+  steps: np.ndarray
+  values: np.ndarray
+  seeds: tuple[int, ...]
+  folders: tuple[str, ...]
+  left_out: tuple[str, ...] = ()
+
+  def cut(self, last_step: int, seeds: Sequence[int] | None = None) -> 'Curves':
+    """The same up to a step, and for some seeds only."""
+    kept = self.steps <= last_step
+    rows = [i for i, seed in enumerate(self.seeds) if seeds is None or seed in seeds]
+    return Curves(
+      self.steps[kept],
+      self.values[np.ix_(rows, kept)],
+      tuple(self.seeds[i] for i in rows),
+      tuple(self.folders[i] for i in rows),
+      self.left_out,
+    )
+
+
+def load_curves(
+  root: str, task: str, variant: Variant, metric: str, last_step: int | None = None
+) -> Curves | None:
+  """Reads the runs of a variant on a task.
+
+  Args:
+    root: the folder of all runs.
+    task: an environment name.
+    variant: an algorithm and its overrides.
+    metric: a column of `eval.csv`.
+    last_step: where given, runs that have not come so far are left out, and others
+      are cut there. Where None, all are cut to the shortest, and so many of the
+      shortest are left out as leave the most evaluations of all seeds together.
+
+  Returns:
+    Their evaluations; None where there are none.
+
+  Raises:
+    ValueError: where `eval.csv` has no such column, or a run has other settings.
+  """
+  parent = os.path.dirname(
+    os.path.join(root, plans.make_run(task, variant, 0, 1).folder)
+  )
+  found: dict[int, tuple[str, dict[int, float]]] = {}
+  for folder in glob.glob(os.path.join(glob.escape(parent), 'seed_*')):
+    evaluations = read_evaluations(folder, metric)
+    if evaluations is None:
+      continue
+    run = plans.make_run(task, variant, evaluations.config['seed'], 1)
+    if os.path.basename(folder) != os.path.basename(run.folder):
+      continue  # Moved aside, such as to seed_0_old.
+    plans.check_settings(run, root)
+    if last_step is None or max(evaluations.values) >= last_step:
+      found[run.seed] = (folder, evaluations.values)
+  if not found:
+    return None
+  lengths = {seed: max(values) for seed, (_, values) in found.items()}
+  seeds = tuple(sorted(found)) if last_step is not None else _most_steps(lengths)
+  left_out = tuple(
+    f'seed {seed} ({length:,} steps)'
+    for seed, length in sorted(lengths.items())
+    if seed not in seeds
+  )
+  found = {seed: found[seed] for seed in seeds}
+  common = set.intersection(*(set(values) for _, values in found.values()))
+  steps = np.array(sorted(s for s in common if last_step is None or s <= last_step))
+  values = np.array([[found[seed][1][step] for step in steps] for seed in seeds])
+  folders = tuple(found[seed][0] for seed in seeds)
+  return Curves(steps, values, seeds, folders, left_out)
+
+
+def _most_steps(lengths: dict[int, int]) -> tuple[int, ...]:
+  """The seeds that have the most steps in all, each cut to the shortest of them."""
+  longest_first = sorted(lengths, key=lambda seed: (-lengths[seed], seed))
+  count = max(
+    range(1, len(lengths) + 1),
+    key=lambda count: (count * lengths[longest_first[count - 1]], count),
+  )
+  return tuple(sorted(longest_first[:count]))
+
+
+def load_all(
+  root: str,
+  tasks: Sequence[str],
+  variants: Sequence[Variant],
+  metric: str,
+  last_step: int | None,
+) -> dict[tuple[str, str], Curves]:
+  """All curves there are, by task and label, in that order; see `load_curves`."""
+  loaded = {
+    (task, variant.label): load_curves(root, task, variant, metric, last_step)
+    for task in tasks
+    for variant in variants
+  }
+  return {key: curves for key, curves in loaded.items() if curves is not None}
+
+
+def left_out_notes(curves: dict[tuple[str, str], Curves]) -> list[str]:
+  """A sentence for each curve that is not of all of its seeds."""
+  return [
+    f'{task} {label} is without {", ".join(one.left_out)}.'
+    for (task, label), one in curves.items()
+    if one.left_out
+  ]
+
+
+def is_swept(
+  curves: dict[tuple[str, str], Curves], task: str, sweep: Sequence[Variant]
+) -> bool:
+  """Whether a task has a run of the sweep that is not of the paper's settings anyway."""
+  return any(
+    (task, variant.label) in curves and plans.is_changed(task, variant)
+    for variant in sweep
+  )
+
+
+def last_common_step(curves: Sequence[Curves]) -> int:
+  """The last step that all of them have, 0 where they share none."""
+  common = set.intersection(*(set(one.steps.tolist()) for one in curves))
+  return max(common, default=0)
+
+
+def over_training(curves: Curves) -> np.ndarray:
+  """Each seed's mean over all evaluations but the one before training [seeds]."""
+  later = curves.values[:, curves.steps > 0]
+  return (later if later.shape[1] else curves.values).mean(axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+  """Normalised evaluations of several variants on the same tasks, seeds and steps.
+
+  Attributes:
+    steps: [T].
+    scores: [seeds, tasks, T] by the variant's label.
+    tasks: their names.
+    seeds: the seeds that every variant has on every task.
+    references: (random policy's, baseline's) return by task.
+    folders: of all the runs.
+  """
+
+  steps: np.ndarray
+  scores: dict[str, np.ndarray]
+  tasks: tuple[str, ...]
+  seeds: tuple[int, ...]
+  references: dict[str, tuple[float, float]]
+  folders: tuple[str, ...]
+
+
+def score_variants(
+  curves: dict[tuple[str, str], Curves],
+  random_returns: dict[str, float],
+  tasks: Sequence[str],
+  labels: Sequence[str],
+) -> Scored:
+  """Normalises curves by the baseline's mean at the last step that all have.
+
+  Args:
+    curves: by task and variant's label; all of `tasks` times `labels`, and the
+      baseline on each task.
+    random_returns: by task.
+    tasks: which tasks.
+    labels: which variants.
+
+  Returns:
+    Their scores on the seeds and steps that they share.
+
+  Raises:
+    ValueError: where they share no seed or step, or a baseline is no better than
+      random.
+  """
+  used = [curves[task, label] for task in tasks for label in {*labels, BASELINE}]
+  seeds = sorted(set.intersection(*(set(one.seeds) for one in used)))
+  steps = sorted(set.intersection(*(set(one.steps.tolist()) for one in used)))
+  if not seeds or not steps or steps[-1] == 0:
+    raise ValueError(
+      f'the runs of {", ".join(labels)} share no seed, or no step of training'
+    )
+  references = {}
+  for task in tasks:
+    # All the baseline's seeds: the scale should be as exact as it can be.
+    baseline = curves[task, BASELINE].cut(steps[-1])
+    references[task] = (random_returns[task], float(baseline.values[:, -1].mean()))
+  by_label = {}
+  for label in labels:
+    normalized = {}
+    for task in tasks:
+      one = curves[task, label].cut(steps[-1], seeds)
+      kept = np.isin(one.steps, steps)
+      try:
+        normalized[task] = scores.normalize(one.values[:, kept], *references[task])
+      except ValueError as error:
+        raise ValueError(f'{task} at {steps[-1]:,} steps: {error}') from None
+    by_label[label] = scores.stack_tasks(normalized)
+  folders = tuple(folder for one in used for folder in one.folders)
+  return Scored(
+    np.array(steps), by_label, tuple(tasks), tuple(seeds), references, folders
+  )
+
+
+def provenance(folders: Sequence[str]) -> dict[str, list[str]]:
+  """What runs were made with: each value that occurs, by 'commit' and package."""
+  found: dict[str, set[str]] = {}
+  for folder in folders:
+    for start in files.read_json(RunDirectory(folder).versions) or []:
+      found.setdefault('commit', set()).add(str(start.get('commit')))
+      for name in _PACKAGES:
+        version = start.get('packages', {}).get(name)
+        found.setdefault(name, set()).add(str(version))
+  return {name: sorted(values) for name, values in found.items()}

@@ -1,0 +1,1 @@
+"""Acme's parts of the agent, and the agent in one process."""

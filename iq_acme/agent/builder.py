@@ -1,0 +1,101 @@
+"""IQ's parts for Acme's layouts."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
+
+# isort: split
+import acme
+import jax
+import reverb
+from acme import adders
+from acme.agents.jax import builders
+from acme.utils import counting, loggers
+
+from iq_acme import acting
+from iq_acme.agent.actor import IQActor
+from iq_acme.agent.learner import IQLearner
+from iq_acme.config import IQConfig
+from iq_acme.networks import IQNetworks
+from iq_acme.replay import make_replay
+from iq_acme.spec_checks import check_environment_spec
+
+
+class IQBuilder(builders.ActorLearnerBuilder):
+  """Makes each part of the agent, for a local or a distributed layout.
+
+  The methods have the names and order of dm-acme 0.4.0, whose layouts call them.
+  """
+
+  def __init__(
+    self,
+    config: IQConfig,
+    environment_spec: Any,
+    logger_fn: Callable[[], loggers.Logger | None] = lambda: None,
+    *,
+    rate_limiter: str = 'ratio',
+    drain: str = 'thread',
+    seed: int = 0,
+  ):
+    """Creates a builder.
+
+    Args:
+      config: the hyperparameters.
+      environment_spec: an `acme.specs.EnvironmentSpec`.
+      logger_fn: makes the learner's logger.
+      rate_limiter: of a replay table: 'ratio' or 'min_size', see `TableReplay`.
+      drain: of a resident replay: 'inline' or 'thread', see `ResidentReplay`.
+      seed: of a resident replay's sampler.
+
+    Raises:
+      ValueError: where the environment or the limiter is not supported.
+    """
+    check_environment_spec(environment_spec)
+    self._config = config
+    self._spec = environment_spec
+    self._logger_fn = logger_fn
+    # Held here, so that the iterator serves the ring that the agent saves.
+    self.replay = make_replay(
+      config, environment_spec, rate_limiter=rate_limiter, drain=drain, seed=seed
+    )
+
+  def make_replay_tables(self, environment_spec: Any) -> list[reverb.Table]:
+    del environment_spec  # The one given to the constructor.
+    return self.replay.make_tables()
+
+  def make_dataset_iterator(self, replay_client: reverb.Client) -> Iterator[Any]:
+    return self.replay.make_iterator(replay_client)
+
+  def make_adder(self, replay_client: reverb.Client) -> adders.Adder:
+    return self.replay.make_adder(replay_client)
+
+  def make_actor(
+    self,
+    random_key: jax.Array,
+    policy_network: acting.ActingPolicy,
+    adder: adders.Adder | None = None,
+    variable_source: acme.core.VariableSource | None = None,
+  ) -> IQActor:
+    if variable_source is None:
+      raise ValueError('variable_source is None; an IQ actor needs its parameters.')
+    return IQActor(policy_network, self._spec, random_key, variable_source, adder)
+
+  def make_learner(
+    self,
+    random_key: jax.Array,
+    networks: IQNetworks,
+    dataset: Iterator[Any],
+    replay_client: reverb.Client | None = None,
+    counter: counting.Counter | None = None,
+  ) -> IQLearner:
+    del replay_client  # Only prioritised replay needs it.
+    return IQLearner(
+      networks,
+      self._config,
+      random_key,
+      dataset,
+      counter,
+      self._logger_fn(),
+      unpack=self.replay.unpack,
+    )

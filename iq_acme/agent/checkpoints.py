@@ -1,0 +1,168 @@
+"""What a local agent's checkpoint holds, and how it is written and read back."""
+
+import dataclasses
+import json
+import os
+import shutil
+import tempfile
+from typing import Any
+
+from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
+
+# isort: split
+import jax
+import numpy as np
+from absl import logging
+from reverb.platform import checkpointers_lib
+
+from iq_acme.replay.contents import ReplayContents, is_server_checkpoint
+from iq_acme.storage import locking, serialization
+from iq_acme.storage.checkpoints import CheckpointInfo, CheckpointStore
+
+_LEARNER = 'learner.npz'
+_PROGRESS = 'progress.json'
+_REPLAY = 'replay'
+
+
+@dataclasses.dataclass(frozen=True)
+class RestoredAgent:
+  """What a checkpoint held, but for the replay, which Reverb reads itself.
+
+  Attributes:
+    path: the checkpoint's folder.
+    learner_state: what the learner's `save` returned.
+    actor_key: the actor's random key, uint32 [2].
+    progress: step counts and the like.
+  """
+
+  path: str
+  learner_state: Any
+  actor_key: np.ndarray
+  progress: dict[str, Any]
+
+
+class WorkdirInUseError(ValueError):
+  """The run's folder belongs to an agent that is still alive."""
+
+
+class AgentCheckpoints:
+  """Checkpoints below a run's folder: learner, counts, random key and replay.
+
+  A Reverb server writes to, and reads from, folders that it is told of when it
+  starts. So it writes into a scratch folder, from which each checkpoint is moved to
+  its place, and is started with the folder of the checkpoint to restore.
+  """
+
+  def __init__(self, workdir: str, keep: int, with_replay: bool):
+    """Opens the folder and picks the checkpoint to restore, if there is one.
+
+    Args:
+      workdir: the run's folder, which is this object's alone until `close`.
+      keep: how many of the newest to keep.
+      with_replay: whether to save what is in replay.
+
+    Raises:
+      WorkdirInUseError: where another agent has the folder.
+      DamagedCheckpointsError: where there are checkpoints, and none is intact.
+      ValueError: where `keep` is below 1.
+    """
+    self._store = CheckpointStore(os.path.join(workdir, 'checkpoints'), keep)
+    self._with_replay = with_replay
+    # Not the '.lock' of a run of `experiments`, which holds that and this one as well.
+    try:
+      self._lock = locking.FileLock(os.path.join(workdir, '.agent.lock'))
+    except locking.InUseError as error:
+      raise WorkdirInUseError(
+        f'workdir {workdir} is in use by another agent (process {error.holder}). '
+        'Close that one, or give this one a folder of its own.'
+      ) from None
+    try:
+      self._latest = self._store.latest_intact()
+      for name in os.listdir(workdir):
+        if name.startswith('.replay_'):  # Left by a process that was killed.
+          shutil.rmtree(os.path.join(workdir, name), ignore_errors=True)
+      self._scratch = tempfile.mkdtemp(prefix='.replay_', dir=os.path.abspath(workdir))
+    except BaseException:
+      self._lock.release()
+      raise
+
+  def reverb_checkpointer(self) -> checkpointers_lib.CheckpointerBase:
+    """What to start the replay server with."""
+    fallback = None
+    if self._latest:
+      replay = os.path.join(self._latest.path, _REPLAY)
+      fallback = replay if is_server_checkpoint(replay) else None
+    return checkpointers_lib.DefaultCheckpointer(
+      self._scratch, fallback_checkpoint_path=fallback
+    )
+
+  def save(
+    self,
+    actor_steps: int,
+    *,
+    learner_state: Any,
+    actor_key: jax.Array,
+    progress: dict[str, Any],
+    replay: ReplayContents,
+  ) -> CheckpointInfo:
+    """Makes a checkpoint.
+
+    Args:
+      actor_steps: the environment steps it is made after.
+      learner_state: what the learner's `save` returned.
+      actor_key: the actor's random key.
+      progress: anything JSON can hold.
+      replay: what is in replay.
+
+    Returns:
+      The checkpoint.
+    """
+
+    def write(directory: str) -> None:
+      tree = {'learner': learner_state, 'actor_key': actor_key}
+      serialization.save_tree(os.path.join(directory, _LEARNER), tree)
+      with open(os.path.join(directory, _PROGRESS), 'w') as file:
+        json.dump(progress, file, indent=2)
+      if self._with_replay:
+        replay.save(os.path.join(directory, _REPLAY))
+
+    return self._store.save(actor_steps, write)
+
+  def restore(
+    self, learner_state_like: Any, replay: ReplayContents
+  ) -> RestoredAgent | None:
+    """Reads the checkpoint that was picked when this was made.
+
+    Args:
+      learner_state_like: a learner's state of the shapes that are expected.
+      replay: what is filled with the saved replay, if there is any.
+
+    Returns:
+      What it held, None where there was none.
+
+    Raises:
+      ValueError: where it belongs to a learner of another configuration, or its
+        replay to another kind of replay.
+    """
+    if not self._latest:
+      return None
+    path = self._latest.path
+    like = {'learner': learner_state_like, 'actor_key': np.zeros(2, np.uint32)}
+    tree = serialization.load_tree(os.path.join(path, _LEARNER), like)
+    with open(os.path.join(path, _PROGRESS)) as file:
+      progress = json.load(file)
+    saved_replay = os.path.join(path, _REPLAY)
+    if not replay.restore(saved_replay) and os.path.exists(saved_replay):
+      raise ValueError(
+        f'{saved_replay} was not saved by the kind of replay that this agent has '
+        "(IQConfig.replay: 'resident' or 'table'): it would be lost. Go on with the "
+        'kind that the run was started with, or start afresh in another workdir.'
+      )
+    logging.info('Restored %s', path)
+    return RestoredAgent(path, tree['learner'], tree['actor_key'], progress)
+
+  def close(self) -> None:
+    """Removes the scratch folder and lets go of the run's folder; idempotent."""
+    # While the lock is held: the next agent's scratch folder is none of this one's.
+    shutil.rmtree(self._scratch, ignore_errors=True)
+    self._lock.release()

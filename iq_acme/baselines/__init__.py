@@ -1,0 +1,1 @@
+"""Other algorithms behind the same contracts."""

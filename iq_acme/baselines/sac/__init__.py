@@ -1,0 +1,1 @@
+"""Acme's SAC behind the agent's contracts; its Acme half is loaded late."""

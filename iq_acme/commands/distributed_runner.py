@@ -1,0 +1,143 @@
+"""One training run as a Launchpad program, with the folder of a local run."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any
+
+from iq_acme.commands.program_files import BestPolicy, ProgramLoggers, TaskFactory
+from iq_acme.config import IQConfig
+from iq_acme.storage.checkpoints import CheckpointInfo, CheckpointStore
+from iq_acme.training import metrics_files, plotting, versions
+from iq_acme.training.run_directory import RunDirectory
+from iq_acme.training.runner import Outcome
+from iq_acme.training.settings import RunSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class ProgramOptions:
+  """How a run is distributed; a resume may change all of it.
+
+  Attributes:
+    num_actors: actors, each with an environment of its own.
+    launch_type: 'local_mt' or 'local_mp'.
+    keep_checkpoints: how many of the newest are kept.
+    checkpoint_replay: whether they hold what is in replay.
+  """
+
+  num_actors: int
+  launch_type: str
+  keep_checkpoints: int = 2
+  checkpoint_replay: bool = True
+
+
+def run(settings: RunSettings, config: IQConfig, options: ProgramOptions) -> Outcome:
+  """Runs, or goes on with, the run of a folder until its last step or a signal.
+
+  Args:
+    settings: of the run.
+    config: the agent's hyperparameters.
+    options: how it is distributed.
+
+  Returns:
+    How it ended.
+
+  Raises:
+    RunDirectoryError: if the folder is in use or belongs to another run.
+    ValueError: if the task or the settings do not fit, or the task cannot be made.
+    NodeFailedError: if a node failed.
+  """
+  directory = RunDirectory(settings.workdir)
+  with directory.lock():
+    summary, defaults = directory.read_summary(), settings.defaults()
+    done = summary.get('actor_steps', 0)
+    run_config = {**settings.config(), 'distributed': True}
+    if summary.get('finished') and settings.num_steps <= done:
+      directory.check_config({**run_config, 'num_steps': done}, defaults)
+      print(f'{settings.workdir} has already reached {done:,} steps.')
+      return Outcome(finished=True, actor_steps=done, exit_status=0)
+    directory.check_config(run_config, defaults)
+    return _run(settings, config, options, directory, run_config)
+
+
+def _run(
+  settings: RunSettings,
+  config: IQConfig,
+  options: ProgramOptions,
+  directory: RunDirectory,
+  run_config: dict[str, Any],
+) -> Outcome:
+  # Late, because they load TensorFlow.
+  from iq_acme import launch, make_distributed_iq
+
+  start = _checkpoint_step(directory, CheckpointStore.latest_intact)
+  try:
+    program = make_distributed_iq(
+      TaskFactory(settings.env_name, settings.env_options),
+      config=config,
+      num_actors=options.num_actors,
+      seed=settings.seed,
+      max_number_of_steps=settings.num_steps,
+      workdir=directory.path,
+      evaluation_period=settings.evaluation_period,
+      evaluation_episodes=settings.evaluation_episodes,
+      last_evaluation=_last_evaluation(directory, start),
+      checkpoint_period=settings.checkpoint_period,
+      keep_checkpoints=options.keep_checkpoints,
+      checkpoint_replay=options.checkpoint_replay,
+      logger_factory=ProgramLoggers(directory.path, settings.tensorboard),
+      policy_metadata=settings.metadata(),
+      evaluation_hook=BestPolicy(directory.path),
+    )
+  except RuntimeError as error:  # A task that cannot be made here, as a local run says.
+    raise ValueError(str(error)) from error
+  _open_directory(settings, directory, run_config, start)
+  result = launch(
+    program, options.launch_type, log_dir=os.path.join(directory.path, 'logs')
+  )
+  step = _checkpoint_step(directory, CheckpointStore.latest)
+  directory.update_summary(
+    finished=result.finished,
+    actor_steps=step,
+    **{k: v for k, v in result.counts.items() if k != 'actor_steps'},
+  )
+  plotting.plot_curve(directory.path)
+  status = 0 if result.finished else 128 + result.signal_number
+  return Outcome(result.finished, step, status)
+
+
+def _open_directory(
+  settings: RunSettings, directory: RunDirectory, run_config: dict[str, Any], start: int
+) -> None:
+  """Records this start, and drops what lies beyond the checkpoint it begins at."""
+  directory.write_config(run_config)
+  directory.add_versions(versions.collect_versions())
+  directory.update_summary(finished=False)
+  if cut := directory.cut_after(start):
+    print(f'Dropped {cut} rows of metrics from beyond step {start:,}.', flush=True)
+  if settings.tensorboard:
+    metrics_files.mark_start(directory.tensorboard, start)
+
+
+def _checkpoint_step(
+  directory: RunDirectory,
+  find: Callable[[CheckpointStore], CheckpointInfo | None],
+) -> int:
+  """The step of a checkpoint, 0 without one.
+
+  Args:
+    directory: of the run.
+    find: `latest_intact` for the one that a program will restore, which moves newer
+      ones that are damaged aside; `latest` for the one that it has just written.
+  """
+  if not os.path.isdir(directory.checkpoints):
+    return 0
+  found = find(CheckpointStore(directory.checkpoints))
+  return found.actor_steps if found else 0
+
+
+def _last_evaluation(directory: RunDirectory, start: int) -> int | None:
+  """The step of the last evaluation that a resume keeps."""
+  rows = metrics_files.read_rows(directory.evaluations)
+  steps = [int(row[metrics_files.STEP_COLUMN]) for row in rows]
+  return max((step for step in steps if step <= start), default=None)

@@ -1,0 +1,38 @@
+"""Flags that spread a run over many processes: of one run, and of a plan's."""
+
+from absl import flags
+
+_DEPENDENT = ('num_actors', 'lp_launch_type')
+
+
+def define_flags(run_distributed_help: str, flag_values: flags.FlagValues) -> None:
+  """Defines --run_distributed, --num_actors and --lp_launch_type.
+
+  Args:
+    run_distributed_help: what the first of them does in this script.
+    flag_values: where to define them.
+  """
+  flags.DEFINE_boolean(
+    'run_distributed', False, run_distributed_help, flag_values=flag_values
+  )
+  flags.DEFINE_integer(
+    'num_actors',
+    4,
+    'Actors of a distributed run.',
+    lower_bound=1,
+    flag_values=flag_values,
+  )
+  flags.DEFINE_enum(
+    'lp_launch_type',
+    'local_mp',
+    ['local_mp', 'local_mt'],
+    'A process, or a thread, for each node of a distributed run.',
+    flag_values=flag_values,
+  )
+
+
+def check_flags(flag_values: flags.FlagValues) -> None:
+  """Raises a ValueError for a flag that has no effect without --run_distributed."""
+  for name in _DEPENDENT:
+    if flag_values[name].present and not flag_values.run_distributed:
+      raise ValueError(f'--{name} is for distributed runs: give --run_distributed too.')

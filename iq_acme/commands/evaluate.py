@@ -1,0 +1,211 @@
+"""Evaluates a saved policy, and can write a video of it.
+
+  python -m iq_acme evaluate --policy=runs/x/policy.npz --num_episodes=5
+
+Needs neither Acme, Reverb, TensorFlow nor Launchpad, but for a policy of Acme's SAC. A
+video needs an OpenGL backend:
+on a machine without a display, set MUJOCO_GL=egl or MUJOCO_GL=osmesa.
+"""
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from iq_acme import evaluation, seeding
+from iq_acme.baselines.sac import config
+from iq_acme.commands import parsing
+from iq_acme.storage import files
+from iq_acme.training import quiet
+
+if TYPE_CHECKING:
+  import dm_env
+  import numpy as np
+
+  from iq_acme import LoadedPolicy
+
+  ActorFactory = Callable[[dm_env.Environment, int], evaluation.Actor]
+  Wrapper = Callable[[dm_env.Environment], dm_env.Environment]
+
+FLAGS = parsing.new_flags()
+
+flags.DEFINE_string(
+  'policy', None, 'Policy file, such as runs/x/policy.npz.', flag_values=FLAGS
+)
+flags.DEFINE_integer('num_episodes', 5, 'Episodes.', lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_integer(
+  'seed', 0, 'Seed of the episodes and of samples.', lower_bound=0, flag_values=FLAGS
+)
+flags.DEFINE_boolean(
+  'deterministic', True, "Act by the policy's mode, not by samples.", flag_values=FLAGS
+)
+flags.DEFINE_string(
+  'env_name', None, 'Task; unset: the one the policy was trained on.', flag_values=FLAGS
+)
+flags.DEFINE_string(
+  'video', None, 'Video to write, such as out.mp4.', flag_values=FLAGS
+)
+flags.DEFINE_integer(
+  'frames_per_second', 30, 'Of the video.', lower_bound=1, flag_values=FLAGS
+)
+flags.mark_flag_as_required('policy', flag_values=FLAGS)
+
+_FAILED, _REFUSED = 1, 2
+# Those that imageio writes by itself or with the codec that it asks ffmpeg for.
+_VIDEO_ENDINGS = ('.mp4', '.mov', '.mkv', '.avi', '.gif')
+
+
+class PolicyActor:
+  """A loaded policy as the actor of an evaluation."""
+
+  def __init__(self, policy: 'LoadedPolicy', deterministic: bool, seed: int):
+    policy.seed(seed)
+    self._policy = policy
+    self._deterministic = deterministic
+
+  def select_action(self, observation: Any) -> Any:
+    return self._policy(observation, deterministic=self._deterministic)
+
+  def observe_first(self, timestep: 'dm_env.TimeStep') -> None:
+    pass
+
+  def observe(self, action: Any, next_timestep: 'dm_env.TimeStep') -> None:
+    pass
+
+
+class Video:
+  """A video file that appears once it is whole; opened at its first frame."""
+
+  def __init__(self, path: str, frames_per_second: int):
+    self._path = path
+    self._frames_per_second = frames_per_second
+    self._stack = contextlib.ExitStack()
+    self._writer: Any = None
+
+  def append(self, frame: 'np.ndarray') -> None:
+    """Adds an RGB frame, uint8 [H, W, 3]."""
+    if self._writer is None:
+      import imageio
+
+      temporary = self._stack.enter_context(files.replacing(self._path))
+      # It starts ffmpeg, which executes at once: no danger of what JAX warns of.
+      warnings.filterwarnings('ignore', message='os.fork')
+      self._writer = self._stack.enter_context(
+        imageio.get_writer(temporary, fps=self._frames_per_second)
+      )
+    self._writer.append_data(frame)
+
+  def __enter__(self) -> 'Video':
+    return self
+
+  def __exit__(self, *exception: Any) -> bool | None:
+    return self._stack.__exit__(*exception)
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the script; returns its exit status."""
+  if len(argv) > 1:
+    print(f'Arguments that are no flags: {argv[1:]}.', file=sys.stderr)
+    return _REFUSED
+  quiet.quiet_logs()
+  from iq_acme.storage import serialization
+
+  try:
+    _check_video()
+    header = serialization.load_header(FLAGS.policy)
+    is_sac = header.get('format') == config.POLICY_FORMAT
+    make_actor, wrap = _load_sac() if is_sac else _load_iq()
+    name, options = _task(header['metadata'])
+  except (OSError, ValueError) as error:
+    print(error, file=sys.stderr)
+    return _REFUSED
+  try:
+    episodes = _run(make_actor, wrap, name, options)
+  except (OSError, ValueError, RuntimeError, ModuleNotFoundError) as error:
+    print(error, file=sys.stderr)
+    return _FAILED
+  _print_table(name, episodes)
+  if FLAGS.video:
+    print(f'video: {FLAGS.video}')
+  return 0
+
+
+def _check_video() -> None:
+  if FLAGS.video and not FLAGS.video.lower().endswith(_VIDEO_ENDINGS):
+    raise ValueError(
+      f'video is {FLAGS.video}; it must end in one of {", ".join(_VIDEO_ENDINGS)}.'
+    )
+
+
+def _task(metadata: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+  trained_on = metadata.get('env_name')
+  if FLAGS.env_name in (None, trained_on):
+    if trained_on is None:
+      raise ValueError(f'{FLAGS.policy} names no task; give one with --env_name.')
+    return trained_on, metadata.get('env_options', {})
+  return FLAGS.env_name, {}
+
+
+def _load_iq() -> tuple['ActorFactory', 'Wrapper']:
+  from iq_acme import load_policy
+
+  policy = load_policy(FLAGS.policy)
+
+  def make_actor(environment: 'dm_env.Environment', seed: int) -> evaluation.Actor:
+    del environment
+    return PolicyActor(policy, FLAGS.deterministic, seed)
+
+  return make_actor, lambda environment: environment
+
+
+def _load_sac() -> tuple['ActorFactory', 'Wrapper']:
+  from iq_acme.baselines.sac import agent
+
+  def make_actor(environment: 'dm_env.Environment', seed: int) -> evaluation.Actor:
+    from acme import specs
+
+    spec = specs.make_environment_spec(environment)
+    return agent.load_policy_actor(FLAGS.policy, spec, FLAGS.deterministic, seed)
+
+  return make_actor, agent.canonical
+
+
+def _run(
+  make_actor: 'ActorFactory', wrap: 'Wrapper', name: str, options: Mapping[str, Any]
+) -> list[evaluation.Episode]:
+  from iq_acme import make_environment
+
+  env_seed, actor_seed = seeding.derive_seeds(FLAGS.seed, 'evaluation', 0, 2)
+  with contextlib.ExitStack() as stack:
+    if not FLAGS.video:
+      environment = wrap(make_environment(name, env_seed, **options))
+      stack.enter_context(contextlib.closing(environment))
+      actor = make_actor(environment, actor_seed)
+      return evaluation.run_episodes(actor, environment, FLAGS.num_episodes)
+    environment = wrap(
+      make_environment(name, env_seed, **{**options, 'render_mode': 'rgb_array'})
+    )
+    stack.enter_context(contextlib.closing(environment))
+    actor = make_actor(environment, actor_seed)
+    video = stack.enter_context(Video(FLAGS.video, FLAGS.frames_per_second))
+    return evaluation.run_episodes(
+      actor,
+      environment,
+      FLAGS.num_episodes,
+      on_step=lambda: video.append(environment.render()),
+    )
+
+
+def _print_table(name: str, episodes: Sequence[evaluation.Episode]) -> None:
+  kind = 'mode' if FLAGS.deterministic else 'sampled'
+  print(f'{name}, {kind} policy, {len(episodes)} episodes, seed {FLAGS.seed}')
+  for key, value in evaluation.summarize(episodes).items():
+    print(f'  {key:<20} {value:>12,.2f}')
+
+
+def run_command(argv: Sequence[str] | None = None) -> int:
+  """Runs the command with its arguments; returns the exit status."""
+  return parsing.run(main, FLAGS, __doc__, argv)

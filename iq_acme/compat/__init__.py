@@ -1,0 +1,1 @@
+"""What lets dm-acme 0.4.0 and its libraries run today."""

@@ -1,0 +1,1 @@
+"""A supervisor of processes: starts them, names what died, stops them."""

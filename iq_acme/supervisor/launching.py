@@ -1,0 +1,293 @@
+"""Runs a program on this machine: starts it, shows it, ends it, says how it ended."""
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from types import FrameType
+
+from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
+
+# isort: split
+import cloudpickle
+import launchpad as lp
+from absl import flags
+
+from iq_acme.supervisor import supervision
+from iq_acme.supervisor.resources import local_resources
+
+LAUNCH_TYPES = ('local_mt', 'local_mp')
+# Not imported, or it could not be run as a module without a warning.
+_LAUNCHER = 'iq_acme.supervisor.launcher'
+_POLL_SECONDS = 0.1
+_LOG_LINES = 60
+_CRASH = 'Fatal Python error'  # How Python's faulthandler begins.
+
+
+class NodeFailedError(RuntimeError):
+  """A node of a program failed, and the program was ended.
+
+  Attributes:
+    node: the name of the node, such as 'actor/0'.
+  """
+
+  def __init__(self, node: str, message: str):
+    super().__init__(message)
+    self.node = node
+
+
+@dataclasses.dataclass(frozen=True)
+class LaunchResult:
+  """How a program ended in order.
+
+  Attributes:
+    finished: whether it reached its step budget; False after a request to stop.
+    signal_number: the signal that asked it to stop, None where none did.
+    counts: actor_steps, learner_steps, training_seconds, replay_inserted,
+      replay_sampled and samples_per_insert at its end; empty where it was stopped
+      before it had begun, or did not stop in time and was killed.
+  """
+
+  finished: bool
+  signal_number: int | None
+  counts: Mapping[str, float]
+
+
+def launch(
+  program: lp.Program,
+  launch_type: str | None = None,
+  *,
+  log_dir: str | None = None,
+  stop_seconds: float = 120.0,
+) -> LaunchResult:
+  """Runs a program of `make_distributed_iq` on this machine, to its end.
+
+  The nodes, and Launchpad itself, run in processes of their own, which end with this
+  one, however it ends. Needs no parsed flags, and works in scripts, in notebooks and
+  under pytest.
+
+  Ctrl-C or SIGTERM stop the program in order: a checkpoint and the policy are written.
+  The second one kills it at once.
+
+  Args:
+    program: the program.
+    launch_type: 'local_mp' gives each node a process, of which only the learner sees
+      accelerators; 'local_mt' gives each a thread of one process. Where None, the flag
+      --lp_launch_type decides if flags are parsed, and 'local_mp' otherwise.
+    log_dir: where the output of the nodes goes, a file each ('actor/0'), 'launcher.log'
+      and 'processes.json', which tells their process ids; where None, a temporary
+      folder that is kept only on failure.
+    stop_seconds: how long an orderly stop may take before the program is killed.
+
+  Returns:
+    How it ended, where that was in order.
+
+  Raises:
+    ValueError: for another launch type.
+    NodeFailedError: where a node failed; everything else has been ended then, and the
+      last checkpoint is as it was.
+  """
+  launch_type = launch_type or _launch_type_of_flags()
+  if launch_type not in LAUNCH_TYPES:
+    raise ValueError(
+      f'launch_type is {launch_type!r}; it must be one of {LAUNCH_TYPES}. For a cluster '
+      'call `lp.launch` with its own resources.'
+    )
+  folder = tempfile.mkdtemp(prefix='iq_acme_launch_')
+  logs = os.path.abspath(log_dir or os.path.join(folder, 'logs'))
+  os.makedirs(logs, exist_ok=True)
+  with open(os.path.join(folder, supervision.JOB), 'wb') as file:
+    cloudpickle.dump(
+      {
+        'program': program,
+        'launch_type': launch_type,
+        'local_resources': local_resources(program),
+      },
+      file,
+    )
+  keep = False
+  try:
+    return _Launch(folder, logs, stop_seconds).run()
+  except NodeFailedError:
+    keep = log_dir is None
+    raise
+  finally:
+    if not keep:
+      shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Launch:
+  """One launch while it goes on."""
+
+  def __init__(self, folder: str, logs: str, stop_seconds: float):
+    self._records = supervision.Records(folder)
+    self._logs = logs
+    self._stop_seconds = stop_seconds
+    self._signals: list[int] = []
+    self._shown = 0
+
+  def run(self) -> LaunchResult:
+    """Starts the launcher and follows it to its end."""
+    with self._taking_signals():
+      with open(os.path.join(self._logs, 'launcher.log'), 'w') as log:
+        process = subprocess.Popen(
+          [sys.executable, '-m', _LAUNCHER, self._records.folder],
+          env=self._environment(),
+          stdin=subprocess.DEVNULL,
+          stdout=log,
+          stderr=subprocess.STDOUT,
+          start_new_session=True,  # Out of reach of the terminal's Ctrl-C.
+        )
+      try:
+        self._follow(process)
+      finally:
+        _kill_group(process)
+        self._show()
+    return self._outcome(process.returncode)
+
+  def _environment(self) -> dict[str, str]:
+    # What can be imported here can be imported there, for programs are pickled.
+    path = [entry or os.getcwd() for entry in sys.path]
+    return {
+      **os.environ,
+      'PYTHONPATH': os.pathsep.join(dict.fromkeys(path)),
+      'LAUNCHPAD_LOGGING_DIR': self._logs,
+      'PYTHONUNBUFFERED': '1',
+      'PYTHONFAULTHANDLER': '1',  # Where a library aborts, the log says in whose call.
+      # So that what Launchpad and Reverb leave behind goes with the folder.
+      'TMPDIR': self._records.temporary_folder(),
+      supervision.FOLDER_VARIABLE: self._records.folder,
+      supervision.LAUNCHER_VARIABLE: str(os.getpid()),
+    }
+
+  def _follow(self, process: subprocess.Popen) -> None:
+    """Shows lines until the launcher ends, or has to be ended."""
+    deadline: float | None = None
+    while process.poll() is None:
+      self._show()
+      if self._signals and deadline is None:
+        self._records.request_stop()
+        # Before the program is set up there is nothing to save.
+        patience = self._stop_seconds if self._records.opened() else 0.0
+        deadline = time.monotonic() + patience
+      if len(self._signals) > 1 or (deadline and time.monotonic() > deadline):
+        return
+      time.sleep(_POLL_SECONDS)
+
+  def _outcome(self, status: int) -> LaunchResult:
+    number = self._signals[0] if self._signals else None
+    result = self._records.result()
+    if result is not None:
+      finished = result.pop('finished')
+      return LaunchResult(finished, None if finished else number, result)
+    failures = self._records.failures()
+    if failures:
+      raise NodeFailedError(failures[0].node, self._describe(failures))
+    if number is not None:
+      return LaunchResult(False, number, {})
+    raise NodeFailedError(
+      'launcher',
+      f'The launcher ended with status {status} before the program did:\n'
+      + self._last_lines('launcher.log'),
+    )
+
+  def _describe(self, failures: list[supervision.Failure]) -> str:
+    first, *others = failures
+    lines = [f'Node {first.node} failed: {first.reason}']
+    if not first.killed:
+      lines.append(first.details or self._last_lines(first.node))
+    lines += [f'Node {other.node} failed as well: {other.reason}' for other in others]
+    lines.append(f'What each node wrote is in {self._logs}.')
+    return '\n'.join(line.rstrip() for line in lines)
+
+  def _last_lines(self, name: str) -> str:
+    try:
+      with open(os.path.join(self._logs, name), errors='replace') as file:
+        lines = file.readlines()
+    except OSError:
+      return ''
+    return ''.join(last_words(lines))
+
+  def _show(self) -> None:
+    """Prints the whole lines that nodes have left for the terminal meanwhile."""
+    with (
+      contextlib.suppress(FileNotFoundError),
+      open(self._records.console, 'rb') as file,
+    ):
+      file.seek(self._shown)
+      while (line := file.readline()).endswith(b'\n'):
+        self._shown += len(line)
+        # Where nobody reads any more, the program still has to end well.
+        with contextlib.suppress(BrokenPipeError):
+          print(line.decode(), end='', flush=True)
+
+  @contextlib.contextmanager
+  def _taking_signals(self) -> Iterator[None]:
+    """Only remembers SIGINT and SIGTERM, where Python lets this thread have them."""
+    if threading.current_thread() is not threading.main_thread():
+      yield
+      return
+    previous = {
+      number: signal.signal(number, self._take)
+      for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+      yield
+    finally:
+      for number, handler in previous.items():
+        signal.signal(number, handler)
+
+  def _take(self, number: int, unused_frame: FrameType | None) -> None:
+    self._signals.append(number)
+    if len(self._signals) == 1:
+      name = signal.Signals(number).name
+      # os.write, because print may be what the signal interrupted; whoever read this
+      # may have been ended by the same Ctrl-C.
+      with contextlib.suppress(OSError):
+        os.write(
+          2, f'\n{name}: stopping and saving. Once more ends it at once.\n'.encode()
+        )
+
+
+def last_words(lines: Sequence[str]) -> list[str]:
+  """What tells most of how a process ended, from what it wrote.
+
+  Args:
+    lines: all of it.
+
+  Returns:
+    Its last lines; of a process that crashed the message, and the thread that did it,
+    which comes first among the threads' stacks.
+  """
+  crashes = [i for i, line in enumerate(lines) if line.startswith(_CRASH)]
+  if not crashes:
+    return list(lines[-_LOG_LINES:])
+  first = max(0, crashes[-1] - _LOG_LINES // 4)
+  return list(lines[first : first + _LOG_LINES])
+
+
+def _launch_type_of_flags() -> str:
+  values = flags.FLAGS
+  if values.is_parsed() and values['lp_launch_type'].present:
+    return values.lp_launch_type
+  return 'local_mp'
+
+
+def _kill_group(process: subprocess.Popen) -> None:
+  """Kills the launcher and whatever it has started, and waits until all is gone."""
+  deadline = time.monotonic() + 10.0
+  while time.monotonic() < deadline:
+    try:
+      os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+      break
+    process.poll()  # Or the launcher would stay, as a zombie, in its group.
+    time.sleep(0.02)
+  process.wait()

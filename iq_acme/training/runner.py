@@ -1,0 +1,260 @@
+"""One training run of any agent: steps, evaluations, checkpoints, files."""
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import dm_env
+
+from iq_acme import evaluation, process, seeding
+from iq_acme.storage import files
+from iq_acme.training import metrics_files, plotting, progress, quiet, versions
+from iq_acme.training.protocols import AgentFactory
+from iq_acme.training.run_directory import RunDirectory
+from iq_acme.training.settings import RunSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+  """How a run ended.
+
+  Attributes:
+    finished: whether it reached its last step, and everything is written.
+    actor_steps: where it stands.
+    exit_status: 0, or the shell's status for the signal that stopped it.
+  """
+
+  finished: bool
+  actor_steps: int
+  exit_status: int
+
+
+def run(
+  settings: RunSettings,
+  make_environment: evaluation.EnvironmentFactory,
+  make_agent: AgentFactory,
+) -> Outcome:
+  """Runs, or goes on with, the run of a folder until its last step or a signal.
+
+  SIGINT and SIGTERM end it after the current step with everything saved; see
+  `signals.StopSignals`. Whatever the agent raises ends it too, and leaves the last
+  checkpoint as it was.
+
+  Args:
+    settings: of the run.
+    make_environment: makes an environment from a seed.
+    make_agent: makes the agent.
+
+  Returns:
+    How it ended.
+
+  Raises:
+    RunDirectoryError: if the folder is in use or belongs to another run.
+  """
+  directory = RunDirectory(settings.workdir)
+  with directory.lock():
+    summary, defaults = directory.read_summary(), settings.defaults()
+    done = summary.get('actor_steps', 0)
+    if summary.get('finished') and settings.num_steps <= done:
+      directory.check_config({**settings.config(), 'num_steps': done}, defaults)
+      print(f'{settings.workdir} has already reached {done:,} steps.')
+      return Outcome(finished=True, actor_steps=done, exit_status=0)
+    directory.check_config(settings.config(), defaults)
+    with contextlib.ExitStack() as stack:
+      return _Run(settings, directory, make_environment, make_agent, stack).run()
+
+
+class _Run:
+  """The state of a run while it goes on."""
+
+  def __init__(
+    self,
+    settings: RunSettings,
+    directory: RunDirectory,
+    make_environment: evaluation.EnvironmentFactory,
+    make_agent: AgentFactory,
+    stack: contextlib.ExitStack,
+  ):
+    self._settings = settings
+    self._directory = directory
+    self._make_environment = make_environment
+    self._stop = stack.enter_context(process.StopSignals())
+    terminal = stack.enter_context(quiet.without_reverb_lines())
+    logs = {
+      label: stack.enter_context(contextlib.closing(self._make_logger(path, label)))
+      for path, label in (
+        (directory.train, 'learner'),
+        (directory.episodes, 'episodes'),
+        (directory.evaluations, 'evaluation'),
+      )
+    }
+    self._episode_log, self._evaluation_log = logs['episodes'], logs['evaluation']
+    # An environment first, to know its specs; its seed depends on where the agent is.
+    with contextlib.closing(make_environment(0)) as environment:
+      self._agent = make_agent(environment, directory.path, logs['learner'])
+    stack.enter_context(contextlib.closing(self._agent))
+    self._saved_step = self._agent.actor_steps
+    self._open_directory()
+    (seed,) = seeding.derive_seeds(settings.seed, 'training', self._saved_step, 1)
+    self._environment = stack.enter_context(contextlib.closing(make_environment(seed)))
+    self._timestep: dm_env.TimeStep | None = None
+    self._episode_return, self._episode_length = 0.0, 0
+    self._progress = stack.enter_context(
+      contextlib.closing(
+        progress.Progress(
+          settings.num_steps, self._saved_step, self._agent.learning_starts, terminal
+        )
+      )
+    )
+
+  def run(self) -> Outcome:
+    """Trains until the last step or a signal, and leaves everything saved."""
+    settings, agent = self._settings, self._agent
+    self._evaluate_on_grid()
+    while agent.actor_steps < settings.num_steps and not self._stop.requested():
+      self._clock.start()
+      self._step()
+      self._evaluate_on_grid()
+      if agent.actor_steps % settings.checkpoint_period == 0:
+        self._checkpoint()
+      self._progress.update(agent.actor_steps, self._clock.seconds)
+    self._clock.stop()
+    if not self._stop.requested():
+      self._evaluate()  # Where the last step is not on the grid.
+    self._checkpoint()
+    # A signal during the last evaluation has abandoned it.
+    finished = not self._stop.requested()
+    self._directory.update_summary(finished=finished)
+    return Outcome(finished, agent.actor_steps, self._stop.exit_status)
+
+  def _step(self) -> None:
+    """Takes one environment step; begins an episode where the last one has ended."""
+    agent = self._agent
+    if self._timestep is None or self._timestep.last():
+      self._timestep = self._environment.reset()
+      self._episode_return, self._episode_length = 0.0, 0
+      agent.observe_first(self._timestep)
+    action = agent.select_action(self._timestep.observation)
+    self._timestep = self._environment.step(action)
+    agent.observe(action, self._timestep)
+    agent.update()
+    self._episode_return += float(self._timestep.reward)
+    self._episode_length += 1
+    if self._timestep.last():
+      self._episode_log.write(
+        {
+          'episode_return': self._episode_return,
+          'episode_length': self._episode_length,
+          **evaluation.episode_metrics(self._environment),
+          'training_seconds': self._clock.seconds,
+        }
+      )
+      self._progress.add_episode(self._episode_return)
+
+  def _evaluate_on_grid(self) -> None:
+    if self._agent.actor_steps % self._settings.evaluation_period == 0:
+      self._evaluate()
+
+  def _evaluate(self) -> None:
+    """Evaluates at this step, unless it has been done; a signal abandons it."""
+    step = self._agent.actor_steps
+    if step in self._evaluated:
+      return
+    self._clock.stop()
+    values = evaluation.evaluate_agent(
+      self._agent,
+      self._make_environment,
+      run_seed=self._settings.seed,
+      actor_steps=step,
+      num_episodes=self._settings.evaluation_episodes,
+      should_stop=self._stop.requested,
+    )
+    if values is None:
+      return
+    last_step, last_seconds = self._last_evaluation
+    seconds = self._clock.seconds
+    values['training_seconds'] = seconds
+    values['steps_per_second'] = (
+      (step - last_step) / (seconds - last_seconds) if step > last_step else math.nan
+    )
+    self._evaluation_log.write(values)
+    self._evaluated.add(step)
+    self._last_evaluation = (step, seconds)
+    self._progress.say(_evaluation_line(step, values))
+    self._directory.keep_best({'actor_steps': step, **values}, self._save_policy)
+
+  def _checkpoint(self) -> None:
+    """Saves the agent if it has gone on since, then its policy and the curve."""
+    step = self._agent.actor_steps
+    self._clock.stop()
+    if step > self._saved_step:
+      checkpoint = self._agent.save()
+      self._saved_step = step
+      self._directory.update_summary(
+        actor_steps=step, training_seconds=self._clock.seconds, finished=False
+      )
+      size = files.readable_size(checkpoint.num_bytes)
+      path = files.readable_path(checkpoint.path)
+      self._progress.say(f'{step:>11,}  checkpoint, {size}: {path}')
+    self._save_policy(self._directory.policy)
+    plotting.plot_curve(self._directory.path)
+
+  def _save_policy(self, path: str, **more: Any) -> None:
+    metadata = {
+      **self._settings.metadata(),
+      'actor_steps': self._agent.actor_steps,
+      **more,
+    }
+    self._agent.save_policy(path, metadata=files.as_json(metadata))
+
+  def _open_directory(self) -> None:
+    """Makes the folder fit the step that the agent starts from."""
+    directory, step = self._directory, self._agent.actor_steps
+    directory.write_config(self._settings.config())
+    directory.add_versions({'actor_steps': step, **versions.collect_versions()})
+    directory.update_summary(finished=False)
+    cut = directory.cut_after(step)
+    if self._settings.tensorboard:
+      metrics_files.mark_start(directory.tensorboard, step)
+    if self._agent.restored_from is not None:
+      path = files.readable_path(self._agent.restored_from)
+      print(f'Resumed at step {step:,} from {path}.')
+    if cut:
+      print(f'Dropped {cut} rows of metrics from beyond step {step:,}.')
+    rows = metrics_files.read_rows(directory.evaluations)
+    self._evaluated = {int(row['actor_steps']) for row in rows}
+    self._clock = progress.Clock(self._seconds_until(step))
+    self._last_evaluation = (step, self._clock.seconds)
+
+  def _seconds_until(self, step: int) -> float:
+    """Returns the training seconds that a resumed run has behind it."""
+    summary = self._directory.read_summary()
+    if summary.get('actor_steps') == step:
+      return summary['training_seconds']
+    # Killed between a checkpoint and its summary: the last episode is near enough.
+    rows = metrics_files.read_rows(self._directory.episodes)
+    return rows[-1]['training_seconds'] if rows else 0.0
+
+  def _make_logger(self, path: str, label: str) -> metrics_files.MultiLogger:
+    loggers: list[metrics_files.Logger] = [metrics_files.CsvFile(path)]
+    if self._settings.tensorboard:
+      loggers.append(metrics_files.TensorBoard(self._directory.tensorboard, label))
+    return metrics_files.MultiLogger(loggers, self._position)
+
+  def _position(self) -> dict[str, int]:
+    return {
+      'actor_steps': self._agent.actor_steps,
+      'learner_steps': self._agent.learner_steps,
+    }
+
+
+def _evaluation_line(step: int, values: Mapping[str, float]) -> str:
+  parts = [
+    f'{name} {values[f"{name}_return_mean"]:,.1f} ± {values[f"{name}_return_std"]:,.1f}'
+    for name in evaluation.POLICY_MODES
+  ]
+  if not math.isnan(values['steps_per_second']):
+    parts.append(f'{values["steps_per_second"]:,.0f} steps/s')
+  return f'{step:>11,}  ' + ' · '.join(parts)

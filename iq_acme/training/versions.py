@@ -1,0 +1,88 @@
+"""What a run was started on: packages, Python, machine, commit and command."""
+
+import datetime
+import importlib.metadata
+import os
+import pathlib
+import platform
+import shlex
+import subprocess
+import sys
+from typing import Any
+
+_ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+_PACKAGES = (
+  'dm-acme',
+  'dm-reverb',
+  'dm-launchpad',
+  'tensorflow-cpu',
+  'jax',
+  'jaxlib',
+  'dm-haiku',
+  'optax',
+  'rlax',
+  'distrax',
+  'tensorflow-probability',
+  'chex',
+  'numpy',
+  'dm-env',
+  'gymnasium',
+  'gymnasium-robotics',
+  'mujoco',
+  'dm-control',
+)
+
+
+def collect_versions() -> dict[str, Any]:
+  """Returns what this process runs on, ready for JSON; imports no package."""
+  return {
+    'started': datetime.datetime.now(datetime.timezone.utc).isoformat('T', 'seconds'),
+    'command': command_line(),
+    'commit': _commit(),
+    'python': platform.python_version(),
+    'platform': platform.platform(),
+    'cpu_count': os.cpu_count(),
+    'cpus_usable': len(os.sched_getaffinity(0)),
+    'xla_flags': os.environ.get('XLA_FLAGS', ''),
+    'packages': {name: _version(name) for name in _PACKAGES},
+  }
+
+
+def command_line() -> str:
+  """Returns the command that started this process, ready to be pasted."""
+  program, *arguments = sys.argv
+  if os.path.basename(program) == '__main__.py':  # As `python -m` names a package.
+    package = os.path.relpath(os.path.dirname(os.path.abspath(program)), _ROOT)
+    start = ['python', '-m', package.replace(os.sep, '.')]
+  elif os.path.basename(program) == 'iq-acme':
+    start = ['iq-acme']
+  else:
+    start = ['python', program]
+  return shlex.join([*start, *arguments])
+
+
+def _version(package: str) -> str | None:
+  try:
+    return importlib.metadata.version(package)
+  except importlib.metadata.PackageNotFoundError:
+    return None
+
+
+def _commit() -> str | None:
+  """Returns the checkout's commit, marked where files differ from it.
+
+  None for an installed package, which may lie in somebody else's checkout.
+  """
+  if not (_ROOT / 'iq_acme' / 'losses.py').exists() or not (_ROOT / '.git').exists():
+    return None
+  try:
+    return subprocess.run(
+      ['git', 'describe', '--always', '--dirty', '--abbrev=40', '--exclude=*'],
+      cwd=_ROOT,
+      capture_output=True,
+      text=True,
+      check=True,
+      timeout=10,
+    ).stdout.strip()
+  except (OSError, subprocess.SubprocessError):
+    return None
