@@ -12,7 +12,8 @@ import numpy as np
 from acme.agents.jax import sac
 from acme.utils import loggers
 
-from iq_acme import NonFiniteLossError, acting
+from iq_acme import acting
+from iq_acme.agent.learner import NonFiniteLossError
 
 _WHAT_TO_TRY = 'Nothing has been saved since. Try a lower learning_rate.'
 _LOSSES = ('critic_loss', 'actor_loss')
