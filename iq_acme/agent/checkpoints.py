@@ -15,6 +15,7 @@ import numpy as np
 from absl import logging
 from reverb.platform import checkpointers_lib
 
+from iq_acme.agent.schedule import Progress
 from iq_acme.replay.contents import ReplayContents, is_server_checkpoint
 from iq_acme.storage import locking, serialization
 from iq_acme.storage.checkpoints import CheckpointInfo, CheckpointStore
@@ -32,13 +33,13 @@ class RestoredAgent:
     path: the checkpoint's folder.
     learner_state: what the learner's `save` returned.
     actor_key: the actor's random key, uint32 [2].
-    progress: step counts and the like.
+    progress: what the run had counted.
   """
 
   path: str
   learner_state: Any
   actor_key: np.ndarray
-  progress: dict[str, Any]
+  progress: Progress
 
 
 class WorkdirInUseError(ValueError):
@@ -98,20 +99,18 @@ class AgentCheckpoints:
 
   def save(
     self,
-    actor_steps: int,
+    progress: Progress,
     *,
     learner_state: Any,
     actor_key: jax.Array,
-    progress: dict[str, Any],
     replay: ReplayContents,
   ) -> CheckpointInfo:
     """Makes a checkpoint.
 
     Args:
-      actor_steps: the environment steps it is made after.
+      progress: what the run has counted.
       learner_state: what the learner's `save` returned.
       actor_key: the actor's random key.
-      progress: anything JSON can hold.
       replay: what is in replay.
 
     Returns:
@@ -122,11 +121,11 @@ class AgentCheckpoints:
       tree = {'learner': learner_state, 'actor_key': actor_key}
       serialization.save_tree(os.path.join(directory, _LEARNER), tree)
       with open(os.path.join(directory, _PROGRESS), 'w') as file:
-        json.dump(progress, file, indent=2)
+        json.dump(progress.as_json(), file, indent=2)
       if self._with_replay:
         replay.save(os.path.join(directory, _REPLAY))
 
-    return self._store.save(actor_steps, write)
+    return self._store.save(progress.actor_steps, write)
 
   def restore(
     self, learner_state_like: Any, replay: ReplayContents
@@ -150,7 +149,7 @@ class AgentCheckpoints:
     like = {'learner': learner_state_like, 'actor_key': np.zeros(2, np.uint32)}
     tree = serialization.load_tree(os.path.join(path, _LEARNER), like)
     with open(os.path.join(path, _PROGRESS)) as file:
-      progress = json.load(file)
+      progress = Progress.from_json(json.load(file))
     saved_replay = os.path.join(path, _REPLAY)
     if not replay.restore(saved_replay) and os.path.exists(saved_replay):
       raise ValueError(

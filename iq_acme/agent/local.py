@@ -16,7 +16,7 @@ from acme.agents.jax import builders
 from acme.utils import counting
 
 from iq_acme.agent.checkpoints import AgentCheckpoints
-from iq_acme.agent.schedule import UpdateSchedule
+from iq_acme.agent.schedule import Progress, UpdateSchedule, resume
 from iq_acme.replay.contents import ReplayContents, ServerContents, resident_replay
 from iq_acme.storage.checkpoints import CheckpointInfo
 
@@ -186,15 +186,11 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
       raise RuntimeError("This agent is closed; its workdir may be another one's now.")
     _flush(self._adder)
     info = self._checkpoints.save(
-      self._actor_steps,
+      Progress(
+        self._actor_steps, self._sgd_steps, self._schedule, self.counter.get_counts()
+      ),
       learner_state=self.learner.save(),
       actor_key=getattr(self.actor, _key_name(self.actor)),
-      progress={
-        'actor_steps': self._actor_steps,
-        'sgd_steps': self._sgd_steps,
-        'schedule': dataclasses.asdict(self._schedule),
-        'counts': self.counter.get_counts(),
-      },
       replay=self._replay,
     )
     self._saved_at = self._actor_steps
@@ -268,23 +264,20 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     )
     if not restored:
       return
-    self.learner.restore(restored.learner_state)
     setattr(self.actor, _key_name(self.actor), restored.actor_key)
-    progress = restored.progress
-    self._actor_steps = self._saved_at = progress['actor_steps']
-    self._sgd_steps = progress['sgd_steps']
-    self._schedule = UpdateSchedule(**progress['schedule']).continued_as(
-      self._schedule, self._actor_steps
+    progress = resume(
+      restored.progress,
+      self._schedule,
+      learner=self.learner,
+      learner_state=restored.learner_state,
+      replay_size=self.replay_size(),
+      min_replay_size=self._settings.min_replay_size,
     )
+    self._actor_steps = self._saved_at = progress.actor_steps
+    self._sgd_steps, self._schedule = progress.sgd_steps, progress.schedule
     # Acme's loop counts whole episodes: the one that the checkpoint fell into is missing.
-    counts = progress['counts'] | {'actor_steps': self._actor_steps}
-    self.counter.restore({'counts': counts, 'cache': {}})
+    self.counter.restore({'counts': dict(progress.counts), 'cache': {}})
     self.restored_from = restored.path
-    missing = self._settings.min_replay_size - self.replay_size()
-    if missing > 0 and self._actor_steps + missing > self.learning_starts:
-      self._schedule = self._schedule.after_refill(
-        self._actor_steps, self._sgd_steps, missing
-      )
     self._maybe_end_exploration()
 
   def _maybe_end_exploration(self) -> None:

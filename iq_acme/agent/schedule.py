@@ -2,6 +2,8 @@
 
 import dataclasses
 import fractions
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,3 +85,70 @@ class UpdateSchedule:
       start_actor_steps=start,
       start_sgd_steps=self.sgd_steps_due(actor_steps),
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+  """What a run has counted; a checkpoint holds it.
+
+  Attributes:
+    actor_steps: environment steps whose transitions have reached replay.
+    sgd_steps: SGD steps taken.
+    schedule: what SGD steps are due by.
+    counts: of Acme's counter.
+  """
+
+  actor_steps: int
+  sgd_steps: int
+  schedule: UpdateSchedule
+  counts: Mapping[str, float]
+
+  def as_json(self) -> dict[str, Any]:
+    """Returns what `from_json` takes."""
+    return dataclasses.asdict(self) | {'counts': dict(self.counts)}
+
+  @classmethod
+  def from_json(cls, values: Mapping[str, Any]) -> 'Progress':
+    """Returns the progress that a checkpoint's file holds."""
+    return cls(**{**values, 'schedule': UpdateSchedule(**values['schedule'])})
+
+
+class ResumedLearner(Protocol):
+  """What `resume` asks of a learner."""
+
+  def restore(self, state: Any) -> None:
+    """Continues from a saved state."""
+
+
+def resume(
+  saved: Progress,
+  planned: UpdateSchedule,
+  *,
+  learner: ResumedLearner,
+  learner_state: Any,
+  replay_size: int,
+  min_replay_size: int,
+) -> Progress:
+  """Continues a run from a checkpoint, under the settings of today.
+
+  Args:
+    saved: what the run had counted.
+    planned: the schedule of a new run of today's settings.
+    learner: is restored, and acts by its policy if exploration was over.
+    learner_state: of the checkpoint.
+    replay_size: transitions that the restored replay holds.
+    min_replay_size: transitions that it takes to sample.
+
+  Returns:
+    What it goes on counting from: nothing is due until replay is filled again, and
+    nothing is made up for.
+  """
+  learner.restore(learner_state)
+  steps = saved.actor_steps
+  schedule = saved.schedule.continued_as(planned, steps)
+  missing = min_replay_size - replay_size
+  if missing > 0 and steps + missing > schedule.start_actor_steps:
+    schedule = schedule.after_refill(steps, saved.sgd_steps, missing)
+  return dataclasses.replace(
+    saved, schedule=schedule, counts={**saved.counts, 'actor_steps': steps}
+  )

@@ -1,6 +1,5 @@
 """The learner of a program: learns, serves variables, makes the checkpoints."""
 
-import dataclasses
 import os
 import threading
 import time
@@ -17,7 +16,7 @@ from acme.utils import counting
 
 from iq_acme import policy_io
 from iq_acme.agent.checkpoints import AgentCheckpoints
-from iq_acme.agent.schedule import UpdateSchedule
+from iq_acme.agent.schedule import Progress, UpdateSchedule, resume
 from iq_acme.distributed.metrics import ExtendedLogger, TimedIterator
 from iq_acme.distributed.replay_node import remove_scratch
 from iq_acme.distributed.settings import ProgramParts, ProgramSettings
@@ -191,16 +190,10 @@ class LearnerWorker:
     self._counted_at_save = counts.get('actor_steps', 0)
     counts |= {'actor_steps': actor_steps, 'learner_steps': int(state.steps)}
     info = self._checkpoints.save(
-      actor_steps,
+      Progress(actor_steps, int(state.steps), self._schedule, counts),
       learner_state=state,
       # Actors have no state: they begin new streams, see `ActorWorker`.
       actor_key=np.zeros(2, np.uint32),
-      progress={
-        'actor_steps': actor_steps,
-        'sgd_steps': int(state.steps),
-        'schedule': dataclasses.asdict(self._schedule),
-        'counts': counts,
-      },
       replay=self._replay,
     )
     self._saved_at = actor_steps
@@ -228,24 +221,23 @@ class LearnerWorker:
     restored = self._checkpoints.restore(self._learner.save(), self._replay)
     if restored is None:
       return {}
-    self._learner.restore(restored.learner_state)
-    progress = restored.progress
-    self._saved_at = self._counted_at_save = progress['actor_steps']
-    self._start = (self._saved_at, self._totals()[0])
-    self._schedule = UpdateSchedule(**progress['schedule']).continued_as(
-      self._schedule, self._saved_at
+    progress = resume(
+      restored.progress,
+      self._schedule,
+      learner=self._learner,
+      learner_state=restored.learner_state,
+      replay_size=self._replay.size,
+      min_replay_size=config.min_replay_size,
     )
-    missing = config.min_replay_size - self._replay.size
-    if missing > 0 and self._saved_at + missing > self._schedule.start_actor_steps:
-      self._schedule = self._schedule.after_refill(
-        self._saved_at, progress['sgd_steps'], missing
-      )
+    self._schedule = progress.schedule
+    self._saved_at = self._counted_at_save = progress.actor_steps
+    self._start = (self._saved_at, self._totals()[0])
     if self._saved_at >= config.min_replay_size:
       self._learner.end_exploration()
     supervision.say(
       f'Resumed at step {self._saved_at:,} from {os.path.relpath(restored.path)}.'
     )
-    return progress['counts']
+    return progress.counts
 
   def _delivered_steps(self, counted: int) -> int:
     """The steps whose transitions are in replay; a resumed run takes the others anew.
