@@ -1,8 +1,8 @@
-"""Whole episodes of a fixed policy, and what they come to."""
+"""Evaluations: whole episodes of a fixed policy, and what its agent expected."""
 
 import contextlib
-import dataclasses
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import dm_env
@@ -10,24 +10,12 @@ import numpy as np
 
 from iq_acme import seeding
 from iq_acme.critics import Critic
+from iq_acme.episodes import Actor, run_episodes, summarize
 
 # Makes an environment from a seed.
 EnvironmentFactory = Callable[[int], dm_env.Environment]
 
 POLICY_MODES = ('mode', 'sampled')
-
-
-class Actor(Protocol):
-  """The part of Acme's `Actor` that an evaluation uses."""
-
-  def select_action(self, observation: Any) -> Any:
-    """Returns the action for an observation."""
-
-  def observe_first(self, timestep: dm_env.TimeStep) -> None:
-    """Takes the first time step of an episode."""
-
-  def observe(self, action: Any, next_timestep: dm_env.TimeStep) -> None:
-    """Takes a later time step, and the action that led to it."""
 
 
 class EvaluatedAgent(Protocol):
@@ -43,21 +31,6 @@ class EvaluatedAgent(Protocol):
 
   def make_critic(self) -> Critic | None:
     """Returns what the agent expects of states, as of this moment; None if nothing."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Episode:
-  """One finished episode.
-
-  Attributes:
-    episode_return: undiscounted sum of rewards.
-    length: environment steps.
-    metrics: what the environment counts besides, such as success.
-  """
-
-  episode_return: float
-  length: int
-  metrics: dict[str, float]
 
 
 def evaluate_agent(
@@ -100,75 +73,6 @@ def evaluate_agent(
   if recorder is not None:
     assessed = assess_episodes(critic, recorder.episodes)
     values.update({f'mode_{k}': v for k, v in assessed.items()})
-  return values
-
-
-def run_episodes(
-  actor: Actor,
-  environment: dm_env.Environment,
-  num_episodes: int,
-  should_stop: Callable[[], bool] = lambda: False,
-  on_step: Callable[[], None] = lambda: None,
-) -> list[Episode]:
-  """Runs whole episodes without learning.
-
-  Args:
-    actor: chooses the actions.
-    environment: where.
-    num_episodes: how many.
-    should_stop: asked after every step; True ends at once, without the episode
-      under way.
-    on_step: called after the first time step of each episode and every later one.
-
-  Returns:
-    The finished episodes, in order.
-  """
-  episodes = []
-  while len(episodes) < num_episodes:
-    timestep = environment.reset()
-    actor.observe_first(timestep)
-    on_step()
-    episode_return, length = 0.0, 0
-    while not timestep.last():
-      action = actor.select_action(timestep.observation)
-      timestep = environment.step(action)
-      actor.observe(action, timestep)
-      on_step()
-      episode_return += float(timestep.reward)
-      length += 1
-      if should_stop():
-        return episodes
-    metrics = episode_metrics(environment)
-    episodes.append(Episode(episode_return, length, metrics))
-  return episodes
-
-
-def episode_metrics(environment: dm_env.Environment) -> dict[str, float]:
-  """Returns what an environment counts besides the return; nothing if it does not."""
-  return dict(getattr(environment, 'episode_metrics', dict)())
-
-
-def summarize(episodes: Sequence[Episode]) -> dict[str, float]:
-  """Returns statistics over episodes.
-
-  Args:
-    episodes: at least one.
-
-  Returns:
-    'return_mean', 'return_std' (over these episodes, not an estimate of a
-    population's), 'return_min', 'return_max', 'episode_length', and the mean of each
-    of the environment's own metrics.
-  """
-  returns = [episode.episode_return for episode in episodes]
-  values = {
-    'return_mean': float(np.mean(returns)),
-    'return_std': float(np.std(returns)),
-    'return_min': float(np.min(returns)),
-    'return_max': float(np.max(returns)),
-    'episode_length': float(np.mean([episode.length for episode in episodes])),
-  }
-  for name in episodes[0].metrics:
-    values[name] = float(np.mean([episode.metrics[name] for episode in episodes]))
   return values
 
 
@@ -219,3 +123,19 @@ class _Recorder:
   def observe(self, action: Any, next_timestep: dm_env.TimeStep) -> None:
     self.episodes[-1][1].append(float(next_timestep.reward))
     self._actor.observe(action, next_timestep)
+
+
+def evaluation_line(actor_steps: int, values: Mapping[str, float]) -> str:
+  """Returns the line that shows an evaluation.
+
+  Args:
+    actor_steps: environment steps of training.
+    values: `evaluate_agent`'s, and 'steps_per_second', which may be NaN.
+  """
+  parts = [
+    f'{name} {values[f"{name}_return_mean"]:,.1f} ± {values[f"{name}_return_std"]:,.1f}'
+    for name in POLICY_MODES
+  ]
+  if not math.isnan(values['steps_per_second']):
+    parts.append(f'{values["steps_per_second"]:,.0f} steps/s')
+  return f'{actor_steps:>11,}  ' + ' · '.join(parts)

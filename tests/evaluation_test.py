@@ -7,6 +7,7 @@ from tiny_environments import NumberedEnvironment, spec_of
 from iq_acme import acting, critics, evaluation, normalization, seeding, update
 from iq_acme.config import IQConfig
 from iq_acme.critics import Critic
+from iq_acme.episodes import Episode, episode_metrics, run_episodes, summarize
 from iq_acme.networks import make_networks
 
 
@@ -30,10 +31,10 @@ def agent(tmp_path):
 
 def test_statistics_are_those_worked_out_by_hand():
   episodes = [
-    evaluation.Episode(1.0, 10, {'success': 1.0}),
-    evaluation.Episode(5.0, 20, {'success': 0.0}),
+    Episode(1.0, 10, {'success': 1.0}),
+    Episode(5.0, 20, {'success': 0.0}),
   ]
-  assert evaluation.summarize(episodes) == {
+  assert summarize(episodes) == {
     'return_mean': 3.0,
     'return_std': 2.0,
     'return_min': 1.0,
@@ -92,7 +93,7 @@ def test_actor_is_told_of_whole_episodes():
     def observe(self, action, next_timestep):
       heard.append('last' if next_timestep.last() else 'mid')
 
-  evaluation.run_episodes(Actor(1.0), runner_fakes.Task(0), 2)
+  run_episodes(Actor(1.0), runner_fakes.Task(0), 2)
   assert heard == ['first', *['mid'] * 6, 'last'] * 2
 
 
@@ -108,12 +109,12 @@ def test_environment_without_metrics_has_none():
     episode_metrics = None
 
   del Plain.episode_metrics
-  assert evaluation.episode_metrics(object()) == {}
+  assert episode_metrics(object()) == {}
 
 
 def test_missing_return_stays_missing():
-  episodes = [evaluation.Episode(float('nan'), 1, {})]
-  assert np.isnan(evaluation.summarize(episodes)['return_mean'])
+  episodes = [Episode(float('nan'), 1, {})]
+  assert np.isnan(summarize(episodes)['return_mean'])
 
 
 # --- What the agent expected, beside what came -------------------------------------------

@@ -17,7 +17,7 @@ STOREYS = (
   ('networks', 'losses', 'normalization'),
   ('update', 'acting', 'environments', 'tabular'),
   ('storage', 'process'),
-  ('critics', 'policy_io', 'evaluation'),
+  ('critics', 'episodes', 'policy_io', 'evaluation'),
   ('training',),
   ('compat',),
   ('replay',),

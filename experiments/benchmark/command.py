@@ -12,9 +12,7 @@ a warm-up of 1,000 steps in place of 10,000.
 Exit status: 0, or 1 where a row failed, which is then left out.
 """
 
-import json
 import multiprocessing
-import os
 import platform
 import resource
 import statistics
@@ -31,6 +29,7 @@ from experiments.benchmark import rows as benchmark_rows
 from experiments.benchmark import tasks
 from iq_acme import process
 from iq_acme.commands import parsing
+from iq_acme.storage import files
 from iq_acme.training import versions
 
 FLAGS = parsing.new_flags()
@@ -256,10 +255,7 @@ def main(argv: Sequence[str]) -> int:
     print(f'\n## {env_name}\n\n{table(results[env_name])}\n\n{memory_line(env_name)}')
   if FLAGS.json:
     record = {**versions.collect_versions(), 'cpu': _cpu_model(), 'windows': results}
-    temporary = f'{FLAGS.json}.tmp'
-    with open(temporary, 'w') as file:
-      json.dump(record, file, indent=1)
-    os.replace(temporary, FLAGS.json)
+    files.write_json(FLAGS.json, record)
   return int(any(set(found) != set(rows) for found in results.values()))
 
 

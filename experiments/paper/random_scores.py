@@ -18,8 +18,9 @@ from typing import Any
 from absl import flags
 
 from experiments.paper.settings import TASKS
-from iq_acme import evaluation, seeding
+from iq_acme import seeding
 from iq_acme.commands import parsing
+from iq_acme.episodes import run_episodes, summarize
 from iq_acme.storage import files
 from iq_acme.training import versions
 
@@ -114,8 +115,8 @@ def measure(task: str, num_episodes: int, seed: int) -> dict[str, Any]:
   env_seed, actor_seed = seeding.derive_seeds(seed, 'evaluation', 0, 2)
   with contextlib.closing(make_environment(task, env_seed)) as environment:
     actor = UniformActor(environment.action_spec(), actor_seed)
-    episodes = evaluation.run_episodes(actor, environment, num_episodes)
-  values = evaluation.summarize(episodes)
+    episodes = run_episodes(actor, environment, num_episodes)
+  values = summarize(episodes)
   # Of a sample, to estimate the mean's error.
   std = values['return_std'] * math.sqrt(num_episodes / (num_episodes - 1))
   return {

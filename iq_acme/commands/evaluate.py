@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from iq_acme import evaluation, seeding
+from iq_acme import seeding
 from iq_acme.baselines.sac import config
 from iq_acme.commands import parsing
+from iq_acme.episodes import Actor, Episode, run_episodes, summarize
 from iq_acme.storage import files
 from iq_acme.training import quiet
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
   from iq_acme import LoadedPolicy
 
-  ActorFactory = Callable[[dm_env.Environment, int], evaluation.Actor]
+  ActorFactory = Callable[[dm_env.Environment, int], Actor]
   Wrapper = Callable[[dm_env.Environment], dm_env.Environment]
 
 FLAGS = parsing.new_flags()
@@ -154,7 +155,7 @@ def _load_iq() -> tuple['ActorFactory', 'Wrapper']:
 
   policy = load_policy(FLAGS.policy)
 
-  def make_actor(environment: 'dm_env.Environment', seed: int) -> evaluation.Actor:
+  def make_actor(environment: 'dm_env.Environment', seed: int) -> Actor:
     del environment
     return PolicyActor(policy, FLAGS.deterministic, seed)
 
@@ -164,7 +165,7 @@ def _load_iq() -> tuple['ActorFactory', 'Wrapper']:
 def _load_sac() -> tuple['ActorFactory', 'Wrapper']:
   from iq_acme.baselines.sac import agent
 
-  def make_actor(environment: 'dm_env.Environment', seed: int) -> evaluation.Actor:
+  def make_actor(environment: 'dm_env.Environment', seed: int) -> Actor:
     from acme import specs
 
     spec = specs.make_environment_spec(environment)
@@ -175,7 +176,7 @@ def _load_sac() -> tuple['ActorFactory', 'Wrapper']:
 
 def _run(
   make_actor: 'ActorFactory', wrap: 'Wrapper', name: str, options: Mapping[str, Any]
-) -> list[evaluation.Episode]:
+) -> list[Episode]:
   from iq_acme import make_environment
 
   env_seed, actor_seed = seeding.derive_seeds(FLAGS.seed, 'evaluation', 0, 2)
@@ -184,25 +185,25 @@ def _run(
       environment = wrap(make_environment(name, env_seed, **options))
       stack.enter_context(contextlib.closing(environment))
       actor = make_actor(environment, actor_seed)
-      return evaluation.run_episodes(actor, environment, FLAGS.num_episodes)
+      return run_episodes(actor, environment, FLAGS.num_episodes)
     environment = wrap(
       make_environment(name, env_seed, **{**options, 'render_mode': 'rgb_array'})
     )
     stack.enter_context(contextlib.closing(environment))
     actor = make_actor(environment, actor_seed)
     video = stack.enter_context(Video(FLAGS.video, FLAGS.frames_per_second))
-    return evaluation.run_episodes(
+    return run_episodes(
       actor,
       environment,
       FLAGS.num_episodes,
-      on_step=lambda: video.append(environment.render()),
+      on_timestep=lambda: video.append(environment.render()),
     )
 
 
-def _print_table(name: str, episodes: Sequence[evaluation.Episode]) -> None:
+def _print_table(name: str, episodes: Sequence[Episode]) -> None:
   kind = 'mode' if FLAGS.deterministic else 'sampled'
   print(f'{name}, {kind} policy, {len(episodes)} episodes, seed {FLAGS.seed}')
-  for key, value in evaluation.summarize(episodes).items():
+  for key, value in summarize(episodes).items():
     print(f'  {key:<20} {value:>12,.2f}')
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
 
 # isort: split
-import dm_env
 import jax
 
-from iq_acme import acting, evaluation, seeding
+from iq_acme import acting, seeding
 from iq_acme.distributed.settings import ProgramParts, ProgramSettings
+from iq_acme.episodes import EnvironmentStepper
 
 if TYPE_CHECKING:
   import reverb
@@ -51,9 +51,7 @@ class ActorWorker:
     self._counter = counter
     self._learner = learner
     self._coordinator = coordinator
-    self._timestep: dm_env.TimeStep | None = None
     self._num_steps = 0
-    self._episode_return, self._episode_length = 0.0, 0
 
   def run(self) -> None:
     """Acts until no further step is granted."""
@@ -74,10 +72,11 @@ class ActorWorker:
     )
     environment = self._parts.environment_factory(seeds[self._rank])
     with contextlib.closing(environment):
+      stepper = EnvironmentStepper(environment)
       done = 0
       while done := self._counter.claim_steps(done, STEPS_PER_CLAIM):
         for _ in range(done):
-          self._step(actor, environment)
+          self._step(actor, stepper)
     adder.flush()
     self._counter.retire(self._rank)
 
@@ -86,27 +85,19 @@ class ActorWorker:
       time.sleep(0.05)
     return start
 
-  def _step(self, actor: Any, environment: dm_env.Environment) -> None:
-    """Takes one step; begins an episode where the last one has ended."""
-    if self._timestep is None or self._timestep.last():
-      self._timestep = environment.reset()
-      self._episode_return, self._episode_length = 0.0, 0
-      actor.observe_first(self._timestep)
+  def _step(self, actor: Any, stepper: EnvironmentStepper) -> None:
+    """Takes one step, and reports the episode that it ends."""
     if self._num_steps % self._settings.variable_update_period == 0:
       actor.update(wait=self._num_steps == 0)
-    action = actor.select_action(self._timestep.observation)
-    self._timestep = environment.step(action)
-    actor.observe(action, self._timestep)
+    episode = stepper.step(actor)
     self._num_steps += 1
-    self._episode_return += float(self._timestep.reward)
-    self._episode_length += 1
-    if self._timestep.last():
+    if episode is not None:
       # Without waiting for the answer.
       self._coordinator.futures.record_episode(
         {
           'actor': self._rank,
-          'episode_return': self._episode_return,
-          'episode_length': self._episode_length,
-          **evaluation.episode_metrics(environment),
+          'episode_return': episode.episode_return,
+          'episode_length': episode.length,
+          **episode.metrics,
         }
       )

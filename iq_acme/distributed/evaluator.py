@@ -141,7 +141,7 @@ class EvaluatorWorker:
     self._logger.write(row)
     self._last_step, self._last_seconds = step, seconds
     self._seen_step = int(self._counter.get_counts().get('actor_steps', 0))
-    supervision.say(_line(row))
+    supervision.say(evaluation.evaluation_line(step, row))
     if self._parts.evaluation_hook:
       self._parts.evaluation_hook(row, self._save_policy)
 
@@ -163,13 +163,3 @@ class _FixedSource:
   def get_variables(self, names: list[str]) -> list[Any]:
     del names
     return [self.variables]
-
-
-def _line(row: Mapping[str, float]) -> str:
-  parts = [
-    f'{name} {row[f"{name}_return_mean"]:,.1f} ± {row[f"{name}_return_std"]:,.1f}'
-    for name in evaluation.POLICY_MODES
-  ]
-  if not math.isnan(row['steps_per_second']):
-    parts.append(f'{row["steps_per_second"]:,.0f} steps/s')
-  return f'{row["actor_steps"]:>11,}  ' + ' · '.join(parts)

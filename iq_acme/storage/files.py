@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,7 +25,8 @@ def replacing(path: str) -> Iterator[str]:
     A path in the same folder, with the same ending, to write to.
   """
   folder, name = os.path.split(path)
-  temporary = os.path.join(folder, f'.{os.getpid()}.{name}')
+  # Threads of one process may write the same file, and process ids come back.
+  temporary = os.path.join(folder, f'.{os.getpid()}.{secrets.token_hex(4)}.{name}')
   try:
     yield temporary
     # Or the name could reach the disk before what it names, and a power loss between.

@@ -1,15 +1,15 @@
 """Nests of arrays in one file: npz, without pickle, written whole or not at all."""
 
-import contextlib
 import json
 import os
-import secrets
 import zipfile
 import zlib
 from typing import Any
 
 import jax
 import numpy as np
+
+from iq_acme.storage import files
 
 _HEADER = 'header.json'
 
@@ -30,18 +30,8 @@ def save_tree(path: str, tree: Any, header: dict[str, Any] | None = None) -> Non
   arrays[_HEADER] = np.frombuffer(json.dumps(header or {}).encode(), np.uint8)
   directory = os.path.dirname(os.path.abspath(path))
   os.makedirs(directory, exist_ok=True)
-  # Not by `tempfile`, whose files nobody but their owner may read, whatever the umask.
-  temporary = f'{path}.{secrets.token_hex(8)}.tmp'
-  try:
-    with open(temporary, 'xb') as file:
-      np.savez(file, **arrays)
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(temporary, path)
-  except BaseException:
-    with contextlib.suppress(FileNotFoundError):
-      os.unlink(temporary)
-    raise
+  with files.replacing(path) as temporary, open(temporary, 'xb') as file:
+    np.savez(file, **arrays)
 
 
 def load_header(path: str) -> dict[str, Any]:

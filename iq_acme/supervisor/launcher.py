@@ -7,7 +7,6 @@ process is not the user's script or notebook.
   python -m iq_acme.distributed.launcher <folder of a launch>
 """
 
-import json
 import os
 import pickle
 import signal
@@ -18,6 +17,7 @@ from typing import Any
 
 from absl import flags
 
+from iq_acme.storage import files
 from iq_acme.supervisor import supervision
 
 # Once everything is written, how long nodes have to go by themselves.
@@ -61,9 +61,7 @@ def main(folder: str) -> None:
 
 def _write_process_ids(workers: dict[str, subprocess.Popen]) -> None:
   path = os.path.join(os.environ['LAUNCHPAD_LOGGING_DIR'], 'processes.json')
-  with open(f'{path}.tmp', 'w') as file:
-    json.dump({name: worker.pid for name, worker in workers.items()}, file, indent=2)
-  os.replace(f'{path}.tmp', path)
+  files.write_json(path, {name: worker.pid for name, worker in workers.items()})
 
 
 def _follow(records: supervision.Records, workers: dict[str, subprocess.Popen]) -> bool:

@@ -18,6 +18,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from iq_acme.storage import files
+
 FOLDER_VARIABLE = 'IQ_ACME_LAUNCH_FOLDER'
 LAUNCHER_VARIABLE = 'IQ_ACME_LAUNCHER'
 # The file that holds the program to be launched.
@@ -116,10 +118,7 @@ class Records:
     return os.path.join(self.folder, name)
 
   def _write(self, name: str, content: Any) -> None:
-    temporary = self._path(f'.{os.getpid()}.{threading.get_ident()}.{name}')
-    with open(temporary, 'w') as file:
-      json.dump(content, file)
-    os.replace(temporary, self._path(name))
+    files.write_json(self._path(name), content)
 
   def _read(self, name: str) -> Any:
     try:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import dm_env
 
 from iq_acme import evaluation
+from iq_acme.episodes import Actor
 from iq_acme.training import metrics_files
 
 
@@ -17,7 +18,7 @@ class Checkpoint(Protocol):
   actor_steps: int
 
 
-class Agent(evaluation.Actor, evaluation.EvaluatedAgent, Protocol):
+class Agent(Actor, evaluation.EvaluatedAgent, Protocol):
   """An Acme actor that learns, evaluates, saves and restores itself.
 
   Made with a folder that holds checkpoints, it continues from the last good one.

@@ -3,12 +3,10 @@
 import contextlib
 import dataclasses
 import math
-from collections.abc import Mapping
 from typing import Any
 
-import dm_env
-
 from iq_acme import evaluation, process, seeding
+from iq_acme.episodes import EnvironmentStepper
 from iq_acme.storage import files
 from iq_acme.training import metrics_files, plotting, progress, quiet, versions
 from iq_acme.training.protocols import AgentFactory
@@ -98,9 +96,8 @@ class _Run:
     self._saved_step = self._agent.actor_steps
     self._open_directory()
     (seed,) = seeding.derive_seeds(settings.seed, 'training', self._saved_step, 1)
-    self._environment = stack.enter_context(contextlib.closing(make_environment(seed)))
-    self._timestep: dm_env.TimeStep | None = None
-    self._episode_return, self._episode_length = 0.0, 0
+    environment = stack.enter_context(contextlib.closing(make_environment(seed)))
+    self._stepper = EnvironmentStepper(environment)
     self._progress = stack.enter_context(
       contextlib.closing(
         progress.Progress(
@@ -130,28 +127,19 @@ class _Run:
     return Outcome(finished, agent.actor_steps, self._stop.exit_status)
 
   def _step(self) -> None:
-    """Takes one environment step; begins an episode where the last one has ended."""
-    agent = self._agent
-    if self._timestep is None or self._timestep.last():
-      self._timestep = self._environment.reset()
-      self._episode_return, self._episode_length = 0.0, 0
-      agent.observe_first(self._timestep)
-    action = agent.select_action(self._timestep.observation)
-    self._timestep = self._environment.step(action)
-    agent.observe(action, self._timestep)
-    agent.update()
-    self._episode_return += float(self._timestep.reward)
-    self._episode_length += 1
-    if self._timestep.last():
+    """Takes one environment step, and the SGD steps that are due by then."""
+    episode = self._stepper.step(self._agent)
+    self._agent.update()
+    if episode is not None:
       self._episode_log.write(
         {
-          'episode_return': self._episode_return,
-          'episode_length': self._episode_length,
-          **evaluation.episode_metrics(self._environment),
+          'episode_return': episode.episode_return,
+          'episode_length': episode.length,
+          **episode.metrics,
           'training_seconds': self._clock.seconds,
         }
       )
-      self._progress.add_episode(self._episode_return)
+      self._progress.add_episode(episode.episode_return)
 
   def _evaluate_on_grid(self) -> None:
     if self._agent.actor_steps % self._settings.evaluation_period == 0:
@@ -182,7 +170,7 @@ class _Run:
     self._evaluation_log.write(values)
     self._evaluated.add(step)
     self._last_evaluation = (step, seconds)
-    self._progress.say(_evaluation_line(step, values))
+    self._progress.say(evaluation.evaluation_line(step, values))
     self._directory.keep_best({'actor_steps': step, **values}, self._save_policy)
 
   def _checkpoint(self) -> None:
@@ -248,13 +236,3 @@ class _Run:
       'actor_steps': self._agent.actor_steps,
       'learner_steps': self._agent.learner_steps,
     }
-
-
-def _evaluation_line(step: int, values: Mapping[str, float]) -> str:
-  parts = [
-    f'{name} {values[f"{name}_return_mean"]:,.1f} ± {values[f"{name}_return_std"]:,.1f}'
-    for name in evaluation.POLICY_MODES
-  ]
-  if not math.isnan(values['steps_per_second']):
-    parts.append(f'{values["steps_per_second"]:,.0f} steps/s')
-  return f'{step:>11,}  ' + ' · '.join(parts)
