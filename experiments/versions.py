@@ -49,7 +49,11 @@ def collect_versions() -> dict[str, Any]:
 
 def command_line() -> str:
   """Returns the command that started this process, ready to be pasted."""
-  return shlex.join(['python', *sys.argv])
+  main = getattr(sys.modules['__main__'], '__spec__', None)
+  program = (
+    sys.argv[:1] if main is None else ['-m', main.name.removesuffix('.__main__')]
+  )
+  return shlex.join(['python', *program, *sys.argv[1:]])
 
 
 def _version(package: str) -> str | None:
