@@ -168,7 +168,7 @@ def study_runs(study: Study) -> list[Run]:
     make_run(task, variant, seed, study.num_steps)
     for variant in study.variants
     for task in study.tasks
-    for seed in range(study.num_seeds)
+    for seed in range(study.first_seed, study.first_seed + study.num_seeds)
   ]
 
 

@@ -9,6 +9,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.learning import design
+
 
 @dataclasses.dataclass(frozen=True)
 class Task:
@@ -81,8 +83,9 @@ class Study:
     title: what it shows.
     tasks: names of `TASKS`.
     variants: what is compared.
-    num_seeds: seeds 0, 1, ... of each.
+    num_seeds: seeds of each.
     num_steps: environment steps of each run.
+    first_seed: the seeds are this one and those that follow.
   """
 
   title: str
@@ -90,6 +93,7 @@ class Study:
   variants: tuple[Variant, ...]
   num_seeds: int = NUM_SEEDS
   num_steps: int = NUM_STEPS
+  first_seed: int = 0
 
 
 def _named(*names: str) -> tuple[Variant, ...]:
@@ -231,6 +235,19 @@ LEARNING_PLANS: dict[str, tuple[Study, ...]] = {
   'remedies': tuple(
     Study('What mends the collapse', (task,), REMEDIES, num_seeds=2, num_steps=100_000)
     for task in ('gym:Hopper-v4', 'gym:Walker2d-v4')
+  ),
+  # What is changed is of each task, and each run has a seed of its own.
+  'factorial': tuple(
+    Study(
+      'Screen of seven settings',
+      (task,),
+      (Variant('m_iq', design.overrides(task, run)),),
+      num_seeds=1,
+      num_steps=design.NUM_STEPS,
+      first_seed=seed,
+    )
+    for task in design.TASKS
+    for seed, run in enumerate(design.signs())
   ),
 }
 

@@ -127,12 +127,17 @@ def write(table: Table, stem: str) -> None:
     stem: path without an ending.
   """
   os.makedirs(os.path.dirname(os.path.abspath(stem)), exist_ok=True)
-  with files.replacing(f'{stem}.csv') as path, open(path, 'w', newline='') as file:
-    writer = csv.DictWriter(file, list(table.rows[0]), lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(table.rows)
+  write_csv(f'{stem}.csv', table.rows)
   with files.replacing(f'{stem}.md') as path, open(path, 'w') as file:
     file.write(_markdown(table, os.path.basename(stem)))
+
+
+def write_csv(path: str, rows: Sequence[Row]) -> None:
+  """Writes rows with the same keys under their names."""
+  with files.replacing(path) as temporary, open(temporary, 'w', newline='') as file:
+    writer = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
 
 
 def not_drawn(stem: str, reason: str) -> str:

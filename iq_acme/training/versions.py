@@ -50,15 +50,14 @@ def collect_versions() -> dict[str, Any]:
 
 def command_line() -> str:
   """Returns the command that started this process, ready to be pasted."""
-  program, *arguments = sys.argv
-  if os.path.basename(program) == '__main__.py':  # As `python -m` names a package.
-    package = os.path.relpath(os.path.dirname(os.path.abspath(program)), _ROOT)
-    start = ['python', '-m', package.replace(os.sep, '.')]
-  elif os.path.basename(program) == 'iq-acme':
+  module = getattr(sys.modules['__main__'], '__spec__', None)
+  if module is not None:
+    start = ['python', '-m', module.name.removesuffix('.__main__')]
+  elif os.path.basename(sys.argv[0]) == 'iq-acme':
     start = ['iq-acme']
   else:
-    start = ['python', program]
-  return shlex.join([*start, *arguments])
+    start = ['python', sys.argv[0]]
+  return shlex.join([*start, *sys.argv[1:]])
 
 
 def _version(package: str) -> str | None:

@@ -1,0 +1,103 @@
+"""Effects of the screen's settings, with intervals; no run is read here."""
+
+import dataclasses
+
+import numpy as np
+import scipy.stats
+
+from experiments.learning import design
+
+CONFIDENCE = 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Screen:
+  """What the runs came to, by task and row of the design.
+
+  Attributes:
+    scores: means over training of the mode's return [tasks, 16].
+    overestimation: at the end, as a fraction of the discounted return [tasks, 16].
+    folders: of the runs, by task, then row.
+  """
+
+  scores: np.ndarray
+  overestimation: np.ndarray
+  folders: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Effect:
+  """A contrast of the design: what it does at its other level.
+
+  Attributes:
+    name: letters, such as 'A' or 'AB'.
+    aliases: all effects that the contrast is the sum of.
+    score: its effect on the standardised score, in standard deviations.
+    margin: half its 95% interval.
+    returns: its effect on the mean return of each task [tasks].
+    return_margins: half their intervals [tasks].
+    overestimation: medians at today's level and the other.
+  """
+
+  name: str
+  aliases: tuple[str, ...]
+  score: float
+  margin: float
+  returns: np.ndarray
+  return_margins: np.ndarray
+  overestimation: tuple[float, float]
+
+  @property
+  def is_adopted(self) -> bool:
+    """Whether the rule takes the other level; only a main effect has one."""
+    today, other = self.overestimation
+    is_main = len(self.name) == 1
+    return is_main and self.score - self.margin > 0 and other <= today
+
+
+def analyse(screen: Screen) -> list[Effect]:
+  """Estimates all 15 contrasts, main effects first."""
+  contrasts = design.contrasts()
+  columns = np.array([_column(name) for name in contrasts])  # [15, 16]
+  half = columns.shape[1] / 2
+  center = screen.scores.mean(axis=1, keepdims=True)
+  spread = screen.scores.std(axis=1, ddof=1, keepdims=True)
+  standardised = ((screen.scores - center) / spread).mean(axis=0)  # [16]
+  effects = columns @ standardised / half  # [15]
+  returns = columns @ screen.scores.T / half  # [15, tasks]
+  margins = np.array([lenth_margin(one) for one in returns.T])
+  return [
+    Effect(
+      name,
+      aliases,
+      float(effects[i]),
+      lenth_margin(effects),
+      returns[i],
+      margins,
+      tuple(
+        float(np.median(screen.overestimation[:, columns[i] == s])) for s in (-1, 1)
+      ),
+    )
+    for i, (name, aliases) in enumerate(contrasts.items())
+  ]
+
+
+def lenth_margin(effects: np.ndarray) -> float:
+  """Half the 95% interval of each of several effects, most of which are of chance.
+
+  With s0 = 1.5 median |effect|, the pseudo standard error is 1.5 times the median of
+  those below 2.5 s0; the margin is that times Student's quantile with m / 3 degrees of
+  freedom. See Lenth (1989), https://doi.org/10.1080/00401706.1989.10488595.
+
+  Args:
+    effects: m independent effects of equal variance [m].
+  """
+  sizes = np.abs(effects)
+  error = 1.5 * np.median(sizes[sizes <= 2.5 * 1.5 * np.median(sizes)])
+  quantile = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, len(effects) / 3)
+  return float(quantile * error)
+
+
+def _column(name: str) -> list[int]:
+  """The signs of a contrast, by row of the design."""
+  return [int(np.prod([run[letter] for letter in name])) for run in design.signs()]

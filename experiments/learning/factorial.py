@@ -1,0 +1,233 @@
+"""Which settings the screen adopts: the effects of seven, with intervals.
+
+    python experiments/paper.py run factorial --root=runs/learning
+    python -m experiments.learning.factorial --root=runs/learning
+
+The score and the rule of choice, written before any run:
+
+- A run's score is the mean of `mode_return_mean` over its evaluations from 10,000 steps
+  on. On each task it is standardised by mean and standard deviation of the 16 runs'; the
+  mean over both tasks is the score of a row of the design.
+- An effect is the mean score of the 8 rows at the other level less that of the 8 at
+  today's. Its 95% interval is Lenth's: all 15 contrasts of the design give his pseudo
+  standard error, with 5 degrees of freedom (Lenth 1989, "Quick and Easy Analysis of
+  Unreplicated Factorials").
+- Over-estimation at the end is (V at the first state - the discounted return that
+  follows) / |that return|, of the mode at the last step. That of a level is the median
+  over its 16 runs, 8 on each task; today's level is the baseline.
+- The other level is adopted where the whole interval is above 0 and its over-estimation
+  does not exceed the baseline's. Else today's level stays.
+
+Nothing is stopped early or left out: without all 32 runs there is no analysis. Writes
+`factorial.csv`, `.md`, `.png` and the scores of all runs, `factorial_runs.csv`.
+"""
+
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from absl import app, flags
+
+from experiments.learning import design
+from experiments.learning.effects import Effect, Screen, analyse
+from experiments.paper import plans, tables
+from experiments.paper.settings import LEARNING_PLANS
+from iq_acme.training import plotting
+from iq_acme.training.evaluations import read_evaluations
+
+OUTPUT = pathlib.Path(__file__).resolve().parent.parent / 'results' / 'learning'
+FIRST_STEP = 10_000
+
+FLAGS = flags.FLAGS
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the command; returns its exit status."""
+  if len(argv) > 1:
+    raise app.UsageError(f'Unknown arguments: {" ".join(argv[1:])}.')
+  try:
+    screen = read(FLAGS.root)
+  except ValueError as error:
+    print(error, file=sys.stderr)
+    return 2
+  effects = analyse(screen)
+  stem = os.path.join(FLAGS.output_dir, 'factorial')
+  tables.write(make_table(screen, effects), stem)
+  tables.write_csv(f'{stem}_runs.csv', run_rows(screen))
+  draw(effects, f'{stem}.png')
+  print(verdict(effects))
+  return 0
+
+
+def read(root: str) -> Screen:
+  """Reads all runs of the screen.
+
+  Args:
+    root: the folder of all runs.
+
+  Raises:
+    ValueError: where a run is missing, unfinished, or of other settings.
+  """
+  runs = [
+    run for study in LEARNING_PLANS['factorial'] for run in plans.study_runs(study)
+  ]
+  missing = [run.name for run in runs if not plans.status(run, root).finished]
+  if missing:
+    raise ValueError(
+      f'{len(missing)} of {len(runs)} runs of the screen are missing or not finished in '
+      f'{root}, such as {missing[0]}.'
+    )
+  folders = tuple(os.path.join(root, run.folder) for run in runs)
+  found = np.array([_measure(folder) for folder in folders])  # [tasks * 16, 2]
+  scores, overestimation = found.T.reshape(2, len(design.TASKS), -1)
+  return Screen(scores, overestimation, folders)
+
+
+def verdict(effects: Sequence[Effect]) -> str:
+  """What the rule adopts, in a line."""
+  titles = {factor.letter: factor.title for factor in design.FACTORS}
+  adopted = [titles[effect.name] for effect in effects if effect.is_adopted]
+  return f'Adopted, the second level of: {"; ".join(adopted) or "none"}.'
+
+
+def run_rows(screen: Screen) -> list[tables.Row]:
+  """The level of each factor, 1 for the other, and what the run came to."""
+  return [
+    {
+      'task': task,
+      'seed': seed,
+      **{factor.field: int(run[factor.letter] > 0) for factor in design.FACTORS},
+      'mean_over_training': float(screen.scores[t, seed]),
+      'overestimation': float(screen.overestimation[t, seed]),
+    }
+    for t, task in enumerate(design.TASKS)
+    for seed, run in enumerate(design.signs())
+  ]
+
+
+def make_table(screen: Screen, effects: Sequence[Effect]) -> tables.Table:
+  """The effects as a table."""
+  rows = [_row(effect) for effect in effects]
+  summary = [_summary_row(effect) for effect in effects]
+  notes = [
+    verdict(effects),
+    "Effects are at the second level less the first; ± is half of Lenth's 95% interval. "
+    'The score is in standard deviations of the 16 runs of a task, the returns are means '
+    'over training.',
+    'Over-estimation: median of (V - discounted return) / |discounted return| at the '
+    'last step, first level and second.',
+    'Every run is in [factorial_runs.csv](factorial_runs.csv).',
+  ]
+  return tables.Table(
+    'Screen: which settings help',
+    rows,
+    summary,
+    notes,
+    screen.folders,
+    design.TASKS,
+    {'each run': range(len(design.signs()))},
+  )
+
+
+def draw(effects: Sequence[Effect], path: str) -> None:
+  """Draws the effects with their intervals: on the score, and on each task's return."""
+  names = [_title(effect) for effect in effects]
+  heights = np.arange(len(effects))
+  figure = plotting.make_figure(columns=2, rows=1)
+  panels = figure.subplots(1, 1 + len(design.TASKS), sharey=True)
+  titles = (
+    'score (std of runs)',
+    *(f'return, {_short(task)}' for task in design.TASKS),
+  )
+  for i, (axes, title) in enumerate(zip(panels, titles)):
+    values = [e.score if i == 0 else e.returns[i - 1] for e in effects]
+    margins = [e.margin if i == 0 else e.return_margins[i - 1] for e in effects]
+    for y, value, margin, effect in zip(heights, values, margins, effects):
+      is_main = len(effect.name) == 1
+      axes.errorbar(
+        value,
+        y,
+        xerr=margin,
+        fmt='o',
+        color='#0072B2' if is_main else '0.55',
+        capsize=3,
+      )
+    axes.axvline(0, color='0.3', linewidth=1)
+    axes.set_title(title, fontsize='medium')
+    axes.set_xlabel('effect')
+    axes.grid(axis='x', alpha=0.25)
+    axes.spines[['top', 'right']].set_visible(False)
+  panels[0].set_yticks(heights, names, fontsize='small')
+  panels[0].invert_yaxis()
+  figure.suptitle("Effects at the second level, with Lenth's 95% intervals")
+  plotting.save_figure(figure, path)
+
+
+def _measure(folder: str) -> tuple[float, float]:
+  """A run's score and its over-estimation at the end."""
+  columns = ('mode_return_mean', 'mode_initial_value', 'mode_discounted_return')
+  returns, values, discounted = (
+    {
+      step: value
+      for step, value in read_evaluations(folder, column).values.items()
+      if FIRST_STEP <= step <= design.NUM_STEPS
+    }
+    for column in columns
+  )
+  last = max(returns)
+  excess = (values[last] - discounted[last]) / abs(discounted[last])
+  return float(np.mean(list(returns.values()))), excess
+
+
+def _row(effect: Effect) -> tables.Row:
+  """All there is to say of an effect."""
+  row = {
+    'effect': effect.name,
+    'aliases': ' '.join(effect.aliases),
+    'score': effect.score,
+    'score_margin': effect.margin,
+  }
+  for task, value, margin in zip(design.TASKS, effect.returns, effect.return_margins):
+    row[f'return_{_short(task)}'] = float(value)
+    row[f'return_margin_{_short(task)}'] = float(margin)
+  today, other = effect.overestimation
+  return {
+    **row,
+    'overestimation_today': today,
+    'overestimation_other': other,
+    'adopted': int(effect.is_adopted),
+  }
+
+
+def _summary_row(effect: Effect) -> tables.Row:
+  is_main = len(effect.name) == 1
+  returns = {
+    f'return, {_short(task)}': f'{value:+,.0f} ± {margin:,.0f}'
+    for task, value, margin in zip(design.TASKS, effect.returns, effect.return_margins)
+  }
+  today, other = effect.overestimation
+  return {
+    'effect': _title(effect),
+    'score': f'{effect.score:+.2f} ± {effect.margin:.2f}',
+    **returns,
+    'over-estimation': f'{today:.0%}, {other:.0%}' if is_main else '',
+    'adopted': ('yes' if effect.is_adopted else 'no') if is_main else '',
+  }
+
+
+def _title(effect: Effect) -> str:
+  titles = {factor.letter: factor.title for factor in design.FACTORS}
+  # No equals sign: a contrast is the sum of these.
+  return titles.get(effect.name, ' + '.join(effect.aliases[:3]))
+
+
+def _short(task: str) -> str:
+  return task.partition(':')[2]
+
+
+if __name__ == '__main__':
+  flags.DEFINE_string('root', None, 'Folder of all runs.', required=True)
+  flags.DEFINE_string('output_dir', str(OUTPUT), 'Folder of table and figure.')
+  app.run(main)

@@ -1,0 +1,59 @@
+"""Lines that stay apart where a figure has many, and one legend for all its panels."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+  from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, which stay apart for colour-blind readers; all of them come
+# in one pattern of line before the next.
+_COLORS = ('#000000', '#D55E00', '#0072B2', '#009E73', '#CC79A7', '#E69F00', '#56B4E9')
+_PATTERNS = ('-', '--', ':')
+_MARKERS = 'os^Dv*PX<>hd'
+_LEGEND_COLUMNS = 4
+
+
+def style(index: int) -> dict[str, Any]:
+  """What tells a figure's line number `index` from the others, for `Axes.plot`."""
+  return {
+    'color': _COLORS[index % len(_COLORS)],
+    'linestyle': _PATTERNS[index // len(_COLORS) % len(_PATTERNS)],
+    'marker': _MARKERS[index % len(_MARKERS)],
+    'linewidth': 1.6,
+    'markersize': 4.5,
+  }
+
+
+def mark_uniform(axes: 'Axes', entropy: float) -> None:
+  """Draws the entropy of a uniform policy, in nats."""
+  axes.axhline(entropy, color='0.6', linewidth=1, linestyle=(0, (1, 3)), zorder=0)
+  axes.annotate(
+    'uniform',
+    (1, entropy),
+    xycoords=axes.get_yaxis_transform(),
+    xytext=(-2, 3),
+    textcoords='offset points',
+    ha='right',
+    color='0.4',
+    fontsize='small',
+  )
+
+
+def legend_below(figure: 'Figure', axes: 'Axes', title: str | None = None) -> None:
+  """Puts the lines of a panel in one legend below all panels; tidies the panels."""
+  for panel in figure.axes:
+    panel.grid(alpha=0.25)
+    panel.spines[['top', 'right']].set_visible(False)
+  handles, labels = axes.get_legend_handles_labels()
+  figure.legend(
+    handles,
+    labels,
+    loc='outside lower center',
+    ncols=min(_LEGEND_COLUMNS, len(labels)),
+    frameon=False,
+    fontsize='small',
+    title=title,
+    title_fontsize='small',
+    handlelength=3.5,
+  )

@@ -1,0 +1,257 @@
+"""Over-estimation over training: V at the first state less the return that follows.
+
+    python -m experiments.learning.overestimation --root=runs/learning
+
+For each task of a plan: a figure with the mode's return, V at the first state less the
+discounted return from there, and the entropy per dimension along the mode's episodes,
+over environment steps, a line per variant; and the same at the last step as a table.
+Runs that have not come to the plan's last step are left out. Writes
+`overestimation_<task>.csv`, `.md` and `.png` to `experiments/results/learning`.
+"""
+
+import dataclasses
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from absl import app, flags
+
+from experiments.learning import lines
+from experiments.paper import data, tables
+from experiments.paper.settings import LEARNING_PLANS, Study, Variant
+from iq_acme.storage import files
+from iq_acme.training import plotting
+from iq_acme.training.evaluations import std_over_seeds
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+
+OUTPUT = pathlib.Path(__file__).resolve().parent.parent / 'results' / 'learning'
+RETURN, VALUE = 'mode_return_mean', 'mode_initial_value'
+DISCOUNTED, ENTROPY = 'mode_discounted_return', 'mode_policy_entropy_per_dim'
+# Differences up to this size are drawn to scale, larger ones by their logarithm.
+_LINEAR = 10.0
+
+FLAGS = flags.FLAGS
+
+
+@dataclasses.dataclass(frozen=True)
+class Assessed:
+  """Evaluations of a variant on a task, at the same steps with the same seeds.
+
+  Attributes:
+    steps: environment steps [T].
+    seeds: the seeds.
+    returns: undiscounted, of the mode [seeds, T].
+    values: V at the first state [seeds, T].
+    discounted: the discounted return from there [seeds, T].
+    entropy: per action dimension, in nats [seeds, T].
+    folders: of the runs.
+  """
+
+  steps: np.ndarray
+  seeds: tuple[int, ...]
+  returns: np.ndarray
+  values: np.ndarray
+  discounted: np.ndarray
+  entropy: np.ndarray
+  folders: tuple[str, ...]
+
+  @property
+  def excess(self) -> np.ndarray:
+    """V less what came [seeds, T]."""
+    return self.values - self.discounted
+
+  @property
+  def over_training(self) -> np.ndarray:
+    """Each seed's mean return over all evaluations but the one before training."""
+    return self.returns[:, self.steps > 0].mean(axis=1)
+
+  @property
+  def overestimation(self) -> np.ndarray:
+    """The excess at the last step, as a fraction of the discounted return [seeds]."""
+    return self.excess[:, -1] / np.abs(self.discounted[:, -1])
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the command; returns its exit status."""
+  if len(argv) > 1:
+    raise app.UsageError(f'Unknown arguments: {" ".join(argv[1:])}.')
+  try:
+    written = write_all(FLAGS.root, FLAGS.output_dir, LEARNING_PLANS[FLAGS.plan])
+  except ValueError as error:
+    print(error, file=sys.stderr)
+    return 2
+  print('\n'.join(written))
+  return 0
+
+
+def write_all(root: str, output: str, studies: Sequence[Study]) -> list[str]:
+  """Writes figure and tables of each task that a finished run is of.
+
+  Args:
+    root: the folder of all runs.
+    output: the folder to write to.
+    studies: of a plan; those of the same task share a figure.
+
+  Returns:
+    A line for each task, of what was written and how many runs are in it.
+
+  Raises:
+    ValueError: where no run is finished, or one has other settings or no such columns.
+  """
+  by_task: dict[str, dict[str, Assessed]] = {}
+  wanted = dict.fromkeys((task for study in studies for task in study.tasks), 0)
+  for study in studies:
+    for task in study.tasks:
+      wanted[task] += len(study.variants) * study.num_seeds
+      for variant in study.variants:
+        assessed = load(root, task, variant, study.num_steps)
+        if assessed is not None:
+          by_task.setdefault(task, {})[variant.label] = assessed
+  if not by_task:
+    raise ValueError(f'No run of {len(studies)} studies is finished in {root}.')
+  written = []
+  for task, variants in by_task.items():
+    stem = os.path.join(output, f'overestimation_{task.partition(":")[2]}')
+    count = sum(len(assessed.seeds) for assessed in variants.values())
+    note = f'{count} of {wanted[task]} runs are finished and shown.'
+    tables.write(make_table(task, variants, note), stem)
+    draw(task, variants, f'{stem}.png')
+    written.append(f'{files.readable_path(stem)}.csv, .md, .png: {note}')
+  return written
+
+
+def load(root: str, task: str, variant: Variant, num_steps: int) -> Assessed | None:
+  """Reads the finished runs of a variant on a task; None where there is none."""
+  curves = [
+    data.load_curves(root, task, variant, column, num_steps)
+    for column in (RETURN, VALUE, DISCOUNTED, ENTROPY)
+  ]
+  first = curves[0]
+  if first is None:
+    return None
+  return Assessed(first.steps, first.seeds, *(c.values for c in curves), first.folders)
+
+
+def make_table(task: str, variants: dict[str, Assessed], note: str) -> tables.Table:
+  """All evaluations as rows, and the last ones as the summary.
+
+  Args:
+    task: an environment name.
+    variants: by label.
+    note: how many runs it is of.
+  """
+  rows = [
+    row for label, assessed in variants.items() for row in _rows(task, label, assessed)
+  ]
+  summary = [_summary(label, assessed) for label, assessed in variants.items()]
+  notes = [
+    note,
+    'Means over seeds, ± the standard deviation of a sample. V is at the first state, '
+    'the discounted return from there, the entropy along the episodes, all of the '
+    "mode's, over 5 episodes at the last step.",
+    'Over-estimation: (V - discounted return) / |discounted return|, mean over seeds, '
+    'and each of them.',
+  ]
+  return tables.Table(
+    f'Over-estimation on {task}',
+    rows,
+    summary,
+    notes,
+    tuple(folder for assessed in variants.values() for folder in assessed.folders),
+    (task,),
+    {label: assessed.seeds for label, assessed in variants.items()},
+  )
+
+
+def draw(task: str, variants: dict[str, Assessed], path: str) -> None:
+  """Draws return, over-estimation and entropy over steps, a line per variant.
+
+  Args:
+    task: an environment name.
+    variants: by label.
+    path: the picture to write.
+  """
+  from matplotlib.ticker import EngFormatter
+
+  figure, panels = plotting.make_panels(3)
+  for index, (label, assessed) in enumerate(variants.items()):
+    count = len(assessed.seeds)
+    label = f'{label} ({count} seed{"s" if count > 1 else ""})'
+    for axes, values in zip(
+      panels, (assessed.returns, assessed.excess, assessed.entropy)
+    ):
+      _draw_line(axes, assessed.steps, values, index, label)
+  panels[0].set_title("the mode's return")
+  panels[1].set_title('V at the first state, less the discounted return')
+  panels[1].set_yscale('symlog', linthresh=_LINEAR)
+  panels[1].yaxis.set_major_formatter('{x:,.0f}')
+  panels[1].axhline(0, color='0.4', linewidth=1, zorder=0)
+  panels[2].set_title('entropy of the policy, nats per dimension')
+  panels[2].set_ylim(bottom=0)
+  for axes in panels:
+    axes.set_xlabel('environment steps')
+    axes.xaxis.set_major_formatter(EngFormatter(sep=''))
+    axes.set_xlim(left=0)
+  figure.suptitle(task)
+  band = 'line: mean over seeds; band: their standard deviation'
+  lines.legend_below(figure, panels[0], band)
+  plotting.save_figure(figure, path)
+
+
+def _draw_line(
+  axes: 'Axes', steps: np.ndarray, values: np.ndarray, index: int, label: str
+) -> None:
+  """Draws the mean of values [seeds, T], and a band where there are several seeds."""
+  look = lines.style(index)
+  mean, spread = values.mean(axis=0), std_over_seeds(values)
+  axes.plot(steps, mean, label=label, **look)
+  if len(values) > 1:
+    low, high = mean - spread, mean + spread
+    axes.fill_between(steps, low, high, color=look['color'], alpha=0.12, linewidth=0)
+
+
+def _rows(task: str, label: str, assessed: Assessed) -> list[tables.Row]:
+  """A row for each seed and step."""
+  return [
+    {
+      'task': task,
+      'variant': label,
+      'seed': seed,
+      'step': int(step),
+      RETURN: float(assessed.returns[i, t]),
+      VALUE: float(assessed.values[i, t]),
+      DISCOUNTED: float(assessed.discounted[i, t]),
+      ENTROPY: float(assessed.entropy[i, t]),
+    }
+    for i, seed in enumerate(assessed.seeds)
+    for t, step in enumerate(assessed.steps)
+  ]
+
+
+def _summary(label: str, assessed: Assessed) -> tables.Row:
+  """The last step of a variant."""
+  fractions = assessed.overestimation
+  each = f' ({", ".join(f"{x:+.0%}" for x in fractions)})' if len(fractions) > 1 else ''
+  return {
+    'variant': label,
+    'seeds': len(assessed.seeds),
+    'steps': f'{int(assessed.steps[-1]):,}',
+    'return': tables.over_seeds(assessed.returns[:, -1]),
+    'mean over training': tables.over_seeds(assessed.over_training),
+    'V': tables.over_seeds(assessed.values[:, -1]),
+    'discounted return': tables.over_seeds(assessed.discounted[:, -1]),
+    'over-estimation': f'{fractions.mean():+.0%}{each}',
+    'entropy per dimension': tables.over_seeds(assessed.entropy[:, -1], 3),
+  }
+
+
+if __name__ == '__main__':
+  flags.DEFINE_string('root', None, 'Folder of all runs.', required=True)
+  flags.DEFINE_string('output_dir', str(OUTPUT), 'Folder of tables and figures.')
+  flags.DEFINE_enum('plan', 'remedies', list(LEARNING_PLANS), 'Of paper_settings.')
+  app.run(main)
