@@ -8,7 +8,6 @@ from acme import adders, types
 from acme.agents.jax import sac
 
 from iq_acme import IQConfig  # Before anything of Acme.
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
 from iq_acme.replay import ResidentReplay
 
 
