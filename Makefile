@@ -43,7 +43,7 @@ format: $(INSTALLED)  ## Formats the code and fixes what can be fixed.
 lock:  ## Renews requirements.lock from setup.py.
 	scripts/make_lock.sh
 
-doctor: $(INSTALLED)  ## Says what is installed, whether it loads, and what to do.
+doctor: $(INSTALLED)  ## Says what is installed, and whether it loads.
 	$(PYTHON) -m iq_acme doctor
 
 clean:  ## Removes .venv and caches; runs/ stays.

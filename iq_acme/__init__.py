@@ -3,14 +3,16 @@
 The pure half (configuration, networks, losses, update, policies in files) needs only
 JAX and its libraries. The Acme half loads TensorFlow, Reverb and Launchpad, and does
 so only once one of its names is used.
+
+After `import iq_acme`, dm-acme 0.4.0 loads and runs on today's JAX: see `compat`.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from iq_acme.compat import tfp
+from iq_acme.compat import imports
 
-tfp.apply()
+imports.install()
 
 if TYPE_CHECKING:
   from iq_acme.agent.builder import IQBuilder

@@ -1,3 +1,1 @@
-"""Stands where the patches of Acme were until 0.1; they are in `iq_acme.compat`."""
-
-from iq_acme.compat import acme_names  # noqa: F401
+"""Empty, since `import iq_acme` is enough; the name stays for a release."""

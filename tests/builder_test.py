@@ -1,8 +1,5 @@
 """IQBuilder in Acme's own layouts."""
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
-# isort: split
 import acme
 import cloudpickle
 import jax

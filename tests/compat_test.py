@@ -40,7 +40,9 @@ def test_pure_half_loads_after_reverb_has_loaded_tensorflow():
 
 def test_acme_and_its_company_load_quietly():
   stderr = _run(
-    'import sys, iq_acme.compat.acme_names\n'
+    'import sys, iq_acme\n'
+    'assert not {"acme", "tensorflow", "reverb", "jax"} & set(sys.modules)\n'
+    'import iq_acme.compat.acme_names\n'
     'assert not {"acme", "tensorflow", "reverb"} & set(sys.modules)\n'
     'import acme.agents.jax.sac, acme.agents.jax.builders, reverb, launchpad, courier\n'
     'from acme.jax import layouts, running_statistics, savers, utils, variable_utils\n'
@@ -53,9 +55,35 @@ def test_acme_and_its_company_load_quietly():
   assert 'oneDNN' not in stderr
 
 
+@pytest.mark.parametrize('first', ['acme', 'reverb', 'launchpad', 'courier'])
+def test_acme_loads_whatever_of_its_company_comes_first(first):
+  _run(
+    f'import iq_acme\nimport {first}\n'
+    'import acme\nfrom acme.agents.jax import sac\nimport reverb, launchpad, courier\n'
+  )
+
+
+def test_package_may_come_after_those_that_it_mends():
+  _run(
+    'import acme, reverb, launchpad, iq_acme\n'
+    'from acme.agents.jax import sac\n'
+    'from launchpad.launch import serialization\n'
+    'serialization.serialize_functions("/dev/null", "node", [sac.SACBuilder])\n'
+  )
+
+
+def test_threads_that_load_acme_at_once_all_find_its_names():
+  _run(
+    'import concurrent.futures, importlib, iq_acme\n'
+    'names = ["acme.agents.jax.sac", "reverb", "acme.jax.utils", "launchpad"]\n'
+    'with concurrent.futures.ThreadPoolExecutor(4) as pool:\n'
+    '  list(pool.map(importlib.import_module, names))\n'
+  )
+
+
 def test_acmes_own_sac_learns_with_normalisation(tmp_path):
   _run(
-    'import iq_acme.compat.acme_names\n'
+    'import iq_acme\n'
     'import acme\n'
     'from acme.agents.jax import sac\n'
     'from acme.testing import fakes\n'

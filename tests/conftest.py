@@ -4,6 +4,8 @@ import tempfile
 
 import jax
 
+import iq_acme  # noqa: F401  # Lets test files import Acme before this package.
+
 
 def pytest_configure(config):
   """Lets XLA compile each program once in the whole session.

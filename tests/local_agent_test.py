@@ -1,8 +1,5 @@
 """LocalAgent with parts that are not this package's own: Acme's SAC, as it ships."""
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
-# isort: split
 import math
 
 import jax

@@ -26,9 +26,9 @@ def windows(step: Callable[[], Any], sync: Callable[[], Any] = lambda: None) -> 
 
 def environment_and_spec(env_name: str) -> tuple[Any, Any]:
   """An environment, and its `acme.specs.EnvironmentSpec`."""
-  from iq_acme.compat import acme_names  # noqa: F401, I001
-  from iq_acme import make_environment
   from acme import specs
+
+  from iq_acme import make_environment
 
   environment = make_environment(env_name, 0)
   return environment, specs.make_environment_spec(environment)

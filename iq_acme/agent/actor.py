@@ -2,9 +2,6 @@
 
 from typing import Any
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
-# isort: split
 import acme
 import courier
 import dm_env

@@ -3,9 +3,6 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
-# isort: split
 import acme
 import jax
 import reverb

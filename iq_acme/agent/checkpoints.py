@@ -7,9 +7,6 @@ import shutil
 import tempfile
 from typing import Any
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
-# isort: split
 import jax
 import numpy as np
 from absl import logging

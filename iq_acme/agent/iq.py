@@ -2,9 +2,6 @@
 
 from typing import Any
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
-# isort: split
 import acme
 import jax
 from acme.utils import counting, loggers

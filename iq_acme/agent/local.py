@@ -4,9 +4,6 @@ import contextlib
 import dataclasses
 from typing import Any
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
-# isort: split
 import acme
 import dm_env
 import jax

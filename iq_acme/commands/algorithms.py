@@ -110,7 +110,6 @@ def make_agent(
   Raises:
     ValueError: where the environment or a checkpoint does not fit.
   """
-  from iq_acme.compat import acme_names  # noqa: F401, I001
   from acme import specs
 
   spec = specs.make_environment_spec(environment)

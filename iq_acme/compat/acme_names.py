@@ -1,9 +1,9 @@
-"""Makes dm-acme 0.4.0 load and run on today's JAX. Import it before Acme.
+"""Makes dm-acme 0.4.0 load and run on today's JAX. `imports` loads it before Acme.
 
 dm-acme 0.4.0 was written for JAX 0.2; the oldest JAX that can still be installed
 beside it on Python 3.10 has dropped a few names that it uses. Importing this module
 puts them back, each only where it is missing, and makes TensorFlow, gym and JAX
-quieter. It imports neither Acme nor TensorFlow, so it can come first in any process.
+quieter. It imports neither Acme nor TensorFlow, so it can come before both.
 
 Each patch names what in Acme needs it. A patch can go when nothing in the installed
 Acme mentions its name any more; `tests/compat_test.py` says so when that happens.
@@ -28,8 +28,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-
-from iq_acme.compat import tfp
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +85,6 @@ def apply() -> tuple[str, ...]:
   Returns:
     The names patched by this call.
   """
-  tfp.apply()
   # acme.jax.networks reads `tensorflow_probability.substrates` without importing it,
   # which worked while TFP's top package did so; the package itself is all lazy.
   importlib.import_module('tensorflow_probability.substrates')

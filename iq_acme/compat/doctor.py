@@ -1,8 +1,8 @@
-"""Says whether this installation works, and what to do where it does not.
+"""Says what is installed, and whether it loads: `python -m iq_acme doctor`.
 
-`python -m iq_acme doctor` prints the versions that matter, then tries every import
-that training needs, each in a process of its own, so that one which crashes takes
-nothing else with it. The exit status is 0 where all of them work and 1 otherwise.
+It prints the versions that matter beside those that are wanted, then tries all that
+training needs, each in a process of its own, so that one which crashes takes nothing
+else with it. It needs nothing but Python. The exit status is 0 if all works, else 1.
 """
 
 import concurrent.futures
@@ -16,9 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 
-from iq_acme.compat.doctor_checks import ADVICE, CHECKS, REINSTALL, Check
-
-_PATIENCE = 300.0  # Seconds that one import may take; cold disks are slow.
+_PATIENCE = 300.0  # Seconds that one check may take; cold disks are slow.
 
 # Those that decide whether the rest fits together.
 _VERSIONS = [
@@ -51,26 +49,115 @@ _PYTHON = (
   'Python 3.10 is needed: Launchpad is built for no newer one. `make clean install` '
   'looks for python3.10, pyenv and uv.'
 )
+_REMEDY = (
+  'The first failure is the one to look at: compare the versions above with those that '
+  'are wanted. In a clone `make install` installs those of requirements.lock.'
+)
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
-  """What came of a check.
+class Check:
+  """One thing to try.
 
   Attributes:
-    check: the check that was run.
-    ok: whether it worked.
-    detail: what the code printed last, or what it failed with, in one line.
-    log: all that a failed check wrote to standard error.
+    name: what is tried, in a few words.
+    code: Python that fails if it does not work, run in a fresh process.
+    environment: variables set for that process.
+    required: whether training needs it; otherwise the outcome is information.
   """
 
-  check: Check
-  ok: bool
-  detail: str
-  log: str = ''
+  name: str
+  code: str
+  environment: tuple[tuple[str, str], ...] = ()
+  required: bool = True
 
 
-def run_check(check: Check, patience: float = _PATIENCE) -> Outcome:
+# In the order of dependence, so that the first failure is the one to look at.
+CHECKS: tuple[Check, ...] = (
+  Check(
+    'JAX computes',
+    'import jax; jax.numpy.ones(2).sum().block_until_ready();'
+    'print(*(d.device_kind for d in jax.devices()))',
+  ),
+  Check('JAX libraries', 'import haiku, optax, distrax, rlax, chex'),
+  Check('the pure half of iq_acme', 'import iq_acme.update, iq_acme.policy_io'),
+  Check('TensorFlow', 'import tensorflow as tf; print(tf.__version__)'),
+  Check('Reverb', 'import iq_acme, reverb'),
+  Check('Courier', 'import iq_acme, courier'),
+  Check('Launchpad', 'import iq_acme, launchpad'),
+  Check(
+    'Launchpad in a child process',  # Which finds libpython by what the parent set.
+    'import iq_acme.compat.acme_names, subprocess, sys;'
+    'sys.exit(subprocess.call([sys.executable, "-c", "import courier, launchpad"]))',
+  ),
+  Check('JAX libraries beside Reverb', 'import reverb, iq_acme, distrax, rlax'),
+  Check(
+    'Acme',
+    'import iq_acme; import acme.agents.jax.builders;'
+    'import acme.jax.layouts.distributed_layout, acme.jax.savers, acme.testing.fakes',
+  ),
+  Check(
+    'a Reverb server answers',
+    'import iq_acme, reverb;'
+    'table = reverb.Table("t", reverb.selectors.Fifo(), reverb.selectors.Fifo(), 1,'
+    ' reverb.rate_limiters.MinSize(1));'
+    'server = reverb.Server([table], port=None); client = server.localhost_client();'
+    'client.insert([0], {"t": 1.0}); list(client.sample("t", num_samples=1))',
+  ),
+  Check('the agent', 'from iq_acme import IQBuilder, make_iq_agent'),
+  Check(
+    'Gymnasium tasks',
+    'import gymnasium; gymnasium.make("HalfCheetah-v4").reset(seed=0)',
+  ),
+  Check('Adroit tasks', 'import gymnasium_robotics'),
+  Check(
+    'dm_control tasks',
+    'from dm_control import suite; suite.load("cheetah", "run").reset()',
+    environment=(('MUJOCO_GL', 'disable'),),
+  ),
+  Check('plots', 'import matplotlib; matplotlib.use("Agg"); import matplotlib.pyplot'),
+  *(
+    Check(
+      f'video with MUJOCO_GL={backend}',
+      'import mujoco; context = mujoco.GLContext(64, 64); context.make_current()',
+      environment=(('MUJOCO_GL', backend),),
+      required=False,
+    )
+    for backend in ('egl', 'osmesa', 'glfw')
+  ),
+)
+
+
+def run_command(argv: Sequence[str] | None = None) -> int:
+  """Runs the command, which takes no arguments; returns the exit status."""
+  if argv:
+    print((__doc__ or '').strip())
+    return 0 if set(argv) <= {'--help', '-h'} else 2
+  return main(CHECKS)
+
+
+def main(checks: Sequence[Check]) -> int:
+  """Prints versions and the outcome of every check.
+
+  Args:
+    checks: what to try, in the order of printing.
+
+  Returns:
+    The exit status: 0 if everything required works, 1 otherwise.
+  """
+  print('\n'.join(_version_lines()), end='\n\n')
+  problems = [] if sys.version_info[:2] == (3, 10) else [_PYTHON]
+  with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+    for check, (ok, detail) in zip(checks, pool.map(run_check, checks)):
+      word = 'ok' if ok else 'FAILED' if check.required else 'no'
+      print(f'{word:8}{check.name:34}{detail * check.required}'.rstrip(), flush=True)
+      if check.required and not ok and _REMEDY not in problems:
+        problems.append(_REMEDY)
+  print('', *(problems or ['Everything that training needs works.']), sep='\n')
+  return 1 if problems else 0
+
+
+def run_check(check: Check, patience: float = _PATIENCE) -> tuple[bool, str]:
   """Runs one check in a process of its own.
 
   Args:
@@ -78,7 +165,8 @@ def run_check(check: Check, patience: float = _PATIENCE) -> Outcome:
     patience: seconds after which it counts as failed.
 
   Returns:
-    Its outcome; a crash or a hang of the process is a failure like any other.
+    Whether it worked (a crash or a hang is a failure like any other), and in one line
+    what it printed last or what it failed with.
   """
   try:
     done = subprocess.run(
@@ -91,61 +179,19 @@ def run_check(check: Check, patience: float = _PATIENCE) -> Outcome:
       check=False,
     )
   except subprocess.TimeoutExpired:
-    return Outcome(check, ok=False, detail=f'no answer within {patience:g} s')
+    return False, f'no answer within {patience:g} s'
   if done.returncode < 0:
-    name = signal.Signals(-done.returncode).name
-    return Outcome(check, ok=False, detail=f'crashed with {name}', log=done.stderr)
+    return False, f'crashed with {signal.Signals(-done.returncode).name}'
   if done.returncode:
-    detail = _error_line(done.stderr)
-    return Outcome(check, ok=False, detail=detail, log=done.stderr)
-  return Outcome(check, ok=True, detail=(done.stdout.splitlines() or [''])[-1])
+    return False, _error_line(done.stderr)
+  return True, (done.stdout.splitlines() or [''])[-1]
 
 
 def _error_line(log: str) -> str:
-  """The line of a traceback that names the error, the innermost process's if many."""
-  lines = [line.strip() for line in log.splitlines() if line.strip()]
+  """The line of a traceback that names the error; its message may have more lines."""
+  lines = [line.rstrip() for line in log.splitlines() if line.strip()]
   errors = [line for line in lines if re.match(r'[\w.]*(Error|Exception)\b', line)]
-  causes = [line for line in errors if 'CalledProcessError' not in line]
-  return (causes or errors or lines or ['no message'])[-1]
-
-
-def advice(outcome: Outcome) -> str:
-  """What to do about a failure.
-
-  Args:
-    outcome: a failed check.
-
-  Returns:
-    A few sentences.
-  """
-  for text in (outcome.detail, outcome.log):
-    for pattern, sentences in ADVICE:
-      if re.search(pattern, text):
-        return sentences
-  return f'Nothing is known about this one; {REINSTALL}, and report it if it stays.'
-
-
-def main(checks: Sequence[Check] = CHECKS) -> int:
-  """Prints versions and the outcome of every check.
-
-  Args:
-    checks: what to try, in the order of printing.
-
-  Returns:
-    The exit status: 0 where everything required works, 1 otherwise.
-  """
-  print('\n'.join(_version_lines()), end='\n\n')
-  failures = []
-  with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-    for outcome in pool.map(run_check, checks):
-      print(_outcome_line(outcome), flush=True)
-      if outcome.check.required and not outcome.ok:
-        failures.append(outcome)
-  problems = [f'{failure.check.name}: {advice(failure)}' for failure in failures]
-  if sys.version_info[:2] != (3, 10):
-    problems.insert(0, _PYTHON)
-  print('', *(problems or ['Everything that training needs works.']), sep='\n')
-  return 1 if problems else 0
+  return (errors or lines or ['no message'])[-1]
 
 
 def _version_lines() -> Iterator[str]:
@@ -163,7 +209,7 @@ def _version_lines() -> Iterator[str]:
 
 
 def _wanted() -> dict[str, str]:
-  """What setup.py asks for, by package; empty where iq_acme is not installed."""
+  """What setup.py asks for, by package; empty if iq_acme is not installed."""
   try:
     lines = importlib.metadata.requires('iq_acme') or []
   except importlib.metadata.PackageNotFoundError:
@@ -173,7 +219,7 @@ def _wanted() -> dict[str, str]:
 
 
 def _fits(version: str, specifiers: str) -> bool:
-  """Whether a version is one that setup.py allows; true where that is not known."""
+  """Whether a version is one that setup.py allows; true if that is not known."""
   if not specifiers:
     return True
   try:
@@ -181,18 +227,3 @@ def _fits(version: str, specifiers: str) -> bool:
   except ImportError:
     return True
   return version != 'missing' and version in specifiers_lib.SpecifierSet(specifiers)
-
-
-def _outcome_line(outcome: Outcome) -> str:
-  """One line of the report."""
-  word = 'ok' if outcome.ok else 'FAILED' if outcome.check.required else 'no'
-  detail = outcome.detail if outcome.check.required else ''
-  return f'{word:8}{outcome.check.name:34}{detail}'.rstrip()
-
-
-def run_command(argv: Sequence[str] | None = None) -> int:
-  """Runs the command, which takes no arguments; returns the exit status."""
-  if argv:
-    print((__doc__ or '').strip())
-    return 0 if set(argv) <= {'--help', '-h'} else 2
-  return main()

@@ -23,11 +23,9 @@ The first can go once Launchpad's TensorFlow is one that TFP accepts, which is w
 import builtins
 import contextlib
 import importlib
-import importlib.abc
 import importlib.machinery
 import sys
 import types
-from collections.abc import Sequence
 from importlib import util
 from typing import Any
 
@@ -41,15 +39,11 @@ _DO_WITHOUT_TENSORFLOW = frozenset(
 )
 
 
-def apply() -> None:
+def import_beside_tensorflow() -> None:
   """Imports TFP's top package whatever TensorFlow is loaded; cheap and idempotent.
 
-  Where TFP cannot be imported at all nothing happens: whoever needs it will say so.
-  A thread that uses TensorFlow's import during this call could load it twice, so
-  call this from the main thread, before others start.
+  If TFP cannot be imported at all nothing happens: whoever needs it will say so.
   """
-  if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-    sys.meta_path.insert(0, _Finder())
   if 'tensorflow_probability' in sys.modules:
     return
   tensorflow = sys.modules.get('tensorflow')
@@ -70,24 +64,12 @@ def _import_without(tensorflow: types.ModuleType) -> None:
     sys.modules['tensorflow'] = tensorflow
 
 
-class _Finder(importlib.abc.MetaPathFinder):
-  """Finds the modules that do without TensorFlow, and leaves all others to others."""
-
-  def find_spec(
-    self,
-    fullname: str,
-    path: Sequence[str] | None,
-    target: types.ModuleType | None = None,
-  ) -> importlib.machinery.ModuleSpec | None:
-    if fullname not in _DO_WITHOUT_TENSORFLOW or util.find_spec('tf_keras'):
-      return None
-    spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
-    if spec is not None and type(spec.loader) is importlib.machinery.SourceFileLoader:
-      spec.loader = _Loader(fullname, spec.loader.path)
-    return spec
+def does_without_tensorflow(fullname: str) -> bool:
+  """Whether a module loads TensorFlow for docstrings alone, and is to do without."""
+  return fullname in _DO_WITHOUT_TENSORFLOW and not util.find_spec('tf_keras')
 
 
-class _Loader(importlib.machinery.SourceFileLoader):
+class Loader(importlib.machinery.SourceFileLoader):
   """Runs a module whose import statements find no TensorFlow."""
 
   def exec_module(self, module: types.ModuleType) -> None:

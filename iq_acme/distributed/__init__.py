@@ -7,8 +7,6 @@ need neither Reverb nor the networks do not load them, so names are looked up la
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
 if TYPE_CHECKING:
   from iq_acme.distributed.program import make_distributed_iq
   from iq_acme.supervisor.launching import LaunchResult, NodeFailedError, launch

@@ -4,9 +4,6 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
-# isort: split
 import jax
 
 from iq_acme import acting, seeding

@@ -6,9 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
-# isort: split
 import launchpad as lp
 
 from iq_acme.distributed.settings import LoggerFactory, ProgramSettings

@@ -3,9 +3,6 @@
 import threading
 from collections.abc import Mapping
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
-# isort: split
 from acme.utils import counting
 
 

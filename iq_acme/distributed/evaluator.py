@@ -6,9 +6,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
-# isort: split
 import jax
 
 from iq_acme import acting, critics, evaluation, policy_io

@@ -1,16 +1,9 @@
-"""Launchpad's nodes, run under supervision.
-
-Their classes are ours, so that the first name after Launchpad's own in the pickle that
-it sends to a child process is one of this package, and loads `compat.acme_names` before Acme.
-"""
+"""Launchpad's nodes, run under supervision."""
 
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
-# isort: split
 import launchpad as lp
 from launchpad import context as lp_context
 

@@ -10,9 +10,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
-# isort: split
 import launchpad as lp
 import reverb
 from launchpad import address as lp_address

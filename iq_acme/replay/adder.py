@@ -4,9 +4,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
-# isort: split
 import dm_env
 import jax
 import numpy as np

@@ -4,9 +4,6 @@ import os
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
-# isort: split
 import reverb
 from reverb import reverb_types
 

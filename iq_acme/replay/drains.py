@@ -4,9 +4,6 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
-# isort: split
 import numpy as np
 import reverb
 

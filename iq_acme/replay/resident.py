@@ -7,9 +7,6 @@ samples: 256 rows gathered from memory instead of 256 items from a server.
 from collections.abc import Iterator
 from typing import Any
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
-# isort: split
 import reverb
 import tensorflow as tf
 from acme import adders

@@ -13,9 +13,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
-# isort: split
 import cloudpickle
 import launchpad as lp
 from absl import flags

@@ -2,9 +2,6 @@
 
 import os
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
-# isort: split
 import launchpad as lp
 from launchpad.nodes.python.local_multi_processing import PythonProcess
 

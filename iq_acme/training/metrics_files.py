@@ -123,7 +123,6 @@ class TensorBoard:
     """Writes the row's numbers at its actor step."""
     if self._logger is None:
       # Late, because it loads TensorFlow.
-      from iq_acme.compat import acme_names  # noqa: F401, I001
       from acme.utils.loggers import tf_summary
 
       self._logger = tf_summary.TFSummaryLogger(

@@ -8,9 +8,6 @@ evaluation of the mode, and a policy in one file.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
-
-# isort: split
 import acme
 import dm_env
 import jax

@@ -7,7 +7,6 @@ import reverb
 from acme import adders, types
 from acme.agents.jax import sac
 
-from iq_acme.compat import acme_names  # noqa: F401  # Before anything of Acme.
 from iq_acme.config import IQConfig
 from iq_acme.replay import ResidentReplay
 
