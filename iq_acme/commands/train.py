@@ -49,29 +49,29 @@ flags.DEFINE_multi_string(
   'Option of the environment, name=value; may be repeated.',
   flag_values=FLAGS,
 )
-flags.DEFINE_integer(
+config_flags.define_integer(
   'num_steps', 100_000, 'Environment steps at which the run ends.', flag_values=FLAGS
 )
-flags.DEFINE_integer('seed', 0, 'Seed of the run.', flag_values=FLAGS)
+config_flags.define_integer('seed', 0, 'Seed of the run.', flag_values=FLAGS)
 flags.DEFINE_string(
   'workdir',
   None,
   'Folder of the run; unset: runs/<task>/<algorithm>/seed_<seed>.',
   flag_values=FLAGS,
 )
-flags.DEFINE_integer(
+config_flags.define_integer(
   'evaluation_period', 10_000, 'Steps between evaluations.', flag_values=FLAGS
 )
-flags.DEFINE_integer(
+config_flags.define_integer(
   'evaluation_episodes',
   5,
   'Episodes of an evaluation, for either policy.',
   flag_values=FLAGS,
 )
-flags.DEFINE_integer(
+config_flags.define_integer(
   'checkpoint_period', 50_000, 'Steps between checkpoints.', flag_values=FLAGS
 )
-flags.DEFINE_integer(
+config_flags.define_integer(
   'keep_checkpoints', 2, 'Checkpoints kept, the newest.', flag_values=FLAGS
 )
 flags.DEFINE_boolean(
@@ -83,21 +83,31 @@ flags.DEFINE_boolean(
 flags.DEFINE_boolean(
   'tensorboard', True, 'Write TensorBoard events.', flag_values=FLAGS
 )
-flags.DEFINE_integer(
+config_flags.define_integer(
   'num_threads',
   None,
   'Threads of XLA, TensorFlow and BLAS; unset: all cores.',
   lower_bound=1,
   flag_values=FLAGS,
 )
-flags.DEFINE_integer(
+config_flags.define_integer(
   'cpu_core',
   None,
   'Bind the run to num_threads (default 1) cores from this one on.',
   flag_values=FLAGS,
 )
 distribution_flags.define_flags('Run as a Launchpad program of many nodes.', FLAGS)
-config_flags.define_flags(IQConfig, FLAGS)
+config_flags.define_flags(
+  IQConfig,
+  FLAGS,
+  differs={
+    'temperature': '0.001 on adroit; 0.0001 for pcl and trust_pcl',
+    'munchausen_coefficient': '0 for iq, pcl and iq_gaussian',
+    'value_bootstrap': 'online for pcl and trust_pcl',
+    'policy_family': 'gaussian for iq_gaussian and m_iq_gaussian',
+    'learning_rate': ('3e-05 on adroit; 0.0001 on Humanoid and Walker2d, but for sac'),
+  },
+)
 
 _FAILED, _REFUSED = 1, 2
 _ENVIRONMENT_ARGUMENTS = {'name': 'env_name', 'seed': 'seed'}
