@@ -35,15 +35,21 @@ class IQConfig:
   temperature: float = fields.number(
     0.01,
     "The paper's tau in Eq. 1 and 2, in units of reward; above 0.",
+    elsewhere='0.001 on adroit; 0.0001 for pcl and trust_pcl',
   )
   munchausen_coefficient: float = fields.number(
-    0.9, "The paper's alpha in Eq. 2, in [0, 1].", least=0, most=1
+    0.9,
+    "The paper's alpha in Eq. 2, in [0, 1].",
+    least=0,
+    most=1,
+    elsewhere='0 for iq, pcl and iq_gaussian',
   )
   value_bootstrap: str = fields.choice(
     'target',
     "'target' bootstraps from the target value network (IQ, Eq. 2); 'online' from "
     'the online one, with its gradient (Trust-PCL, Section 6).',
     VALUE_BOOTSTRAPS,
+    elsewhere='online for pcl and trust_pcl',
   )
   munchausen_bound: float | None = fields.number(
     None,
@@ -72,6 +78,7 @@ class IQConfig:
     'multicategorical',
     "'multicategorical' (Section 4) or 'gaussian' (the ablation of Figure 2).",
     POLICY_FAMILIES,
+    elsewhere='gaussian for iq_gaussian and m_iq_gaussian',
   )
   num_action_values: int = fields.integer(
     11, "Values per action dimension, the paper's n (Section 4).", least=2
@@ -105,6 +112,7 @@ class IQConfig:
   learning_rate: float = fields.number(
     3e-4,
     "Adam's step size.",
+    elsewhere='3e-05 on adroit; 0.0001 on Humanoid and Walker2d, but for sac',
   )
   policy_learning_rate: float | None = fields.number(
     None,

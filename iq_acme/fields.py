@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 _Class = TypeVar('_Class', bound=type)
+# The default of a field that has none.
+REQUIRED = dataclasses.MISSING
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,23 +35,25 @@ class Rule:
 
 
 def number(
-  default: float | None,
+  default: Any,
   description: str,
   *,
   least: float | None = None,
   above: float = 0.0,
   most: float = math.inf,
   optional: bool = False,
+  elsewhere: str | None = None,
 ) -> Any:
   """Returns a field for a finite number.
 
   Args:
-    default: its value if none is given.
+    default: its value if none is given; `REQUIRED` if one has to be.
     description: for people to read.
     least: its lower end, if that belongs to the range.
     above: its lower end else.
     most: its upper end, which belongs to the range unless it is infinite.
     optional: whether None is taken.
+    elsewhere: the paper's value for other tasks and algorithms, in words.
   """
   start = f'({above:g}' if least is None else f'[{least:g}'
   end = 'infinity)' if most == math.inf else f'{most:g}]'
@@ -64,24 +68,38 @@ def number(
     )
 
   rule = Rule(accepts, f'a number in {start}, {end}', optional)
+  return _field(default, description, rule, elsewhere)
+
+
+def integer(
+  default: Any, description: str, *, least: int = 1, optional: bool = False
+) -> Any:
+  """Returns a field for an integer of at least `least`.
+
+  Args:
+    default: its value if none is given; `REQUIRED` if one has to be.
+    description: for people to read.
+    least: the smallest value that is taken.
+    optional: whether None is taken.
+  """
+  allowed = f'an integer of at least {least}{", or None" if optional else ""}'
+  rule = Rule(lambda value: _is_int(value) and value >= least, allowed, optional)
   return _field(default, description, rule)
 
 
-def integer(default: int, description: str, *, least: int = 1) -> Any:
-  """Returns a field for an integer of at least `least`."""
-  rule = Rule(
-    lambda value: _is_int(value) and value >= least, f'an integer of at least {least}'
-  )
-  return _field(default, description, rule)
-
-
-def choice(default: str, description: str, options: Sequence[str]) -> Any:
-  """Returns a field for one of some words."""
+def choice(
+  default: str,
+  description: str,
+  options: Sequence[str],
+  *,
+  elsewhere: str | None = None,
+) -> Any:
+  """Returns a field for one of some words; `elsewhere` is as that of `number`."""
   options = tuple(options)
   rule = Rule(
     lambda value: isinstance(value, str) and value in options, f'one of {options}'
   )
-  return _field(default, description, rule)
+  return _field(default, description, rule, elsewhere)
 
 
 def boolean(default: bool, description: str) -> Any:
@@ -102,6 +120,16 @@ def sizes(default: tuple[int, ...], description: str) -> Any:
 
   rule = Rule(accepts, 'a non-empty tuple of positive integers', is_sequence=True)
   return _field(default, description, rule)
+
+
+def free(default: Any, description: str) -> Any:
+  """Returns a field that its class checks, if anybody does."""
+  return _field(default, description, None)
+
+
+def mapping(description: str) -> Any:
+  """Returns a field for a mapping, empty if none is given."""
+  return dataclasses.field(default_factory=dict, metadata={'help': description})
 
 
 def check(config: Any) -> None:
@@ -150,10 +178,11 @@ def documented(cls: _Class) -> _Class:
   return cls
 
 
-def _field(default: Any, description: str, rule: Rule) -> Any:
-  return dataclasses.field(
-    default=default, metadata={'help': description, 'rule': rule}
-  )
+def _field(
+  default: Any, description: str, rule: Rule | None, elsewhere: str | None = None
+) -> Any:
+  metadata = {'help': description, 'rule': rule, 'elsewhere': elsewhere}
+  return dataclasses.field(default=default, metadata=metadata)
 
 
 def _plain(value: Any, is_sequence: bool) -> Any:

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 import pytest
 from absl import flags
 
+from iq_acme import fields
 from iq_acme.commands import algorithms, config_flags, train
 from iq_acme.config import IQConfig, paper_config
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-  rate: float = dataclasses.field(default=0.5, metadata={'help': 'How fast.'})
+  rate: float = fields.number(0.5, 'How fast.', elsewhere='0.1 on ice')
   count: int = 3
   name: str = 'x'
   active: bool = True
@@ -39,7 +40,7 @@ def test_every_kind_of_field_is_set_by_its_flag():
 
 def test_help_is_the_fields_own():
   values = flags.FlagValues()
-  config_flags.define_flags(Config, values, {'rate': '0.1 on ice'})
+  config_flags.define_flags(Config, values)
   assert values['rate'].help == 'How fast. Default: 0.5; 0.1 on ice.'
   assert values['count'].help == 'count Default: 3.'
   assert values['rate'].value is None

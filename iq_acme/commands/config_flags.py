@@ -12,21 +12,16 @@ from absl import flags
 _Config = TypeVar('_Config')
 
 
-def define_flags(
-  config_class: type,
-  flag_values: flags.FlagValues,
-  differs: Mapping[str, str] = types.MappingProxyType({}),
-) -> None:
+def define_flags(config_class: type, flag_values: flags.FlagValues) -> None:
   """Defines a flag for every field of a dataclass.
 
   A flag that is not given is None, and leaves its field to `apply_flags`'s base.
 
   Args:
     config_class: a dataclass whose fields are numbers, strings, booleans or sequences
-      of integers, or None besides. Field metadata may hold a 'help'.
+      of integers, or None besides. Field metadata may hold a 'help', and words 'elsewhere' that
+      say what other default holds for which task or algorithm.
     flag_values: where to define them.
-    differs: by field, for which tasks or algorithms another default holds, as words
-      for the flag's help.
 
   Raises:
     TypeError: if a field is of another type.
@@ -40,7 +35,7 @@ def define_flags(
     define(
       field.name,
       None,
-      f'{text} {_default_text(field, differs.get(field.name))}',
+      f'{text} {_default_text(field)}',
       flag_values=flag_values,
     )
 
@@ -88,12 +83,12 @@ def apply_flags(base: _Config, flag_values: flags.FlagValues) -> _Config:
   )
 
 
-def _default_text(field: dataclasses.Field, differs: str | None) -> str:
-  default = field.default
+def _default_text(field: dataclasses.Field) -> str:
+  default, elsewhere = field.default, field.metadata.get('elsewhere')
   if isinstance(default, tuple):
     default = ','.join(map(str, default))
   shown = 'unset' if default is None else default
-  return f'Default: {shown}; {differs}.' if differs else f'Default: {shown}.'
+  return f'Default: {shown}; {elsewhere}.' if elsewhere else f'Default: {shown}.'
 
 
 def _without_none(hint: Any) -> Any:

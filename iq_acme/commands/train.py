@@ -97,17 +97,7 @@ config_flags.define_integer(
   flag_values=FLAGS,
 )
 distribution_flags.define_flags('Run as a Launchpad program of many nodes.', FLAGS)
-config_flags.define_flags(
-  IQConfig,
-  FLAGS,
-  differs={
-    'temperature': '0.001 on adroit; 0.0001 for pcl and trust_pcl',
-    'munchausen_coefficient': '0 for iq, pcl and iq_gaussian',
-    'value_bootstrap': 'online for pcl and trust_pcl',
-    'policy_family': 'gaussian for iq_gaussian and m_iq_gaussian',
-    'learning_rate': ('3e-05 on adroit; 0.0001 on Humanoid and Walker2d, but for sac'),
-  },
-)
+config_flags.define_flags(IQConfig, FLAGS)
 
 _FAILED, _REFUSED = 1, 2
 _ENVIRONMENT_ARGUMENTS = {'name': 'env_name', 'seed': 'seed'}
