@@ -2,6 +2,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import pytest
+import runner_fakes
 from absl import flags
 
 from iq_acme import fields
@@ -96,3 +97,10 @@ def test_every_hyperparameter_is_a_flag_over_the_papers_value():
 def test_value_that_makes_no_sense_is_refused_by_the_configuration():
   with pytest.raises(ValueError, match='temperature'):
     _apply('--temperature=-1', config_class=IQConfig)
+
+
+@pytest.mark.parametrize(('num_steps', 'said'), [(300, True), (301, False)])
+def test_run_too_short_to_learn_says_so(tmp_path, capsys, num_steps, said):
+  settings = runner_fakes.make_settings(tmp_path, num_steps=num_steps)
+  train._print_title(settings, IQConfig(min_replay_size=300))
+  assert ('Too short to learn: 300 steps' in capsys.readouterr().out) == said

@@ -154,7 +154,7 @@ class _Refusal(Exception):
 
 
 def _train(settings: 'RunSettings', config: algorithms.Config) -> int:
-  _print_title(settings)
+  _print_title(settings, config)
   # Late, because threads are limited before and the flags' help needs none of it.
   from iq_acme import make_environment
   from iq_acme.storage import files
@@ -205,7 +205,7 @@ def _train_distributed(settings: 'RunSettings', config: algorithms.Config) -> in
     return _refuse(
       f'--run_distributed is given, but {settings.algorithm} runs in one process only.'
     )
-  _print_title(settings)
+  _print_title(settings, config)
   from iq_acme.commands import distributed_runner
   from iq_acme.training import quiet, run_directory, versions
 
@@ -231,9 +231,15 @@ def _train_distributed(settings: 'RunSettings', config: algorithms.Config) -> in
   return _report(outcome, versions.command_line())
 
 
-def _print_title(settings: 'RunSettings') -> None:
+def _print_title(settings: 'RunSettings', config: algorithms.Config) -> None:
   print(f'{settings.algorithm} on {settings.env_name}, seed {settings.seed}')
   print(f'Folder: {settings.workdir}', flush=True)
+  if settings.num_steps <= config.min_replay_size:
+    print(
+      f'Too short to learn: {settings.num_steps:,} steps, and learning starts after '
+      f'{config.min_replay_size:,} (--min_replay_size).',
+      flush=True,
+    )
 
 
 def _report(outcome: 'Outcome', command: str) -> int:
