@@ -1,27 +1,16 @@
 """Every hyperparameter of the agent, once, with its place in the paper."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
-from typing import Any
+
+from iq_acme import fields
 
 VALUE_BOOTSTRAPS = ('target', 'online')
 REPLAYS = ('table', 'resident')
 POLICY_FAMILIES = ('multicategorical', 'gaussian')
-# Fields that may be None.
-OPTIONAL = (
-  'samples_per_insert',
-  'policy_learning_rate',
-  'munchausen_bound',
-  'advantage_bound',
-)
 
 
-def _hyperparameter(default: Any, description: str) -> Any:
-  """A dataclass field whose description also serves as its flag's help text."""
-  return dataclasses.field(default=default, metadata={'help': description})
-
-
+@fields.documented
 @dataclasses.dataclass(frozen=True)
 class IQConfig:
   """Hyperparameters of IQ, M-IQ, PCL, Trust-PCL and their Gaussian ablations.
@@ -38,141 +27,174 @@ class IQConfig:
   Trust-PCL         above 0 (0.9)           online
   ================  ======================  ===============
 
-  Attributes:
-    temperature: the paper's tau in Eq. 1 and 2, in units of reward; above 0.
-    munchausen_coefficient: the paper's alpha in Eq. 2, in [0, 1].
-    value_bootstrap: 'target' bootstraps from the target value network (IQ, Eq. 2);
-      'online' from the online one, with its gradient (Trust-PCL, Section 6).
-    advantage_bound: largest absolute value of the implicit advantage tau log pi(a|s), in
-      Q and in the Munchausen term, in units of reward; beyond it V alone learns from a
-      transition. None bounds nothing, as Eq. 1.
-    discount: the paper's gamma, in [0, 1].
-    n_step: environment steps per transition. Above 1 the return is biased: it is
-      off-policy, and Eq. 2 has no n-step form (only one log-policy term is paid).
-    policy_family: 'multicategorical' (Section 4) or 'gaussian' (the ablation of
-      Figure 2).
-    num_action_values: values per action dimension, the paper's n (Section 4).
-    scale_logits_by_temperature: divide the logits by the temperature (Section 3.3);
-      the paper's experiments use them as they are (Section 4).
-    hidden_layer_sizes: width of each hidden layer, of both networks (SAC's, Section 6).
-    output_init_scale: variance scale of both output layers' initial weights, above 0.
-      The paper names none. The default did better than SAC's 1 on HalfCheetah, on too
-      few seeds to be sure, and alike on Pendulum (experiments/results/halfcheetah).
-    normalize_observations: standardise observations with running statistics.
-    num_pairs: independent pairs (pi, V), each trained by Eq. 2, the smallest of whose
-      bootstraps all share. The first acts, is evaluated and saved.
-    learning_rate: Adam's step size.
-    policy_learning_rate: Adam's step size of the policy; None stands for
-      `learning_rate`, the paper's one for both networks.
-    policy_start: SGD steps that train V alone, before the policy's first.
-    center_policy_error: teach the policy the error of Eq. 2 less its mean over the
-      batch: what all transitions have in common tells actions not apart.
-    munchausen_bound: largest absolute value of the Munchausen term, in units of reward;
-      None bounds nothing, as Eq. 2.
-    target_update_rate: the paper's lambda, the weight of the new parameters in the
-      Polyak average, in (0, 1].
-    batch_size: transitions per SGD step.
-    num_sgd_steps_per_step: SGD steps per call of the learner's `step`, in one scan.
-    min_replay_size: environment steps, over all actors, taken uniformly at random
-      before the first SGD step; replay holds that many transitions by then.
-    max_replay_size: transitions kept; the oldest leave first.
-    replay: 'table' samples from Reverb's own table; 'resident' from a ring beside the
-      learner, to which Reverb carries each transition once.
-    samples_per_insert: sampled transitions per environment step; None stands for
-      `batch_size`, that is one SGD step per environment step. Distributed runs count
-      stored transitions in place of steps, as Reverb does: with `n_step` above 1 these
-      are n_step - 1 more in each episode.
-    samples_per_insert_tolerance_rate: how far a distributed run may stray from
-      `samples_per_insert`, as a fraction of it, times `min_replay_size`.
-    prefetch_size: batches read ahead of the learner from Reverb.
-    num_sampling_workers: parallel Reverb samplers that feed the learner.
-    log_period: SGD steps between two rows of learner metrics.
-
   Raises:
     ValueError: on construction, naming the field, its value and what is allowed.
   """
 
   # The loss (Eq. 1 and 2).
-  temperature: float = _hyperparameter(0.01, "Temperature (the paper's tau).")
-  munchausen_coefficient: float = _hyperparameter(
-    0.9, "Munchausen coefficient (the paper's alpha); 0 is IQ, above 0 M-IQ."
+  temperature: float = fields.number(
+    0.01,
+    "The paper's tau in Eq. 1 and 2, in units of reward; above 0.",
+    elsewhere='0.001 on adroit; 0.0001 for pcl and trust_pcl',
   )
-  value_bootstrap: str = _hyperparameter(
-    'target', "'target' (IQ) or 'online' (PCL, Trust-PCL)."
+  munchausen_coefficient: float = fields.number(
+    0.9,
+    "The paper's alpha in Eq. 2, in [0, 1].",
+    least=0,
+    most=1,
+    elsewhere='0 for iq, pcl and iq_gaussian',
   )
-  munchausen_bound: float | None = _hyperparameter(
-    None, 'Largest absolute value of the Munchausen term; unset: none.'
+  value_bootstrap: str = fields.choice(
+    'target',
+    "'target' bootstraps from the target value network (IQ, Eq. 2); 'online' from "
+    'the online one, with its gradient (Trust-PCL, Section 6).',
+    VALUE_BOOTSTRAPS,
+    elsewhere='online for pcl and trust_pcl',
   )
-  advantage_bound: float | None = _hyperparameter(
-    None, 'Largest absolute value of the implicit advantage; unset: none.'
+  munchausen_bound: float | None = fields.number(
+    None,
+    'Largest absolute value of the Munchausen term, in units of reward; None bounds'
+    ' nothing, as Eq. 2.',
+    optional=True,
   )
-  discount: float = _hyperparameter(0.99, "Discount (the paper's gamma).")
-  n_step: int = _hyperparameter(1, 'Steps per transition; above 1 is biased.')
+  advantage_bound: float | None = fields.number(
+    None,
+    'Largest absolute value of the implicit advantage tau log pi(a|s), in Q and in '
+    'the Munchausen term, in units of reward; beyond it V alone learns from a '
+    'transition. None bounds nothing, as Eq. 1.',
+    optional=True,
+  )
+  discount: float = fields.number(
+    0.99, "The paper's gamma, in [0, 1].", least=0, most=1
+  )
+  n_step: int = fields.integer(
+    1,
+    'Environment steps per transition. Above 1 the return is biased: it is off-'
+    'policy, and Eq. 2 has no n-step form (only one log-policy term is paid).',
+  )
 
   # The networks (Section 4 and 6).
-  policy_family: str = _hyperparameter(
-    'multicategorical', "'multicategorical' or 'gaussian'."
+  policy_family: str = fields.choice(
+    'multicategorical',
+    "'multicategorical' (Section 4) or 'gaussian' (the ablation of Figure 2).",
+    POLICY_FAMILIES,
+    elsewhere='gaussian for iq_gaussian and m_iq_gaussian',
   )
-  num_action_values: int = _hyperparameter(
-    11, "Values per action dimension (the paper's n)."
+  num_action_values: int = fields.integer(
+    11, "Values per action dimension, the paper's n (Section 4).", least=2
   )
-  scale_logits_by_temperature: bool = _hyperparameter(
-    False, 'Divide the logits by the temperature (Section 3.3).'
+  scale_logits_by_temperature: bool = fields.boolean(
+    False,
+    "Divide the logits by the temperature (Section 3.3); the paper's experiments "
+    'use them as they are (Section 4).',
   )
-  hidden_layer_sizes: Sequence[int] = _hyperparameter(
-    (256, 256), 'Widths of the hidden layers of both networks.'
+  hidden_layer_sizes: Sequence[int] = fields.sizes(
+    (256, 256),
+    "Width of each hidden layer, of both networks (SAC's, Section 6).",
   )
-  output_init_scale: float = _hyperparameter(
-    1e-4, "Variance scale of the output layers' initial weights; 1 is SAC's."
+  output_init_scale: float = fields.number(
+    1e-4,
+    "Variance scale of both output layers' initial weights, above 0. The paper "
+    "names none. The default did better than SAC's 1 on HalfCheetah, on too few "
+    'seeds to be sure, and alike on Pendulum (experiments/results/halfcheetah).',
   )
-  normalize_observations: bool = _hyperparameter(
-    False, 'Standardise observations with running statistics.'
+  normalize_observations: bool = fields.boolean(
+    False,
+    'Standardise observations with running statistics.',
   )
-  num_pairs: int = _hyperparameter(
-    1, 'Independent pairs (pi, V), of which the smallest V is bootstrapped from.'
+  num_pairs: int = fields.integer(
+    1,
+    'Independent pairs (pi, V), each trained by Eq. 2, the smallest of whose '
+    'bootstraps all share. The first acts, is evaluated and saved.',
   )
 
   # Optimisation (Section 6; values it does not state are SAC's).
-  learning_rate: float = _hyperparameter(3e-4, "Adam's learning rate.")
-  policy_learning_rate: float | None = _hyperparameter(
-    None, "Adam's learning rate of the policy; unset: learning_rate."
+  learning_rate: float = fields.number(
+    3e-4,
+    "Adam's step size.",
+    elsewhere='3e-05 on adroit; 0.0001 on Humanoid and Walker2d, but for sac',
   )
-  policy_start: int = _hyperparameter(0, 'SGD steps that train V alone at first.')
-  center_policy_error: bool = _hyperparameter(
-    False, 'Teach the policy the error less its mean over the batch.'
+  policy_learning_rate: float | None = fields.number(
+    None,
+    "Adam's step size of the policy; None stands for `learning_rate`, the paper's "
+    'one for both networks.',
+    optional=True,
   )
-  target_update_rate: float = _hyperparameter(
-    0.005, "Polyak rate of the target networks (the paper's lambda)."
+  policy_start: int = fields.integer(
+    0, "SGD steps that train V alone, before the policy's first.", least=0
   )
-  batch_size: int = _hyperparameter(256, 'Transitions per SGD step.')
-  num_sgd_steps_per_step: int = _hyperparameter(1, 'SGD steps per learner step.')
+  center_policy_error: bool = fields.boolean(
+    False,
+    'Teach the policy the error of Eq. 2 less its mean over the batch: what all '
+    'transitions have in common tells actions not apart.',
+  )
+  target_update_rate: float = fields.number(
+    0.005,
+    "The paper's lambda, the weight of the new parameters in the Polyak average, in"
+    ' (0, 1].',
+    most=1,
+  )
+  batch_size: int = fields.integer(
+    256,
+    'Transitions per SGD step.',
+  )
+  num_sgd_steps_per_step: int = fields.integer(
+    1,
+    "SGD steps per call of the learner's `step`, in one scan.",
+  )
 
   # Replay.
-  min_replay_size: int = _hyperparameter(
-    10_000, 'Uniformly random environment steps before the first SGD step.'
+  min_replay_size: int = fields.integer(
+    10_000,
+    'Environment steps, over all actors, taken uniformly at random before the first'
+    ' SGD step; replay holds that many transitions by then.',
   )
-  max_replay_size: int = _hyperparameter(1_000_000, 'Transitions kept in replay.')
-  replay: str = _hyperparameter(
+  max_replay_size: int = fields.integer(
+    1_000_000,
+    'Transitions kept; the oldest leave first.',
+  )
+  replay: str = fields.choice(
     'resident',
-    "'table' (Reverb samples) or 'resident' (a ring beside the learner does).",
+    "'table' samples from Reverb's own table; 'resident' from a ring beside the "
+    'learner, to which Reverb carries each transition once.',
+    REPLAYS,
   )
-  samples_per_insert: float | None = _hyperparameter(
-    None, 'Sampled transitions per environment step; unset: the batch size.'
+  samples_per_insert: float | None = fields.number(
+    None,
+    'Sampled transitions per environment step; None stands for `batch_size`, that '
+    'is one SGD step per environment step. Distributed runs count stored '
+    'transitions in place of steps, as Reverb does: with `n_step` above 1 these are'
+    ' n_step - 1 more in each episode.',
+    optional=True,
   )
-  samples_per_insert_tolerance_rate: float = _hyperparameter(
-    0.1, 'Tolerance of samples_per_insert in distributed runs.'
+  samples_per_insert_tolerance_rate: float = fields.number(
+    0.1,
+    'How far a distributed run may stray from `samples_per_insert`, as a fraction '
+    'of it, times `min_replay_size`.',
   )
-  prefetch_size: int = _hyperparameter(2, 'Batches read ahead of the learner.')
-  num_sampling_workers: int = _hyperparameter(2, 'Parallel Reverb samplers.')
+  prefetch_size: int = fields.integer(
+    2, 'Batches read ahead of the learner from Reverb.', least=0
+  )
+  num_sampling_workers: int = fields.integer(
+    2,
+    'Parallel Reverb samplers that feed the learner.',
+  )
 
   # Logging.
-  log_period: int = _hyperparameter(1_000, 'SGD steps between learner metrics.')
+  log_period: int = fields.integer(
+    1_000,
+    'SGD steps between two rows of learner metrics.',
+  )
 
   def __post_init__(self):
-    # JSON and flags bring lists; a tuple keeps the config hashable.
-    if isinstance(self.hidden_layer_sizes, list):
-      object.__setattr__(self, 'hidden_layer_sizes', tuple(self.hidden_layer_sizes))
-    _check(self)
+    fields.check(self)
+    for smaller, larger in (
+      ('batch_size', 'min_replay_size'),
+      ('min_replay_size', 'max_replay_size'),
+    ):
+      bound = getattr(self, smaller)
+      if getattr(self, larger) < bound:
+        raise fields.error(self, larger, f'at least {smaller} ({bound})')
 
   @property
   def sampled_per_step(self) -> float:
@@ -201,87 +223,3 @@ def paper_config(task: str) -> IQConfig:
   if suite == 'gym' and name.startswith(('Humanoid-', 'Walker2d-')):
     return IQConfig(learning_rate=1e-4)
   return IQConfig()
-
-
-def _check(config: IQConfig) -> None:
-  """Raises ValueError for the first field whose value makes no sense."""
-  _check_numbers(config)
-  if config.value_bootstrap not in VALUE_BOOTSTRAPS:
-    raise _error(config, 'value_bootstrap', f'one of {VALUE_BOOTSTRAPS}')
-  if config.replay not in REPLAYS:
-    raise _error(config, 'replay', f'one of {REPLAYS}')
-  if config.policy_family not in POLICY_FAMILIES:
-    raise _error(config, 'policy_family', f'one of {POLICY_FAMILIES}')
-  sizes = config.hidden_layer_sizes
-  if not (
-    isinstance(sizes, tuple) and sizes and all(_is_int(s) and s > 0 for s in sizes)
-  ):
-    raise _error(config, 'hidden_layer_sizes', 'a non-empty tuple of positive integers')
-  for name in (
-    'scale_logits_by_temperature',
-    'normalize_observations',
-    'center_policy_error',
-  ):
-    if not isinstance(getattr(config, name), bool):
-      raise _error(config, name, 'True or False')
-  if config.min_replay_size < config.batch_size:
-    raise _error(
-      config, 'min_replay_size', f'at least batch_size ({config.batch_size})'
-    )
-  if config.max_replay_size < config.min_replay_size:
-    raise _error(
-      config, 'max_replay_size', f'at least min_replay_size ({config.min_replay_size})'
-    )
-
-
-def _check_numbers(config: IQConfig) -> None:
-  """Checks the range of every numeric field."""
-  infinity = math.inf
-  for name, low, low_included, high in (
-    ('temperature', 0.0, False, infinity),
-    ('munchausen_coefficient', 0.0, True, 1.0),
-    ('discount', 0.0, True, 1.0),
-    ('output_init_scale', 0.0, False, infinity),
-    ('learning_rate', 0.0, False, infinity),
-    ('policy_learning_rate', 0.0, False, infinity),
-    ('munchausen_bound', 0.0, False, infinity),
-    ('advantage_bound', 0.0, False, infinity),
-    ('target_update_rate', 0.0, False, 1.0),
-    ('samples_per_insert', 0.0, False, infinity),
-    ('samples_per_insert_tolerance_rate', 0.0, False, infinity),
-  ):
-    value = getattr(config, name)
-    if name in OPTIONAL and value is None:
-      continue
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    above = is_number and (value >= low if low_included else value > low)
-    if not (above and value <= high and math.isfinite(value)):
-      bracket = '[' if low_included else '('
-      end = 'infinity)' if high == infinity else f'{high:g}]'
-      raise _error(config, name, f'a number in {bracket}{low:g}, {end}')
-  for name, low in (
-    ('n_step', 1),
-    ('num_action_values', 2),
-    ('num_pairs', 1),
-    ('policy_start', 0),
-    ('batch_size', 1),
-    ('num_sgd_steps_per_step', 1),
-    ('min_replay_size', 1),
-    ('max_replay_size', 1),
-    ('prefetch_size', 0),
-    ('num_sampling_workers', 1),
-    ('log_period', 1),
-  ):
-    value = getattr(config, name)
-    if not (_is_int(value) and value >= low):
-      raise _error(config, name, f'an integer of at least {low}')
-
-
-def _is_int(value: Any) -> bool:
-  return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _error(config: IQConfig, name: str, allowed: str) -> ValueError:
-  return ValueError(
-    f'IQConfig.{name} is {getattr(config, name)!r}; it must be {allowed}.'
-  )

@@ -2,15 +2,17 @@ import dataclasses
 from collections.abc import Sequence
 
 import pytest
+import runner_fakes
 from absl import flags
 
-from iq_acme.commands import config_flags
+from iq_acme import fields
+from iq_acme.commands import algorithms, config_flags, train
 from iq_acme.config import IQConfig, paper_config
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-  rate: float = dataclasses.field(default=0.5, metadata={'help': 'How fast.'})
+  rate: float = fields.number(0.5, 'How fast.', elsewhere='0.1 on ice')
   count: int = 3
   name: str = 'x'
   active: bool = True
@@ -40,7 +42,31 @@ def test_every_kind_of_field_is_set_by_its_flag():
 def test_help_is_the_fields_own():
   values = flags.FlagValues()
   config_flags.define_flags(Config, values)
-  assert values['rate'].help == 'How fast.'
+  assert values['rate'].help == 'How fast. Default: 0.5; 0.1 on ice.'
+  assert values['count'].help == 'count Default: 3.'
+  assert values['rate'].value is None
+
+
+@pytest.mark.parametrize('text', ['1000000', '1e6', '1E+6', '0.001e9', '1000000.0'])
+def test_integer_may_be_written_as_a_number(text):
+  assert _apply(f'--count={text}').count == 1_000_000
+
+
+@pytest.mark.parametrize('text', ['1e-1', '2.5', 'nan', 'inf', '1e999999999', 'many'])
+def test_integer_that_is_none_is_refused(text):
+  with pytest.raises(flags.IllegalFlagValueError, match='count'):
+    _apply(f'--count={text}')
+
+
+def test_help_of_train_tells_what_the_papers_settings_differ_by():
+  for name in ('m_iq', 'iq', 'pcl', 'trust_pcl', 'iq_gaussian', 'm_iq_gaussian'):
+    for task in ('gym:Ant-v4', 'gym:Humanoid-v4', 'gym:Walker2d-v4', 'adroit:door'):
+      config = algorithms.make_config(name, task)
+      for field in dataclasses.fields(IQConfig):
+        value = getattr(config, field.name)
+        if value != field.default:
+          shown = f'{value:g}' if isinstance(value, float) else value
+          assert f'{shown} ' in train.FLAGS[field.name].help, field.name
 
 
 @pytest.mark.parametrize('argument', ['--rate=fast', '--count=1.5', '--sizes=4,x'])
@@ -71,3 +97,10 @@ def test_every_hyperparameter_is_a_flag_over_the_papers_value():
 def test_value_that_makes_no_sense_is_refused_by_the_configuration():
   with pytest.raises(ValueError, match='temperature'):
     _apply('--temperature=-1', config_class=IQConfig)
+
+
+@pytest.mark.parametrize(('num_steps', 'said'), [(300, True), (301, False)])
+def test_run_too_short_to_learn_says_so(tmp_path, capsys, num_steps, said):
+  settings = runner_fakes.make_settings(tmp_path, num_steps=num_steps)
+  train._print_title(settings, IQConfig(min_replay_size=300))
+  assert ('Too short to learn: 300 steps' in capsys.readouterr().out) == said

@@ -2,9 +2,19 @@ import dataclasses
 import json
 import math
 
+import numpy as np
 import pytest
 
-from iq_acme.config import OPTIONAL, IQConfig, paper_config
+from iq_acme.baselines.sac.config import SACHyperparameters
+from iq_acme.config import IQConfig, paper_config
+
+# Fields that may be None.
+OPTIONAL = (
+  'samples_per_insert',
+  'policy_learning_rate',
+  'munchausen_bound',
+  'advantage_bound',
+)
 
 NAN, INF = math.nan, math.inf
 
@@ -197,6 +207,41 @@ def test_unset_ratio_is_one_sgd_step_per_environment_step():
 
 def test_every_field_has_help_for_its_flag():
   assert all(field.metadata['help'] for field in dataclasses.fields(IQConfig))
+
+
+@pytest.mark.parametrize('config_class', [IQConfig, SACHyperparameters])
+def test_help_shows_each_field_with_its_description_once(config_class):
+  words = ' '.join(config_class.__doc__.split())
+  for field in dataclasses.fields(config_class):
+    assert words.count(f'{field.name}: {field.metadata["help"]}') == 1
+
+
+def test_numpys_scalars_become_pythons_own():
+  config = IQConfig(
+    batch_size=np.int64(8),
+    learning_rate=np.float32(3e-4),
+    normalize_observations=np.bool_(True),
+    hidden_layer_sizes=[np.int32(4)],
+  )
+  assert type(config.batch_size) is int and config.batch_size == 8
+  assert type(config.learning_rate) is float
+  assert config.learning_rate == pytest.approx(3e-4)
+  assert config.normalize_observations is True
+  assert type(config.hidden_layer_sizes[0]) is int
+  json.dumps(dataclasses.asdict(config))
+
+
+@pytest.mark.parametrize(
+  ('name', 'value'),
+  [
+    ('batch_size', np.float64(8)),
+    ('discount', np.bool_(True)),
+    ('n_step', np.int64(0)),
+  ],
+)
+def test_numpys_scalars_keep_to_the_ranges(name, value):
+  with pytest.raises(ValueError, match=f'IQConfig.{name} is '):
+    IQConfig(**{name: value})
 
 
 def test_defaults_are_the_papers():

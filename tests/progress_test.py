@@ -49,11 +49,25 @@ def test_log_gets_a_line_a_minute_with_return_speed_and_time_left(clock, capsys)
   assert line == ('500/10,000 · return -15.0 · 10 steps/s · learning starts at 1,000\n')
   clock.now += 1
   bar.update(1000, 51.0)
+  clock.now += 40  # Compilation, in the first SGD step.
+  bar.update(1001, 91.0)
   assert capsys.readouterr().err == ''
-  clock.now += 100
-  bar.update(2000, 150.0)
-  # 1,000 steps in 100 seconds of wall clock: 8,000 more take 800 seconds.
+  clock.now += 99
+  bar.update(1991, 190.0)
+  # 990 steps in 99 seconds of wall clock: 8,009 more take 800.9 seconds.
   assert 'ETA 13:20' in capsys.readouterr().err
+
+
+def test_time_left_of_a_resumed_run_leaves_its_compilation_out(clock, capsys):
+  bar = progress.Progress(
+    num_steps=10_000, start=5_000, learning_starts=1000, terminal=sys.stderr
+  )
+  clock.now += 40
+  bar.update(5_001, 40.0)
+  clock.now += 100
+  bar.update(6_001, 140.0)
+  # 1,000 steps in 100 seconds: 3,999 more take 399.9 seconds.
+  assert 'ETA 6:39' in capsys.readouterr().err
 
 
 def test_speed_of_a_line_is_that_of_the_minute_before_it(clock, capsys):

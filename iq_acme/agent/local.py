@@ -12,44 +12,50 @@ import reverb
 from acme.agents.jax import builders
 from acme.utils import counting
 
+from iq_acme import fields
 from iq_acme.agent.checkpoints import AgentCheckpoints
 from iq_acme.agent.schedule import Progress, UpdateSchedule, resume
 from iq_acme.replay.contents import ReplayContents, ServerContents, resident_replay
 from iq_acme.storage.checkpoints import CheckpointInfo
 
 
+@fields.documented
 @dataclasses.dataclass(frozen=True)
 class LocalSettings:
   """What a local agent needs to know besides its parts.
 
-  Attributes:
-    batch_size: transitions per SGD step.
-    min_replay_size: environment steps before the first SGD step is due.
-    samples_per_step: sampled transitions per environment step.
-    num_sgd_steps_per_step: SGD steps that one call of the learner's `step` takes.
-    workdir: where checkpoints go and are restored from; none are made where None.
-    checkpoint_every: environment steps between checkpoints made by `update`; None
-      leaves them to calls of `save`.
-    keep_checkpoints: how many of the newest are kept.
-    checkpoint_replay: whether checkpoints hold what is in replay. Where they do not,
-      a resumed run acts by its policy, without learning, until replay is filled.
+  Raises:
+    ValueError: on construction, naming the field, its value and what is allowed.
   """
 
-  batch_size: int
-  min_replay_size: int
-  samples_per_step: float
-  num_sgd_steps_per_step: int = 1
-  workdir: str | None = None
-  checkpoint_every: int | None = None
-  keep_checkpoints: int = 2
-  checkpoint_replay: bool = True
+  batch_size: int = fields.integer(fields.REQUIRED, 'Transitions per SGD step.')
+  min_replay_size: int = fields.integer(
+    fields.REQUIRED, 'Environment steps before the first SGD step is due.', least=0
+  )
+  samples_per_step: float = fields.number(
+    fields.REQUIRED, 'Sampled transitions per environment step.'
+  )
+  num_sgd_steps_per_step: int = fields.integer(
+    1, "SGD steps that one call of the learner's `step` takes."
+  )
+  workdir: str | None = fields.free(
+    None, 'Where checkpoints go and are restored from; none are made if None.'
+  )
+  checkpoint_every: int | None = fields.integer(
+    None,
+    'Environment steps between checkpoints made by `update`; None leaves them to '
+    'calls of `save`.',
+    optional=True,
+  )
+  keep_checkpoints: int = fields.integer(2, 'How many of the newest are kept.')
+  checkpoint_replay: bool = fields.boolean(
+    True,
+    'Whether checkpoints hold what is in replay. If they do not, a resumed run acts by '
+    'its policy, without learning, until replay is filled.',
+  )
 
   def __post_init__(self):
-    if self.checkpoint_every is not None and self.checkpoint_every < 1:
-      raise ValueError(
-        f'checkpoint_every is {self.checkpoint_every!r}; it must be a positive number '
-        'of environment steps, or None.'
-      )
+    fields.check(self)
     if self.checkpoint_every is not None and self.workdir is None:
       raise ValueError('checkpoint_every is set but workdir is None: nowhere to save.')
 

@@ -1,6 +1,7 @@
 """absl flags from the fields of a configuration, so that no field is named twice."""
 
 import dataclasses
+import decimal
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,8 @@ def define_flags(config_class: type, flag_values: flags.FlagValues) -> None:
 
   Args:
     config_class: a dataclass whose fields are numbers, strings, booleans or sequences
-      of integers, or None besides. Field metadata may hold a 'help'.
+      of integers, or None besides. Field metadata may hold a 'help', and words 'elsewhere' that
+      say what other default holds for which task or algorithm.
     flag_values: where to define them.
 
   Raises:
@@ -30,7 +32,32 @@ def define_flags(config_class: type, flag_values: flags.FlagValues) -> None:
     if define is None:
       raise TypeError(f'No flag for {field.name} of type {hints[field.name]}.')
     text = field.metadata.get('help', field.name.replace('_', ' '))
-    define(field.name, None, text, flag_values=flag_values)
+    define(
+      field.name,
+      None,
+      f'{text} {_default_text(field)}',
+      flag_values=flag_values,
+    )
+
+
+def define_integer(
+  name: str,
+  default: int | None,
+  text: str,
+  flag_values: flags.FlagValues,
+  lower_bound: int | None = None,
+) -> None:
+  """Defines a flag for an integer, which may be written as 1e6.
+
+  Args:
+    name: of the flag.
+    default: its value if it is not given.
+    text: its help.
+    flag_values: where to define it.
+    lower_bound: the least value that is taken; None bounds nothing.
+  """
+  parser = _IntegerParser(lower_bound)
+  flags.DEFINE(parser, name, default, text, flag_values, flags.ArgumentSerializer())
 
 
 def apply_flags(base: _Config, flag_values: flags.FlagValues) -> _Config:
@@ -56,6 +83,14 @@ def apply_flags(base: _Config, flag_values: flags.FlagValues) -> _Config:
   )
 
 
+def _default_text(field: dataclasses.Field) -> str:
+  default, elsewhere = field.default, field.metadata.get('elsewhere')
+  if isinstance(default, tuple):
+    default = ','.join(map(str, default))
+  shown = 'unset' if default is None else default
+  return f'Default: {shown}; {elsewhere}.' if elsewhere else f'Default: {shown}.'
+
+
 def _without_none(hint: Any) -> Any:
   if isinstance(hint, types.UnionType):
     options = [option for option in hint.__args__ if option is not type(None)]
@@ -77,6 +112,29 @@ def _define_integers(
   )
 
 
+class _IntegerParser(flags.IntegerParser):
+  """Parses '1000000', '1_000_000' and '1e6', but no fraction."""
+
+  def convert(self, argument: str | int) -> int:
+    try:
+      return super().convert(argument)
+    except ValueError:
+      # Exact, where a float would round large seeds.
+      number = _decimal(argument)
+      if number is None or number != int(number):
+        raise ValueError(f'{argument!r} is not an integer') from None
+      return int(number)
+
+
+def _decimal(argument: str) -> decimal.Decimal | None:
+  try:
+    number = decimal.Decimal(argument)
+  except decimal.InvalidOperation:
+    return None
+  # int() of more digits than any count has would take forever.
+  return number if number.is_finite() and number.adjusted() < 20 else None
+
+
 class _IntegersParser(flags.ListParser):
   """Parses '256,256'."""
 
@@ -86,7 +144,7 @@ class _IntegersParser(flags.ListParser):
 
 _DEFINERS = {
   float: flags.DEFINE_float,
-  int: flags.DEFINE_integer,
+  int: define_integer,
   str: flags.DEFINE_string,
   bool: flags.DEFINE_boolean,
   Sequence[int]: _define_integers,

@@ -49,29 +49,29 @@ flags.DEFINE_multi_string(
   'Option of the environment, name=value; may be repeated.',
   flag_values=FLAGS,
 )
-flags.DEFINE_integer(
+config_flags.define_integer(
   'num_steps', 100_000, 'Environment steps at which the run ends.', flag_values=FLAGS
 )
-flags.DEFINE_integer('seed', 0, 'Seed of the run.', flag_values=FLAGS)
+config_flags.define_integer('seed', 0, 'Seed of the run.', flag_values=FLAGS)
 flags.DEFINE_string(
   'workdir',
   None,
   'Folder of the run; unset: runs/<task>/<algorithm>/seed_<seed>.',
   flag_values=FLAGS,
 )
-flags.DEFINE_integer(
+config_flags.define_integer(
   'evaluation_period', 10_000, 'Steps between evaluations.', flag_values=FLAGS
 )
-flags.DEFINE_integer(
+config_flags.define_integer(
   'evaluation_episodes',
   5,
   'Episodes of an evaluation, for either policy.',
   flag_values=FLAGS,
 )
-flags.DEFINE_integer(
+config_flags.define_integer(
   'checkpoint_period', 50_000, 'Steps between checkpoints.', flag_values=FLAGS
 )
-flags.DEFINE_integer(
+config_flags.define_integer(
   'keep_checkpoints', 2, 'Checkpoints kept, the newest.', flag_values=FLAGS
 )
 flags.DEFINE_boolean(
@@ -83,14 +83,14 @@ flags.DEFINE_boolean(
 flags.DEFINE_boolean(
   'tensorboard', True, 'Write TensorBoard events.', flag_values=FLAGS
 )
-flags.DEFINE_integer(
+config_flags.define_integer(
   'num_threads',
   None,
   'Threads of XLA, TensorFlow and BLAS; unset: all cores.',
   lower_bound=1,
   flag_values=FLAGS,
 )
-flags.DEFINE_integer(
+config_flags.define_integer(
   'cpu_core',
   None,
   'Bind the run to num_threads (default 1) cores from this one on.',
@@ -154,7 +154,7 @@ class _Refusal(Exception):
 
 
 def _train(settings: 'RunSettings', config: algorithms.Config) -> int:
-  _print_title(settings)
+  _print_title(settings, config)
   # Late, because threads are limited before and the flags' help needs none of it.
   from iq_acme import make_environment
   from iq_acme.storage import files
@@ -205,7 +205,7 @@ def _train_distributed(settings: 'RunSettings', config: algorithms.Config) -> in
     return _refuse(
       f'--run_distributed is given, but {settings.algorithm} runs in one process only.'
     )
-  _print_title(settings)
+  _print_title(settings, config)
   from iq_acme.commands import distributed_runner
   from iq_acme.training import quiet, run_directory, versions
 
@@ -231,9 +231,15 @@ def _train_distributed(settings: 'RunSettings', config: algorithms.Config) -> in
   return _report(outcome, versions.command_line())
 
 
-def _print_title(settings: 'RunSettings') -> None:
+def _print_title(settings: 'RunSettings', config: algorithms.Config) -> None:
   print(f'{settings.algorithm} on {settings.env_name}, seed {settings.seed}')
   print(f'Folder: {settings.workdir}', flush=True)
+  if settings.num_steps <= config.min_replay_size:
+    print(
+      f'Too short to learn: {settings.num_steps:,} steps, and learning starts after '
+      f'{config.min_replay_size:,} (--min_replay_size).',
+      flush=True,
+    )
 
 
 def _report(outcome: 'Outcome', command: str) -> int:

@@ -9,6 +9,7 @@ import acme
 import dm_env
 from acme.utils import loggers
 
+from iq_acme import fields
 from iq_acme.config import IQConfig
 
 if TYPE_CHECKING:
@@ -22,38 +23,39 @@ LoggerFactory = Callable[[str], loggers.Logger]
 EvaluationHook = Callable[[Mapping[str, float], Callable[..., None]], None]
 
 
+@fields.documented
 @dataclasses.dataclass(frozen=True)
 class ProgramSettings:
-  """The sizes and periods of a program; see `make_distributed_iq`."""
+  """The sizes and periods of a program; see `make_distributed_iq`.
 
-  num_actors: int
-  seed: int
-  max_number_of_steps: int
-  workdir: str
-  evaluation_period: int = 10_000
-  evaluation_episodes: int = 5
-  last_evaluation: int | None = None
-  checkpoint_period: int = 50_000
-  keep_checkpoints: int = 2
-  checkpoint_replay: bool = True
-  variable_update_period: int = 10
+  Raises:
+    ValueError: on construction, naming the field, its value and what is allowed.
+  """
+
+  num_actors: int = fields.integer(fields.REQUIRED, 'Actors.')
+  seed: int = fields.integer(fields.REQUIRED, 'The one seed of all nodes.', least=0)
+  max_number_of_steps: int = fields.integer(
+    fields.REQUIRED, 'Environment steps, over all actors, at which the program ends.'
+  )
+  workdir: str = fields.free(fields.REQUIRED, 'A folder that all nodes share.')
+  evaluation_period: int = fields.integer(10_000, 'Steps between evaluations.')
+  evaluation_episodes: int = fields.integer(
+    5, 'Episodes of each evaluation, of either policy.'
+  )
+  last_evaluation: int | None = fields.free(
+    None, 'The step of the last evaluation before a resume; None evaluates at once.'
+  )
+  checkpoint_period: int = fields.integer(50_000, 'Steps between checkpoints.')
+  keep_checkpoints: int = fields.integer(2, 'How many of the newest are kept.')
+  checkpoint_replay: bool = fields.boolean(
+    True, 'Whether checkpoints hold what is in replay.'
+  )
+  variable_update_period: int = fields.integer(
+    10, 'Steps of an actor between requests for newer parameters.'
+  )
 
   def __post_init__(self):
-    for name, minimum in (
-      ('num_actors', 1),
-      ('seed', 0),
-      ('max_number_of_steps', 1),
-      ('evaluation_period', 1),
-      ('evaluation_episodes', 1),
-      ('checkpoint_period', 1),
-      ('keep_checkpoints', 1),
-      ('variable_update_period', 1),
-    ):
-      value = getattr(self, name)
-      if not isinstance(value, int) or value < minimum:
-        raise ValueError(
-          f'{name} is {value!r}; it must be an integer from {minimum} on.'
-        )
+    fields.check(self)
     if not self.workdir:
       raise ValueError('workdir is empty; it must name a folder that all nodes share.')
 

@@ -52,14 +52,16 @@ class Progress:
     Args:
       num_steps: where it ends.
       start: where it begins, above 0 for a resumed run.
-      learning_starts: the step of the first update. The time left is shown from
-        there on, as steps before are much faster.
+      learning_starts: the step after which SGD steps are due. The time left is
+        estimated from the first of them on: steps before are much faster, and that one
+        is much slower.
       terminal: where to; a terminal gets a bar, anything else lines.
     """
     self._num_steps = num_steps
     self._terminal = terminal
     self._step = start
     self._learning_starts = learning_starts
+    self._first_mark = max(start, learning_starts)
     self._returns: collections.deque[float] = collections.deque(maxlen=10)
     self._speed: float | None = None
     self._last = (start, 0.0)  # Step and training seconds when last shown.
@@ -86,7 +88,9 @@ class Progress:
     """Moves on to a step; shows it if the last time was long enough ago."""
     self._step = step
     now = time.monotonic()
-    if self._mark is None and step >= self._learning_starts:
+    # From the second SGD step on: the first waits for its compilation, in a resumed run
+    # too.
+    if self._mark is None and step > self._first_mark:
       self._mark = (step, now)
     if now < self._next_show:
       return

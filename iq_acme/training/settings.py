@@ -4,60 +4,48 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from iq_acme import fields
 from iq_acme.environments import validation
 
 
+@fields.documented
 @dataclasses.dataclass(frozen=True)
 class RunSettings:
   """Everything about a run but the code that makes its environment and its agent.
-
-  Attributes:
-    env_name: the task.
-    algorithm: what is run, for people to read: titles, legends, tables.
-    workdir: the run's folder.
-    num_steps: environment steps at which the run ends.
-    seed: the run's one seed, from 0 to 2**32 - 1.
-    env_options: options that the environment is made with.
-    agent_config: the agent's hyperparameters, as JSON values.
-    agent_defaults: what stands for hyperparameters that the folder of an older run
-      does not name.
-    evaluation_period: steps between evaluations.
-    evaluation_episodes: episodes of each evaluation, of either policy.
-    checkpoint_period: steps between checkpoints.
-    tensorboard: whether to write TensorBoard events.
 
   Raises:
     ValueError: on construction, naming the field, its value and what is allowed.
   """
 
-  env_name: str
-  algorithm: str
-  workdir: str
-  num_steps: int
-  seed: int = 0
-  env_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-  agent_config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-  agent_defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-  evaluation_period: int = 10_000
-  evaluation_episodes: int = 5
-  checkpoint_period: int = 50_000
-  tensorboard: bool = True
+  env_name: str = fields.free(fields.REQUIRED, 'The task.')
+  algorithm: str = fields.free(
+    fields.REQUIRED, 'What is run, for people to read: titles, legends, tables.'
+  )
+  workdir: str = fields.free(fields.REQUIRED, "The run's folder.")
+  num_steps: int = fields.integer(
+    fields.REQUIRED, 'Environment steps at which the run ends.'
+  )
+  seed: int = fields.integer(0, "The run's one seed, from 0 to 2**32 - 1.", least=0)
+  env_options: Mapping[str, Any] = fields.mapping(
+    'Options that the environment is made with.'
+  )
+  agent_config: Mapping[str, Any] = fields.mapping(
+    "The agent's hyperparameters, as JSON values."
+  )
+  agent_defaults: Mapping[str, Any] = fields.mapping(
+    'What stands for hyperparameters that the folder of an older run does not name.'
+  )
+  evaluation_period: int = fields.integer(10_000, 'Steps between evaluations.')
+  evaluation_episodes: int = fields.integer(
+    5, 'Episodes of each evaluation, of either policy.'
+  )
+  checkpoint_period: int = fields.integer(50_000, 'Steps between checkpoints.')
+  tensorboard: bool = fields.boolean(True, 'Whether to write TensorBoard events.')
 
   def __post_init__(self):
-    for name, minimum in (
-      ('num_steps', 1),
-      ('seed', 0),
-      ('evaluation_period', 1),
-      ('evaluation_episodes', 1),
-      ('checkpoint_period', 1),
-    ):
-      value = getattr(self, name)
-      if value < minimum:
-        raise ValueError(f'{name} is {value!r}; it must be at least {minimum}.')
+    fields.check(self)
     if self.seed > validation.MAX_SEED:
-      raise ValueError(
-        f'seed is {self.seed}; it must be at most {validation.MAX_SEED}.'
-      )
+      raise fields.error(self, 'seed', f'at most {validation.MAX_SEED}')
     if not self.workdir:
       raise ValueError('workdir is empty; it must name a folder.')
 
