@@ -36,14 +36,14 @@ class Job:
   Attributes:
     name: for people.
     folder: where its log goes; the disk that it fills.
-    command: makes its command line from the core it is to run on.
+    command: makes its command line from the core it is to run on, None for any.
     is_done: whether it has reached its end; asked before it starts, and after.
     bytes_needed: disk space that it may take.
   """
 
   name: str
   folder: str
-  command: Callable[[int], Sequence[str]]
+  command: Callable[[int | None], Sequence[str]]
   is_done: Callable[[], bool]
   bytes_needed: int = 0
 
