@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 
@@ -56,6 +57,9 @@ def test_export_copies_the_small_files_of_finished_runs(root, tmp_path):
     (['draw'], "'draw'"),
     (['plan', 'figure9'], 'figure9'),
     (['run'], 'Say which plans'),
+    (['commands'], 'Say which plans'),
+    (['commands', 'block1', '--workers=2'], '--workers is not for commands'),
+    (['export', '--exported=none'], '--exported=none is not for export'),
     (['run', 'block1', '--workers=4096'], 'workers is 4096'),
     (['run', 'block1', '--num_actors=2'], '--num_actors is for distributed runs'),
     (
@@ -89,7 +93,11 @@ def test_exported_runs_are_not_run_again_on_a_machine_that_has_not_made_them(
   result = _paper('run', *budget, f'--root={elsewhere}', exported, '--workers=1')
   assert result.returncode == 0, result.stderr
   assert '1 of 1 runs done' in result.stdout
+  assert '1 of 1 runs are not run here' in result.stderr
+  assert '--exported=none' in result.stderr
   assert not elsewhere.exists()
+  result = _paper('plan', *budget, f'--root={elsewhere}', '--exported=none')
+  assert 'left: 1 runs' in result.stdout
   # More steps than were exported are to be run.
   result = _paper('plan', *budget, f'--root={elsewhere}', exported, '--steps=30')
   assert 'left: 1 runs' in result.stdout
@@ -158,3 +166,22 @@ def test_distributed_plans_do_not_take_runs_of_one_process_for_theirs(tmp_path):
   results = [_paper(*plan, *flag).stdout for flag in ((), ('--run_distributed',))]
   # One run of one process is committed with the results.
   assert 'left: 0 runs' in results[0] and 'left: 1 runs' in results[1]
+
+
+def test_commands_are_those_of_the_runs_that_are_left(root):
+  result = _paper(
+    'commands', 'block2', f'--root={root}', '--exported=none', '--steps=20', '--seeds=1'
+  )
+  assert result.returncode == 0, result.stderr
+  # SAC's run is there, and so is one of the others.
+  (line,) = result.stdout.splitlines()
+  command = shlex.split(line)
+  assert command[0] == sys.executable and '--env_name=gym:Hopper-v4' in command
+  assert '--num_steps=20' in command and '--num_threads=1' in command
+  assert not any(flag.startswith('--cpu_core') for flag in command)
+  (workdir,) = (flag for flag in command if flag.startswith('--workdir='))
+  assert workdir.startswith(f'--workdir={root}/gym_Hopper-v4/')
+  checked = subprocess.run(
+    f'{line} --help', shell=True, cwd=ROOT, capture_output=True, text=True
+  )
+  assert checked.returncode == 0, checked.stderr

@@ -111,3 +111,47 @@ def test_the_same_run_twice_is_no_second_seed(tmp_path):
 def test_seeds_evaluated_at_different_steps_are_refused():
   with pytest.raises(ValueError, match='share no evaluations but those at steps'):
     plotting.mean_over_seeds([{0: 1.0, 10: 2.0}, {0: 1.0, 3: 2.0}], 'x')
+
+
+def _drawn(monkeypatch, folders, path):
+  """The panels of `plot_runs`, as they are written."""
+  figures = []
+  save = plotting.save_figure
+  monkeypatch.setattr(
+    plotting,
+    'save_figure',
+    lambda figure, to: (figures.append(figure), save(figure, to)),
+  )
+  plotting.plot_runs(folders, str(path))
+  return figures[0].axes
+
+
+def test_no_two_of_many_lines_look_the_same_and_the_legend_is_under_the_panel(
+  tmp_path, monkeypatch
+):
+  folders = [
+    _write_run(tmp_path / str(i), dict.fromkeys(range(40), i), temperature=i)
+    for i in range(30)
+  ]
+  (axes,) = _drawn(monkeypatch, folders, tmp_path / 'x.png')
+  lines = axes.get_lines()
+  styles = {(k.get_color(), k.get_linestyle(), k.get_marker()) for k in lines}
+  assert len(lines) == len(styles) == 30
+  figure = axes.figure
+  panel = axes.get_window_extent()
+  texts = [text.get_window_extent() for text in axes.get_legend().get_texts()]
+  assert all(text.y0 >= 0 and text.y1 < panel.y0 for text in texts)
+  # The panel keeps its size: as high as that of one line, or nearly.
+  (alone,) = _drawn(monkeypatch, folders[:1], tmp_path / 'y.png')
+  assert panel.height > 0.85 * alone.get_window_extent().height
+  assert figure.get_figheight() > alone.figure.get_figheight()
+
+
+@pytest.mark.parametrize(
+  ('seeds', 'title'), [((0,), ''), ((0, 1), 'band: std of seeds')]
+)
+def test_legend_speaks_of_a_band_if_a_line_has_one(tmp_path, monkeypatch, seeds, title):
+  folders = [_write_run(tmp_path / f'{s}', {0: 1.0, 9: s}, seed=s) for s in seeds]
+  folders.append(_write_run(tmp_path / 'other', {0: 1.0}, temperature=0.1))
+  (axes,) = _drawn(monkeypatch, folders, tmp_path / 'x.png')
+  assert axes.get_legend().get_title().get_text() == title

@@ -20,7 +20,7 @@ POOL = textwrap.dedent(f"""
   import sys
   sys.path[:0] = [{TESTS!r}, {os.path.dirname(TESTS)!r}]
   import run_pool_test
-  from experiments import run_pool
+  from experiments.paper import run_pool
   options = [a for a in sys.argv[1:] if a.startswith('--')]
   jobs = [
     run_pool_test.make_job(folder, 500, step_seconds=0.005, options=options)
@@ -252,8 +252,11 @@ time.sleep(60)
   )
 
   class Stopping(Lines):
+    signalled = False  # A second signal would kill it.
+
     def update(self, running, outcome, waiting):
-      if running and 'ready' in _read(job.log):
+      if running and not self.signalled and 'ready' in _read(job.log):
+        self.signalled = True
         signal.raise_signal(signal.SIGINT)
 
   outcome = run_pool.run_jobs([job], [0], Stopping())

@@ -37,7 +37,11 @@ def main(argv: Sequence[str]) -> int:
 
   from iq_acme import IQBuilder
 
-  config = IQConfig(replay=FLAGS.replay, max_replay_size=FLAGS.num_transitions)
+  config = IQConfig(
+    replay=FLAGS.replay,
+    max_replay_size=FLAGS.num_transitions,
+    min_replay_size=min(IQConfig.min_replay_size, FLAGS.num_transitions),
+  )
   builder = IQBuilder(config, spec, rate_limiter='min_size', drain='inline')
   server = reverb.Server(builder.make_replay_tables(spec))
   client = reverb.Client(f'localhost:{server.port}')

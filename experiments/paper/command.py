@@ -4,6 +4,7 @@
   python -m experiments.paper plan figure2 --steps=1000000 --seeds=3
   python -m experiments.paper run block1 --workers=2
   python -m experiments.paper run figure2 --run_distributed --num_actors=8
+  python -m experiments.paper commands figure2 > runs.txt
   python -m experiments.paper export block1
   python -m experiments.paper plot
 
@@ -12,8 +13,11 @@ page shows, figure2, figure3, figure4 and others are the paper's own at its budg
 --steps, --seeds, --tasks and --algorithms shrink. Runs lie in --root, a folder each,
 whichever plan they belong to: what is finished is never run again, what was stopped goes
 on. `export` copies the small files of finished runs to experiments/results/paper/runs,
-from which `plot` draws, and which count as finished on every machine; another --exported
-folder starts afresh. --root=runs/paper draws from what runs have got so far.
+from which `plot` draws, and which count as finished on every machine: --exported=none
+runs them all the same. --root=runs/paper draws from what runs have got so far.
+
+`commands` prints a shell command for each run that is not finished, for a scheduler of
+whoever has a cluster: docs/cluster.md.
 
 With --run_distributed each IQ run is a Launchpad program of many processes, one run at a
 time unless --workers says more, and SAC, the baseline, still one process. Such runs,
@@ -26,78 +30,20 @@ Exit status: 0, 1 where a run failed, 2 for bad input, 130 after Ctrl-C.
 import contextlib
 import os
 import pathlib
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
 
-from absl import flags
-
-from experiments.paper import estimates, plans, random_scores, run_pool
+from experiments.paper import costs, plans, random_scores, run_pool
 from experiments.paper import jobs as paper_jobs
+from experiments.paper.command_flags import FLAGS
 from experiments.paper.overview import Overview
 from experiments.paper.settings import MEASURED_PLANS, PAPER_PLANS, Study
-from iq_acme.commands import distribution_flags, parsing
+from iq_acme.commands import distribution_flags
 from iq_acme.storage import files
 
-FLAGS = parsing.new_flags()
-
 _RESULTS = pathlib.Path(__file__).resolve().parent.parent / 'results'
-
-flags.DEFINE_string(
-  'root',
-  None,
-  'Folder of all runs; unset: runs/paper, for plot the exported ones.',
-  flag_values=FLAGS,
-)
-flags.DEFINE_string(
-  'output',
-  None,
-  'Folder of figures and tables; unset: experiments/results/paper.',
-  flag_values=FLAGS,
-)
-flags.DEFINE_string(
-  'exported',
-  None,
-  'Exported runs; unset: experiments/results/paper/runs.',
-  flag_values=FLAGS,
-)
-flags.DEFINE_integer(
-  'steps', None, "Environment steps of each run; unset: the plan's.", flag_values=FLAGS
-)
-flags.DEFINE_integer(
-  'seeds', None, "Seeds of each variant; unset: the plan's.", flag_values=FLAGS
-)
-flags.DEFINE_list(
-  'tasks', [], 'Only these, such as HalfCheetah-v4,adroit:door.', flag_values=FLAGS
-)
-flags.DEFINE_list('algorithms', [], 'Only these, such as m_iq,sac.', flag_values=FLAGS)
-flags.DEFINE_integer(
-  'workers',
-  None,
-  'Runs side by side; unset: 2, a core each, or 1 that is distributed.',
-  lower_bound=1,
-  flag_values=FLAGS,
-)
-flags.DEFINE_integer(
-  'first_core',
-  None,
-  'The first of these cores; unset: the first that this process may use.',
-  lower_bound=0,
-  flag_values=FLAGS,
-)
-flags.DEFINE_integer(
-  'checkpoint_period', 50_000, 'Steps between checkpoints.', flag_values=FLAGS
-)
-flags.DEFINE_boolean(
-  'checkpoint_replay',
-  True,
-  'Save replay with each checkpoint. Without it runs need next to no disk, but one that '
-  'is resumed refills its replay first.',
-  flag_values=FLAGS,
-)
-distribution_flags.define_flags(
-  'Make each run but those of SAC a Launchpad program.', FLAGS
-)
 
 _REFUSED = 2
 _NOT_FOR_PLOT = (
@@ -135,31 +81,33 @@ def plan(names: Sequence[str]) -> int:
       studies = _select([name])
     except ValueError:
       continue  # Other plans have something of what was asked for.
-    _print_plan(name, studies, detailed=bool(names) or name in MEASURED_PLANS)
+    detailed = bool(names) or name in MEASURED_PLANS
+    _costs().print_plan(name, studies, detailed)
   if len(names) > 1:
     print('Together, each run once:')
-    _print_total(plans.expand(_select(names)))
+    _costs().print_total(plans.expand(_select(names)))
+  return 0
+
+
+def commands(names: Sequence[str]) -> int:
+  """Prints a shell command for each run that is not finished."""
+  for name in ('workers', 'first_core'):
+    if FLAGS[name].present:
+      raise ValueError(f'--{name} is not for commands: a scheduler places the runs.')
+  for job in _jobs(names):
+    if not job.is_done():
+      print(shlex.join(job.command(None)))
   return 0
 
 
 def run(names: Sequence[str]) -> int:
   """Runs what is not finished."""
-  if not names:
-    raise ValueError(f'Say which plans to run: {", ".join(plans.PLANS)}.')
-  if os.path.exists(_root()) and not os.path.isdir(_root()):
-    raise ValueError(f'root is {_root()}, which is no folder.')
-  runs = plans.expand(_select(names))
-  settings = _job_settings()  # Refuses bad flags on any number of cores.
+  jobs = _jobs(names)  # Refuses bad flags on any number of cores.
   cores = _cores()
-  jobs = [
-    paper_jobs.make_job(run, settings, lambda run=run: _status(run).finished)
-    for run in runs
-  ]
-  num_steps = {
-    job.name: plans.recorded_steps(run, _root()) for job, run in zip(jobs, runs)
-  }
+  runs = plans.expand(_select(names))
+  num_steps = {run.name: plans.recorded_steps(run, _root()) for run in runs}
   where, place = f'cores {", ".join(map(str, cores))}', 'core'
-  if settings.distribution is not None:
+  if FLAGS.run_distributed:
     where, place = f'{len(cores)} at a time, {FLAGS.num_actors} actors each', 'place'
   print(f'{len(jobs)} runs, {where}, logs in each folder:')
   print(f'  {os.path.join(_root(), "<task>", "<variant>", "seed_<n>", "log.txt")}')
@@ -171,8 +119,7 @@ def run(names: Sequence[str]) -> int:
     f'{len(outcome.not_started)} to do.'
   )
   for failure in outcome.failures:
-    print(f'FAILED {failure.job.name}: {failure.reason}')
-    print(f'  log: {failure.job.log}')
+    print(f'FAILED {failure.job.name}: {failure.reason}\n  log: {failure.job.log}')
   if outcome.signal is not None:
     print('The same command goes on.')
   return outcome.exit_status
@@ -181,6 +128,8 @@ def run(names: Sequence[str]) -> int:
 def export(names: Sequence[str]) -> int:
   """Copies configuration, versions and evaluations of finished runs."""
   _check_root()
+  if _exported() is None:
+    raise ValueError('--exported=none is not for export: it must name a folder.')
   runs = plans.expand(_select(names or [*MEASURED_PLANS]))
   count = there = 0
   for run in runs:
@@ -216,7 +165,10 @@ def plot(names: Sequence[str]) -> int:
   _check_root()
   _select([*MEASURED_PLANS, *PAPER_PLANS])  # Refuses what no plan has.
   measured = files.read_json(random_scores.PATH) or {}
-  root, output = FLAGS.root or _exported(), FLAGS.output or str(_RESULTS / _kind())
+  root, output = (
+    FLAGS.root or _exported() or _root(),
+    FLAGS.output or str(_RESULTS / _kind()),
+  )
   selection = {
     'names': names,
     'tasks': FLAGS.tasks,
@@ -244,7 +196,10 @@ def _check_root() -> None:
     raise ValueError(f'root is {FLAGS.root}; there is no such folder.')
 
 
-def _exported() -> str:
+def _exported() -> str | None:
+  """The folder of exported runs; None if they are not to count."""
+  if FLAGS.exported == 'none':
+    return None
   return FLAGS.exported or str(_RESULTS / _kind() / 'runs')
 
 
@@ -255,8 +210,13 @@ def _num_workers() -> int:
 def _status(run: plans.Run) -> plans.Status:
   """How far a run has come, on this machine or on the one that exported it."""
   here = plans.status(run, _root())
-  exported = plans.status(run, _exported())
+  folder = _exported()
+  exported = plans.status(run, folder) if folder is not None else here
   return exported if exported.finished else here
+
+
+def _costs() -> costs.Costs:
+  return costs.Costs(_root(), _status, _num_workers(), FLAGS.checkpoint_replay)
 
 
 def _job_settings() -> paper_jobs.JobSettings:
@@ -275,6 +235,31 @@ def _job_settings() -> paper_jobs.JobSettings:
   return paper_jobs.JobSettings(
     _root(), FLAGS.checkpoint_period, FLAGS.checkpoint_replay, distribution
   )
+
+
+def _jobs(names: Sequence[str]) -> list[run_pool.Job]:
+  """A job for each run of these plans; says which are done elsewhere."""
+  if not names:
+    raise ValueError(f'Say which plans to run: {", ".join(plans.PLANS)}.')
+  if os.path.exists(_root()) and not os.path.isdir(_root()):
+    raise ValueError(f'root is {_root()}, which is no folder.')
+  runs = plans.expand(_select(names))
+  settings = _job_settings()
+  elsewhere = [
+    one
+    for one in runs
+    if _status(one).finished and not plans.status(one, _root()).finished
+  ]
+  if elsewhere:
+    print(
+      f'{len(elsewhere)} of {len(runs)} runs are not run here: their exported results '
+      f'are in {_exported()}. --exported=none runs them all the same.',
+      file=sys.stderr,
+    )
+  return [
+    paper_jobs.make_job(one, settings, lambda one=one: _status(one).finished)
+    for one in runs
+  ]
 
 
 def _select(names: Sequence[str]) -> list[Study]:
@@ -304,42 +289,10 @@ def _cores() -> list[int]:
   return cores
 
 
-def _print_plan(name: str, studies: Sequence[Study], detailed: bool) -> None:
-  known = estimates.Estimates(_root())
-  runs = plans.expand(studies)
-  print(f'{name}: {"; ".join(study.title for study in studies)}')
-  groups: dict[tuple[str, str, int], list[plans.Run]] = {}
-  for one in runs:
-    groups.setdefault((one.task, one.variant, one.num_steps), []).append(one)
-  for (task, variant, steps), group in groups.items() if detailed else ():
-    states = [_status(one) for one in group]
-    finished = sum(state.finished for state in states)
-    speed = known.speed(group[0])
-    hours = sum(known.hours(one) for one in group)
-    print(
-      f'  {task:<19} {variant:<32} {len(group):>2} x {steps:>10,}  '
-      f'{finished} done  {hours:>9,.1f} h  '
-      f'{speed.steps_per_second:>4.0f} steps/s ({speed.source})'
-    )
-  _print_total(runs)
-
-
-def _print_total(runs: Sequence[plans.Run]) -> None:
-  known = estimates.Estimates(_root())
-  states = [_status(one) for one in runs]
-  left = [
-    known.hours(one, state.steps)
-    for one, state in zip(runs, states)
-    if not state.finished
-  ]
-  total = sum(known.hours(one) for one in runs)
-  wall = estimates.wall_hours(left, _num_workers())
-  disk = sum(estimates.bytes_kept(one, FLAGS.checkpoint_replay) for one in runs) / 1e9
-  print(
-    f'  {len(runs)} runs, {total:,.1f} core hours in all; left: {len(left)} runs, '
-    f'{sum(left):,.1f} core hours, {wall:,.1f} hours with {_num_workers()} side by '
-    f'side. Disk, once finished: {disk:,.1f} GB.\n'
-  )
-
-
-_COMMANDS = {'plan': plan, 'run': run, 'export': export, 'plot': plot}
+_COMMANDS = {
+  'plan': plan,
+  'run': run,
+  'commands': commands,
+  'export': export,
+  'plot': plot,
+}

@@ -59,7 +59,7 @@ def make_job(
   """
   folder = os.path.join(settings.root, run.folder)
 
-  def command(core: int) -> list[str]:
+  def command(core: int | None) -> list[str]:
     # A folder of more steps cannot go back to fewer.
     longest = plans.recorded_steps(run, settings.root)
     return [
@@ -86,11 +86,11 @@ def make_job(
 
 
 def _placement(
-  run: plans.Run, distribution: Distribution | None, core: int
+  run: plans.Run, distribution: Distribution | None, core: int | None
 ) -> list[str]:
   """Flags that say where a run computes."""
   if distribution is None:
-    return ['--num_threads=1', f'--cpu_core={core}']
+    return ['--num_threads=1', *([] if core is None else [f'--cpu_core={core}'])]
   if run.algorithm == 'sac':
     return []
   return [

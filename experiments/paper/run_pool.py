@@ -1,15 +1,18 @@
 """Runs programs side by side, a core each, until all are done or a signal comes."""
 
+import concurrent.futures
+import contextlib
 import dataclasses
 import os
+import queue
 import shutil
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, Protocol
+from typing import Protocol
 
 from experiments.paper import stop_with_parent
 from iq_acme import process as signals
@@ -33,14 +36,14 @@ class Job:
   Attributes:
     name: for people.
     folder: where its log goes; the disk that it fills.
-    command: makes its command line from the core it is to run on.
+    command: makes its command line from the core it is to run on, None for any.
     is_done: whether it has reached its end; asked before it starts, and after.
     bytes_needed: disk space that it may take.
   """
 
   name: str
   folder: str
-  command: Callable[[int], Sequence[str]]
+  command: Callable[[int | None], Sequence[str]]
   is_done: Callable[[], bool]
   bytes_needed: int = 0
 
@@ -81,7 +84,7 @@ class Outcome:
 
   @property
   def exit_status(self) -> int:
-    """0, 1 where a job failed, or the shell's status of the signal."""
+    """0, 1 if a job failed, or the shell's status of the signal."""
     if self.signal is not None:
       return 128 + self.signal
     return 1 if self.failures or self.not_started else 0
@@ -113,78 +116,55 @@ def run_jobs(jobs: Sequence[Job], cores: Sequence[int], overview: Overview) -> O
   Returns:
     How it ended.
   """
-  return _Pool(jobs, cores, overview).run()
+  pool = _Pool(cores, overview)
+  previous = {
+    number: signal.signal(number, pool.handle)
+    for number in (signal.SIGINT, signal.SIGTERM)
+  }
+  try:
+    return pool.run(jobs)
+  finally:
+    for number, handler in previous.items():
+      signal.signal(number, handler)
 
 
 class _Pool:
-  """Jobs that wait, run and have ended."""
+  """Threads that run one job each; the main thread passes signals on to the jobs."""
 
-  def __init__(self, jobs: Sequence[Job], cores: Sequence[int], overview: Overview):
-    self._outcome = Outcome(done=[job for job in jobs if job.is_done()])
-    self._waiting = [job for job in jobs if job not in self._outcome.done]
-    self._cores = tuple(cores)
+  def __init__(self, cores: Sequence[int], overview: Overview):
+    self._outcome = Outcome()
+    self._num_cores = len(cores)
+    self._cores: queue.Queue[int] = queue.Queue()
+    for core in cores:
+      self._cores.put(core)
     self._running: dict[int, tuple[Job, subprocess.Popen]] = {}
     self._overview = overview
     self._signals: list[int] = []
+    self._is_full = self._is_stopping = False
+    self._lock = threading.Lock()  # Held while any of these but `_signals` change.
 
-  def run(self) -> Outcome:
+  def run(self, jobs: Sequence[Job]) -> Outcome:
     outcome = self._outcome
-    previous = {
-      number: signal.signal(number, self._handle)
-      for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-      while self._running or (self._waiting and not self._signals):
-        self._pass_signals_on()
-        self._collect()
-        self._start()
-        self._show()
-        time.sleep(_POLL_PERIOD)
-    finally:
-      self._stop_running()
-      for number, handler in previous.items():
-        signal.signal(number, handler)
-    outcome.not_started += self._waiting
+    outcome.done = [job for job in jobs if job.is_done()]
+    waiting = [job for job in jobs if job not in outcome.done]
+    with concurrent.futures.ThreadPoolExecutor(self._num_cores) as executor:
+      futures = [executor.submit(self._run_job, job) for job in waiting]
+      try:
+        while not self._wait(futures):
+          self._pass_signals_on()
+          self._show(len(jobs))
+      finally:
+        self._is_stopping = True  # If something went wrong here, too.
+        self._signal_all(signal.SIGTERM)
+        while not all(future.done() for future in futures):
+          concurrent.futures.wait(futures, _POLL_PERIOD)
+          self._pass_signals_on()
+    outcome.signal = next(iter(self._signals), None)
+    ended = [*outcome.done, *(failure.job for failure in outcome.failures)]
+    outcome.not_started = [job for job in jobs if job not in ended]
     return outcome
 
-  def _start(self) -> None:
-    for core in self._cores:
-      if core in self._running or not self._waiting or self._outcome.signal is not None:
-        continue
-      job = self._waiting[0]
-      os.makedirs(job.folder, exist_ok=True)
-      free = shutil.disk_usage(job.folder).free
-      if free < job.bytes_needed:
-        self._overview.say(
-          f'{job.name} may need {job.bytes_needed / 1e9:.1f} GB of disk and '
-          f'{free / 1e9:.1f} GB are free: nothing more is started.'
-        )
-        self._outcome.not_started, self._waiting = self._waiting, []
-        return
-      del self._waiting[0]
-      self._running[core] = (job, _launch(job, core))
-
-  def _collect(self) -> None:
-    for core, (job, process) in list(self._running.items()):
-      status = process.poll()
-      if status is None:
-        continue
-      del self._running[core]
-      if status == 0 and job.is_done():
-        self._outcome.done.append(job)
-        self._overview.say(f'done: {job.name}')
-      elif self._outcome.signal is None or status not in _STOPPED:
-        reason = f'exit status {status}: {_last_line(job.log)}'
-        self._outcome.failures.append(Failure(job, reason))
-        self._overview.say(f'FAILED: {job.name}: {reason} (log: {job.log})')
-      else:  # Stopped with the others, to be resumed.
-        self._waiting.insert(0, job)
-
-  def _show(self) -> None:
-    running = {core: job for core, (job, _) in self._running.items()}
-    self._overview.update(running, self._outcome, len(self._waiting))
-
-  def _handle(self, number: int, unused_frame: FrameType | None) -> None:
+  def handle(self, number: int, unused_frame: FrameType | None) -> None:
     # Only remembered: it may have come while a job was being started.
     self._signals.append(number)
     message = (
@@ -194,28 +174,72 @@ class _Pool:
     )
     signals.say_from_handler(number, message)
 
+  def _run_job(self, job: Job) -> None:
+    with self._lock:
+      if self._signals or self._is_stopping or not self._has_room(job):
+        return
+      core = self._cores.get()
+      try:
+        process = _launch(job, core)
+      except BaseException:
+        self._cores.put(core)  # The thread goes on to the next job, and would wait.
+        raise
+      self._running[core] = (job, process)
+    status = process.wait()
+    with self._lock:
+      del self._running[core]
+      self._cores.put(core)
+      self._note_end(job, status)
+
+  def _has_room(self, job: Job) -> bool:
+    os.makedirs(job.folder, exist_ok=True)
+    free = shutil.disk_usage(job.folder).free
+    if free < job.bytes_needed and not self._is_full:
+      self._is_full = True
+      self._overview.say(
+        f'{job.name} may need {job.bytes_needed / 1e9:.1f} GB of disk and '
+        f'{free / 1e9:.1f} GB are free: nothing more is started.'
+      )
+    return not self._is_full
+
+  def _note_end(self, job: Job, status: int) -> None:
+    if status == 0 and job.is_done():
+      self._outcome.done.append(job)
+      self._overview.say(f'done: {job.name}')
+    elif not self._is_stopping or status not in _STOPPED:
+      reason = f'exit status {status}: {_last_line(job.log)}'
+      self._outcome.failures.append(Failure(job, reason))
+      self._overview.say(f'FAILED: {job.name}: {reason} (log: {job.log})')
+
+  def _wait(self, futures: Sequence[concurrent.futures.Future]) -> bool:
+    """Waits a moment; returns whether all have ended, raises what one of them did."""
+    first = concurrent.futures.FIRST_EXCEPTION
+    done, left = concurrent.futures.wait(futures, _POLL_PERIOD, first)
+    for future in done:
+      future.result()
+    return not left
+
+  def _show(self, num_jobs: int) -> None:
+    with self._lock:
+      running = {core: job for core, (job, _) in self._running.items()}
+      ended = len(self._outcome.done) + len(self._outcome.failures)
+    self._overview.update(running, self._outcome, num_jobs - ended - len(running))
+
   def _pass_signals_on(self) -> None:
-    if self._signals and self._outcome.signal is None:
-      self._outcome.signal = self._signals[0]
+    if self._signals and not self._is_stopping:
+      self._is_stopping = True
       self._signal_all(signal.SIGTERM)
     if len(self._signals) > 1:
       self._signal_all(signal.SIGKILL)
 
-  def _stop_running(self) -> None:
-    """Lets those that are left, where something went wrong here, save and stop."""
-    self._signal_all(signal.SIGTERM)
-    while any(process.poll() is None for _, process in self._running.values()):
-      if self._signals[1:]:
-        self._signal_all(signal.SIGKILL)
-      time.sleep(_POLL_PERIOD)
-
   def _signal_all(self, number: int) -> None:
-    for _, process in self._running.values():
-      if process.poll() is None:
-        if number == signal.SIGKILL:
-          os.killpg(process.pid, number)  # Also what it has started.
-        else:
-          process.send_signal(number)
+    with self._lock:
+      for _, process in self._running.values():
+        with contextlib.suppress(ProcessLookupError):
+          if number == signal.SIGKILL:
+            os.killpg(process.pid, number)  # Also what it has started.
+          else:
+            process.send_signal(number)
 
 
 def _launch(job: Job, core: int) -> subprocess.Popen:
@@ -229,7 +253,7 @@ def _launch(job: Job, core: int) -> subprocess.Popen:
     )
 
 
-def _last_line(path: str) -> Any:
+def _last_line(path: str) -> str:
   with open(path, 'rb') as file:
     file.seek(max(0, os.path.getsize(path) - 4_000))
     lines = [line.strip() for line in file.read().decode(errors='replace').splitlines()]

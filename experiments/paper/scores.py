@@ -8,6 +8,7 @@ Precipice" (https://arxiv.org/abs/2108.13264), as in its library, rliable.
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from scipy import stats
 
 from iq_acme.training.evaluations import std_over_seeds
 
@@ -95,9 +96,7 @@ def interquartile_mean(scores: np.ndarray) -> np.ndarray:
 
   A quarter of the scores, rounded down, is left out at either end.
   """
-  flat = np.sort(scores.reshape(*scores.shape[:-2], -1), axis=-1)
-  cut = flat.shape[-1] // 4
-  return flat[..., cut : flat.shape[-1] - cut].mean(axis=-1)
+  return stats.trim_mean(scores.reshape(*scores.shape[:-2], -1), 0.25, axis=-1)
 
 
 def seed_std(scores: np.ndarray) -> float:
@@ -126,7 +125,7 @@ def bootstrap_interval(
     seed: of the draws.
 
   Returns:
-    Its lower and upper end. With one run both are the aggregate itself.
+    Its lower and upper end, NaN for one run, which has no interval.
 
   Raises:
     ValueError: for scores of another shape or a confidence out of range.
@@ -134,10 +133,16 @@ def bootstrap_interval(
   scores = check_scores(scores)
   if not 0 < confidence < 1:
     raise ValueError(f'confidence is {confidence}; it must be in (0, 1).')
-  num_runs, num_tasks = scores.shape
-  rng = np.random.default_rng(seed)
-  drawn = rng.integers(num_runs, size=(resamples, num_runs, num_tasks))
-  values = aggregate(scores[drawn, np.arange(num_tasks)])  # [resamples]
-  tail = 50.0 * (1.0 - confidence)
-  low, high = np.percentile(values, [tail, 100.0 - tail])
+  if len(scores) == 1:
+    return float('nan'), float('nan')
+  result = stats.bootstrap(
+    tuple(scores.T),  # A sample for each task, drawn by itself.
+    lambda *tasks, axis: aggregate(np.stack(tasks, axis=-1)),  # Each [resamples, runs].
+    n_resamples=resamples,
+    vectorized=True,
+    confidence_level=confidence,
+    method='percentile',
+    random_state=np.random.default_rng(seed),
+  )
+  low, high = result.confidence_interval
   return float(low), float(high)

@@ -7,56 +7,32 @@ SIGKILL, but may do so once for every thread that the parent had; a run takes a 
 one as the order to end unsaved. Its exit status is the program's.
 """
 
-import contextlib
 import ctypes
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from types import FrameType
 
 _PR_SET_PDEATHSIG = 1  # From <linux/prctl.h>.
 
 
-def main(argv: Sequence[str]) -> int:
+def main(parent: str, *command: str) -> int:
   """Runs the command, and returns its exit status as a shell would."""
-  _, parent, *command = argv
-  relay = _Relay()
-  signal.signal(signal.SIGTERM, relay.handle)
+  # Blocked, so that none is lost: what came before the program starts waits for it.
+  awaited = {signal.SIGTERM, signal.SIGCHLD}
+  signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
   ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-  if (
-    os.getppid() != int(parent) or relay.stopped
-  ):  # It died before it could be told of.
+  if os.getppid() != int(parent) or signal.SIGTERM in signal.sigpending():
     return 128 + signal.SIGTERM
-  status = relay.run(command)
-  return status if status >= 0 else 128 - status
-
-
-class _Relay:
-  """Passes the first SIGTERM on to a program, whenever it comes."""
-
-  def __init__(self):
-    self.stopped = False
-    self._passed = False
-    self._process: subprocess.Popen | None = None
-
-  def run(self, command: Sequence[str]) -> int:
-    self._process = subprocess.Popen(command)
-    self._pass_on()  # What came while it was being started.
-    return self._process.wait()
-
-  def handle(self, unused_number: int, unused_frame: FrameType | None) -> None:
-    self.stopped = True
-    self._pass_on()
-
-  def _pass_on(self) -> None:
-    if self.stopped and self._process is not None and not self._passed:
-      self._passed = True
-      # Not its own method, which would wait for a lock that the signal interrupted.
-      with contextlib.suppress(ProcessLookupError):
-        os.kill(self._process.pid, signal.SIGTERM)
+  process = subprocess.Popen(
+    command, preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, awaited)
+  )
+  while process.poll() is None:
+    if signal.sigwait(awaited) == signal.SIGTERM:
+      process.terminate()
+      awaited = {signal.SIGCHLD}  # The first only.
+  return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
 
 if __name__ == '__main__':
-  sys.exit(main(sys.argv))
+  sys.exit(main(*sys.argv[1:]))

@@ -19,6 +19,12 @@ if TYPE_CHECKING:  # Loading Matplotlib takes seconds, drawing happens rarely.
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers.
 _COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
+# Of different lengths, so that no two of 140 lines look the same.
+_LINE_STYLES = ('-', '--', ':', '-.')
+_MARKERS = ('o', 's', '^', 'D', 'v')
+_PANEL_HEIGHT = 4.8  # Inches, of a panel with a legend of so many rows.
+_LEGEND_ROWS = 3
+_LEGEND_ROW_HEIGHT = 0.2
 _LEGEND_CHARACTERS = 75  # That fit beneath a panel, handles included.
 _POLICY_LABELS = {'mode': 'mode policy', 'sampled': 'sampled policy'}
 
@@ -92,7 +98,9 @@ def plot_runs(
     for index, (label, runs) in enumerate(sorted(lines.items())):
       curve = mean_over_seeds(runs, label)
       _draw(axes, curve, index)
-    label_axes(axes, task, 'band: std of seeds', metric.replace('_', ' '))
+    has_bands = any(len(runs) > 1 for runs in lines.values())
+    band = 'band: std of seeds' if has_bands else None
+    label_axes(axes, task, band, metric.replace('_', ' '))
   save_figure(figure, output)
 
 
@@ -182,7 +190,9 @@ def make_figure(columns: int, rows: int) -> 'Figure':
   # Without pyplot, which would choose a backend and keep the figure.
   from matplotlib.figure import Figure
 
-  return Figure(figsize=(6.4 * columns, 4.8 * rows), dpi=130, layout='constrained')
+  return Figure(
+    figsize=(6.4 * columns, _PANEL_HEIGHT * rows), dpi=130, layout='constrained'
+  )
 
 
 def make_panels(count: int) -> tuple['Figure', list['Axes']]:
@@ -213,10 +223,11 @@ def draw_line(
     center: the line [T].
     low: the band's lower edge [T].
     high: its upper edge [T].
-    index: which line it is, for its colour.
+    index: which line it is, for its colour, its dashes and its marker.
     label: its legend.
   """
-  color = _COLORS[index % len(_COLORS)]
+  cycle, color_index = divmod(index, len(_COLORS))
+  color = _COLORS[color_index]
   # Later lines are thinner, so that one that lies on another leaves it to be seen.
   width = max(1.2, 2.6 - 0.35 * index)
   axes.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
@@ -226,8 +237,10 @@ def draw_line(
     color=color,
     label=label,
     linewidth=width,
-    linestyle='-' if index < len(_COLORS) else '--',
-    marker='o' if len(steps) < 30 else None,  # A single point makes no line.
+    linestyle=_LINE_STYLES[cycle % len(_LINE_STYLES)],
+    # A single point makes no line, and dashes alone are hard to tell apart.
+    marker=_MARKERS[cycle % len(_MARKERS)] if cycle or len(steps) < 30 else None,
+    markevery=max(1, len(steps) // 15) if cycle else None,
     markersize=2.0 * width,
   )
 
@@ -255,10 +268,16 @@ def label_axes(
   # Below the axes, where it can hide nothing.
   labels = axes.get_legend_handles_labels()[1]
   longest = max(map(len, labels), default=1)
+  columns = max(1, min(len(labels), _LEGEND_CHARACTERS // (longest + 5)))
+  more_rows = max(0, -(-len(labels) // columns) - _LEGEND_ROWS)
+  # A long legend makes the figure taller, and not its panels smaller.
+  height = _PANEL_HEIGHT + _LEGEND_ROW_HEIGHT * more_rows
+  height *= axes.get_subplotspec().get_gridspec().nrows
+  axes.figure.set_figheight(max(height, axes.figure.get_figheight()))
   axes.legend(
     loc='upper center',
     bbox_to_anchor=(0.5, -0.16),
-    ncols=max(1, min(len(labels), _LEGEND_CHARACTERS // (longest + 5))),
+    ncols=columns,
     frameon=False,
     fontsize='small',
     title=band,
