@@ -12,10 +12,10 @@ PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test lint format lock doctor clean
+.PHONY: help install train test test-fast lint format lock doctor clean
 
 help:  ## Lists what make can do here.
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
 	@echo 'Variables: STEPS=$(STEPS) SEED=$(SEED) WORKDIR=$(WORKDIR) TESTS=tests/x_test.py'
 
 install: $(INSTALLED)  ## Creates .venv with the locked versions; at most once.
@@ -31,6 +31,9 @@ train: $(INSTALLED)  ## Trains M-IQ on HalfCheetah-v4 into WORKDIR; resumes what
 
 test: $(INSTALLED)  ## Runs the test suite, or only TESTS.
 	$(PYTHON) -m pytest $(TESTS)
+
+test-fast: $(INSTALLED)  ## Runs what starts no programs and trains nothing for long.
+	$(PYTHON) -m pytest -m 'not slow' $(TESTS)
 
 lint: $(INSTALLED)  ## Checks style and formatting.
 	$(PYTHON) -m ruff check .

@@ -1,8 +1,10 @@
 """What all tests share."""
 
+import pathlib
 import tempfile
 
 import jax
+import pytest
 
 import iq_acme  # noqa: F401  # Lets test files import Acme before this package.
 
@@ -21,3 +23,31 @@ def pytest_configure(config):
   jax.config.update('jax_persistent_cache_min_entry_size_bytes', 0)
   # A program that cannot be read back is a failure, not a warning among others.
   jax.config.update('jax_raise_persistent_cache_errors', True)
+
+
+# Files whose tests start programs of processes, whole commands, or train for long.
+SLOW = {
+  'acme_layout_test',
+  'agent_resume_test',
+  'distributed_parts_test',
+  'distributed_programs_test',
+  'doctor_test',
+  'evaluate_test',
+  'interruption_test',
+  'learning_pendulum_test',
+  'learning_probe_test',
+  'older_files_test',
+  'package_test',
+  'paper_command_test',
+  'run_iq_distributed_test',
+  'run_iq_test',
+  'run_pool_test',
+  'sac_agent_test',
+}
+
+
+def pytest_collection_modifyitems(items):
+  """Marks what `make test-fast` leaves out."""
+  for item in items:
+    if pathlib.Path(item.fspath).stem in SLOW:
+      item.add_marker(pytest.mark.slow)

@@ -65,6 +65,10 @@ def test_its_run_goes_on_from_its_checkpoint_with_its_replay(folder, command):
   )
   assert done.returncode == 0, done.stderr
   assert 'Resumed at step 300' in done.stdout
+  last = done.stdout.strip().splitlines()[-1]
+  for name in ('policy.npz', 'curve.png'):
+    assert str(folder / name) in last
+  assert ' at step ' in last and str(folder / 'policy_best.npz') in last
   before = metrics_files.read_rows(str(OLDER / 'eval.csv'))
   rows = metrics_files.read_rows(str(folder / 'eval.csv'))
   assert [row['actor_steps'] for row in rows] == [0, 100, 200, 300, 400]

@@ -197,7 +197,7 @@ def _train(settings: 'RunSettings', config: algorithms.Config) -> int:
       raise
     print(f'\nStopped: {error}', file=sys.stderr)
     return _FAILED
-  return _report(outcome, versions.command_line())
+  return _report(outcome, settings.workdir, versions.command_line())
 
 
 def _train_distributed(settings: 'RunSettings', config: algorithms.Config) -> int:
@@ -228,7 +228,7 @@ def _train_distributed(settings: 'RunSettings', config: algorithms.Config) -> in
       raise
     print(f'\nStopped: {error}', file=sys.stderr)
     return _FAILED
-  return _report(outcome, versions.command_line())
+  return _report(outcome, settings.workdir, versions.command_line())
 
 
 def _print_title(settings: 'RunSettings', config: algorithms.Config) -> None:
@@ -242,9 +242,20 @@ def _print_title(settings: 'RunSettings', config: algorithms.Config) -> None:
     )
 
 
-def _report(outcome: 'Outcome', command: str) -> int:
+def _report(outcome: 'Outcome', workdir: str, command: str) -> int:
+  from iq_acme.training.run_directory import RunDirectory
+
   if not outcome.finished:
     print(f'Stopped at step {outcome.actor_steps:,}. To go on:\n  {command}')
+    return outcome.exit_status
+  directory = RunDirectory(workdir)
+  line = f'Policy: {directory.policy} · curve: {directory.curve}'
+  if best := directory.read_summary().get('best_evaluation'):
+    line += (
+      f' · best evaluation: {best["mode_return_mean"]:,.1f} at step '
+      f'{best["actor_steps"]:,}, {directory.best_policy}'
+    )
+  print(line)
   return outcome.exit_status
 
 

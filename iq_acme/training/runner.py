@@ -37,7 +37,7 @@ def run(
   """Runs, or goes on with, the run of a folder until its last step or a signal.
 
   SIGINT and SIGTERM end it after the current step with everything saved; see
-  `signals.StopSignals`. Whatever the agent raises ends it too, and leaves the last
+  `process.StopSignals`. Whatever the agent raises ends it too, and leaves the last
   checkpoint as it was.
 
   Args:
