@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from experiments.learning import lines, overestimation
+from experiments.learning import overestimation
 from experiments.paper import plans
 from experiments.paper.settings import Study, Variant
 
@@ -89,8 +89,3 @@ def test_picture_is_drawn(root, tmp_path):
 def test_no_finished_run_is_said(tmp_path):
   with pytest.raises(ValueError, match='No run of 1 studies is finished'):
     overestimation.write_all(str(tmp_path), str(tmp_path), STUDIES)
-
-
-def test_lines_look_different():
-  looks = [tuple(sorted(lines.style(i).items())) for i in range(12)]
-  assert len(set(looks)) == 12

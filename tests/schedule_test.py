@@ -1,10 +1,11 @@
 import dataclasses
 import fractions
+import json
 import math
 
 import pytest
 
-from iq_acme.agent.schedule import UpdateSchedule
+from iq_acme.agent.schedule import Progress, UpdateSchedule, resume
 
 
 def due(schedule, steps):
@@ -120,3 +121,46 @@ def test_a_refill_under_way_is_finished_under_other_settings():
   planned = UpdateSchedule(2.0, 1, start_actor_steps=10)
   continued = schedule.continued_as(planned, actor_steps=450)
   assert due(continued, [450, 500, 501]) == [390, 390, 392]
+
+
+# --- Resuming ------------------------------------------------------------------------
+
+
+class _Learner:
+  state = None
+
+  def restore(self, state):
+    self.state = state
+
+
+def _resumed(replay_size):
+  # One SGD step per environment step, after ten: 20 by step 30.
+  schedule = UpdateSchedule(samples_per_step=4, batch_size=4, start_actor_steps=10)
+  # Acme's loop counts whole episodes: five steps of one were not counted yet.
+  saved = Progress(30, 20, schedule, {'actor_steps': 25, 'learner_steps': 20})
+  learner = _Learner()
+  progress = resume(
+    Progress.from_json(json.loads(json.dumps(saved.as_json()))),
+    schedule,
+    learner=learner,
+    learner_state='saved',
+    replay_size=replay_size,
+    min_replay_size=10,
+  )
+  assert learner.state == 'saved'
+  assert (progress.actor_steps, progress.sgd_steps) == (30, 20)
+  assert progress.counts == {'actor_steps': 30, 'learner_steps': 20}
+  return progress.schedule
+
+
+def test_resumed_run_with_its_replay_goes_on_at_the_next_step():
+  schedule = _resumed(replay_size=10)
+  assert [schedule.sgd_steps_due(step) for step in (30, 31, 32)] == [20, 21, 22]
+
+
+@pytest.mark.parametrize('missing', [1, 10])
+def test_resumed_run_without_its_replay_waits_until_it_is_filled(missing):
+  schedule = _resumed(replay_size=10 - missing)
+  filled = 30 + missing
+  due = [schedule.sgd_steps_due(step) for step in (30, filled, filled + 1)]
+  assert due == [20, 20, 21]

@@ -1,17 +1,12 @@
 import dataclasses
-import functools
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from dm_env import specs
+from linear_networks import CONFIG, NETWORKS, batch_of, jitted_step
 
 from iq_acme import update
-from iq_acme.config import IQConfig
-from iq_acme.networks import IQNetworks, ValueNetwork
-from iq_acme.policies import Policy
 
 ALGORITHMS = {
   'IQ': {'munchausen_coefficient': 0.0, 'value_bootstrap': 'target'},
@@ -19,68 +14,8 @@ ALGORITHMS = {
   'PCL': {'munchausen_coefficient': 0.0, 'value_bootstrap': 'online'},
   'Trust-PCL': {'munchausen_coefficient': 0.9, 'value_bootstrap': 'online'},
 }
-CONFIG = IQConfig(
-  temperature=0.5,
-  discount=0.8,
-  learning_rate=0.1,
-  target_update_rate=0.3,
-  num_action_values=3,
-  hidden_layer_sizes=(8,),
-)
-SPEC = SimpleNamespace(
-  observations=specs.Array((2,), np.float32),
-  actions=specs.BoundedArray((2,), np.float32, 0.0, 2.0),
-)
-
-
-def batch_of(size, seed=0):
-  rng = np.random.default_rng(seed)
-  return update.Transition(
-    observation=rng.normal(size=(size, 2)).astype(np.float32),
-    action=rng.integers(0, 3, size=(size, 2)).astype(np.float32),
-    reward=rng.normal(size=size).astype(np.float32),
-    discount=(np.arange(size) % 4 != 3).astype(np.float32),  # Every fourth is an end.
-    next_observation=rng.normal(size=(size, 2)).astype(np.float32),
-  )
-
 
 # --- One step against numpy -----------------------------------------------------------
-# Linear networks: V(s) = s . v, and logits s . W of 2 dimensions with 3 values each;
-# action 0, 1 or 2 is its own index.
-
-
-def linear_networks():
-  def log_softmax(params, observation):
-    return jax.nn.log_softmax(jnp.einsum('bi,idn->bdn', observation, params))
-
-  def log_prob(params, observation, action):
-    one_hot = jax.nn.one_hot(action.astype(int), 3)
-    return jnp.sum(one_hot * log_softmax(params, observation), axis=(1, 2))
-
-  def entropy(params, observation):
-    log_probs = log_softmax(params, observation)
-    return -jnp.sum(jnp.exp(log_probs) * log_probs, axis=(1, 2))
-
-  policy = Policy(
-    init=lambda key: jax.random.normal(key, (2, 2, 3)),
-    log_prob=log_prob,
-    sample=None,
-    mode=None,
-    entropy=entropy,
-    sample_uniform=None,
-  )
-  value = ValueNetwork(
-    init=lambda key: jax.random.normal(key, (2,)), apply=lambda v, s: s @ v
-  )
-  return IQNetworks(policy=policy, value=value, environment_spec=SPEC)
-
-
-NETWORKS = linear_networks()
-
-
-@functools.lru_cache
-def jitted_step(config):
-  return jax.jit(functools.partial(update.sgd_step, networks=NETWORKS, config=config))
 
 
 def numpy_step(state, batch, config):
@@ -275,118 +210,3 @@ def test_the_target_policy_is_read_only_where_it_is_paid_for(coefficient, is_rea
     state.params, spoiled, batch_of(8), networks=NETWORKS, config=config
   )
   assert np.isnan(loss) == np.isnan(metrics['munchausen_term_mean']) == is_read
-
-
-# --- What the paper leaves open ----------------------------------------------------------
-
-
-def with_pairs(*pairs):
-  return pairs[0]._replace(others=pairs[1:])
-
-
-def test_pairs_share_the_smallest_bootstrap_and_nothing_else():
-  config = dataclasses.replace(CONFIG, num_pairs=2)
-  one, other = (
-    update.init_state(jax.random.PRNGKey(seed), NETWORKS, CONFIG).params
-    for seed in (0, 1)
-  )
-  target, other_target = (
-    update.init_state(jax.random.PRNGKey(seed), NETWORKS, CONFIG).params
-    for seed in (2, 3)
-  )
-  batch = batch_of(8)
-  gradient, metrics = jax.grad(update.batch_loss, has_aux=True)(
-    with_pairs(one, other),
-    with_pairs(target, other_target),
-    batch,
-    networks=NETWORKS,
-    config=config,
-  )
-  smallest = np.minimum(
-    batch.next_observation @ target.value, batch.next_observation @ other_target.value
-  )
-  # Each pair alone, given that bootstrap through its reward, and no V(s') of its own.
-  lent = batch._replace(
-    reward=batch.reward + CONFIG.discount * batch.discount * smallest,
-    discount=np.zeros(8, np.float32),
-  )
-  for pair, its_target, found in zip(
-    (one, other), (target, other_target), gradient.pairs
-  ):
-    alone, alone_metrics = jax.grad(update.batch_loss, has_aux=True)(
-      pair, its_target, lent, networks=NETWORKS, config=CONFIG
-    )
-    jax.tree.map(
-      lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6), found, alone
-    )
-    if pair is one:  # The pair that acts is the one that metrics are of.
-      np.testing.assert_allclose(metrics['loss'], alone_metrics['loss'], rtol=1e-5)
-
-
-def test_pairs_start_apart_and_the_first_as_if_it_were_alone():
-  alone = update.init_state(jax.random.PRNGKey(0), NETWORKS, CONFIG)
-  state = update.init_state(
-    jax.random.PRNGKey(0), NETWORKS, dataclasses.replace(CONFIG, num_pairs=3)
-  )
-  first, *others = state.params.pairs
-  assert len(others) == 2
-  jax.tree.map(np.testing.assert_array_equal, first, alone.params)
-  values = [tuple(np.asarray(pair.value)) for pair in (first, *others)]
-  assert len(set(values)) == 3
-  np.testing.assert_array_equal(state.key, alone.key)
-
-
-@pytest.mark.parametrize(('step', 'size'), [(0, 0.0), (1, 0.0), (2, 0.25), (3, 0.25)])
-def test_policy_starts_late_and_takes_steps_of_its_own_size(step, size):
-  config = dataclasses.replace(
-    CONFIG, policy_start=2, policy_learning_rate=0.25 * CONFIG.learning_rate
-  )
-  state = update.init_state(jax.random.PRNGKey(0), NETWORKS, CONFIG)
-  state = state._replace(steps=jnp.int32(step))
-  plain = jitted_step(CONFIG)(state, batch_of(8))[0]
-  changed = jitted_step(config)(state, batch_of(8))[0]
-  np.testing.assert_array_equal(changed.params.value, plain.params.value)
-  np.testing.assert_allclose(
-    changed.params.policy - state.params.policy,
-    size * (plain.params.policy - state.params.policy),
-    rtol=1e-3,
-    atol=1e-6,
-  )
-
-
-def test_further_pairs_take_steps_of_the_policys_size_too():
-  config = dataclasses.replace(CONFIG, num_pairs=2)
-  slow = dataclasses.replace(config, policy_learning_rate=0.5 * CONFIG.learning_rate)
-  state = update.init_state(jax.random.PRNGKey(0), NETWORKS, config)
-  plain = jitted_step(config)(state, batch_of(8))[0].params.others[0]
-  changed = jitted_step(slow)(state, batch_of(8))[0].params.others[0]
-  start = state.params.others[0]
-  np.testing.assert_array_equal(changed.value, plain.value)
-  np.testing.assert_allclose(
-    changed.policy - start.policy, 0.5 * (plain.policy - start.policy), atol=1e-6
-  )
-
-
-def test_centred_error_teaches_the_policy_what_is_left_of_it_and_v_all():
-  state = update.init_state(jax.random.PRNGKey(0), NETWORKS, CONFIG)
-  batch = batch_of(8)
-
-  def gradient(config):
-    return jax.grad(update.batch_loss, has_aux=True)(
-      state.params, state.target_params, batch, networks=NETWORKS, config=config
-    )
-
-  plain, metrics = gradient(CONFIG)
-  centred, _ = gradient(dataclasses.replace(CONFIG, center_policy_error=True))
-  np.testing.assert_array_equal(centred.value, plain.value)
-  # What the mean error by itself would teach: -2 tau mean(error) d mean(log pi).
-  taught = jax.grad(
-    lambda policy: jnp.mean(
-      NETWORKS.policy.log_prob(policy, batch.observation, batch.action)
-    )
-  )(state.params.policy)
-  common = -2 * CONFIG.temperature * metrics['td_error_mean'] * taught
-  np.testing.assert_allclose(
-    centred.policy, plain.policy - common, rtol=1e-4, atol=1e-6
-  )
-  assert np.abs(common).max() > 1e-3

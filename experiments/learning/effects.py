@@ -65,15 +65,16 @@ def analyse(screen: Screen) -> list[Effect]:
   standardised = ((screen.scores - center) / spread).mean(axis=0)  # [16]
   effects = columns @ standardised / half  # [15]
   returns = columns @ screen.scores.T / half  # [15, tasks]
-  margins = np.array([lenth_margin(one) for one in returns.T])
+  margin = lenth_margin(effects)
+  return_margins = np.array([lenth_margin(one) for one in returns.T])
   return [
     Effect(
       name,
       aliases,
       float(effects[i]),
-      lenth_margin(effects),
+      margin,
       returns[i],
-      margins,
+      return_margins,
       tuple(
         float(np.median(screen.overestimation[:, columns[i] == s])) for s in (-1, 1)
       ),

@@ -1,6 +1,6 @@
 """Which settings the screen adopts: the effects of seven, with intervals.
 
-    python experiments/paper.py run factorial --root=runs/learning
+    python -m experiments.paper run factorial --root=runs/learning
     python -m experiments.learning.factorial --root=runs/learning
 
 The score and the rule of choice, written before any run:
@@ -28,25 +28,33 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from experiments.learning import design
 from experiments.learning.effects import Effect, Screen, analyse
 from experiments.paper import plans, tables
 from experiments.paper.settings import LEARNING_PLANS
+from iq_acme.commands import parsing
 from iq_acme.training import plotting
 from iq_acme.training.evaluations import read_evaluations
 
 OUTPUT = pathlib.Path(__file__).resolve().parent.parent / 'results' / 'learning'
 FIRST_STEP = 10_000
 
-FLAGS = flags.FLAGS
+FLAGS = parsing.new_flags()
+flags.DEFINE_string(
+  'root', None, 'Folder of all runs.', required=True, flag_values=FLAGS
+)
+flags.DEFINE_string(
+  'output_dir', str(OUTPUT), 'Folder of tables and figures.', flag_values=FLAGS
+)
 
 
 def main(argv: Sequence[str]) -> int:
   """Runs the command; returns its exit status."""
   if len(argv) > 1:
-    raise app.UsageError(f'Unknown arguments: {" ".join(argv[1:])}.')
+    print(f'Unknown arguments: {" ".join(argv[1:])}.', file=sys.stderr)
+    return 2
   try:
     screen = read(FLAGS.root)
   except ValueError as error:
@@ -228,6 +236,4 @@ def _short(task: str) -> str:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_string('root', None, 'Folder of all runs.', required=True)
-  flags.DEFINE_string('output_dir', str(OUTPUT), 'Folder of table and figure.')
-  app.run(main)
+  sys.exit(parsing.run(main, FLAGS, __doc__))

@@ -1,28 +1,12 @@
-"""Lines that stay apart where a figure has many, and one legend for all its panels."""
+"""One legend for all panels of a figure, and the entropy of a uniform policy."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
   from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which stay apart for colour-blind readers; all of them come
-# in one pattern of line before the next.
-_COLORS = ('#000000', '#D55E00', '#0072B2', '#009E73', '#CC79A7', '#E69F00', '#56B4E9')
-_PATTERNS = ('-', '--', ':')
-_MARKERS = 'os^Dv*PX<>hd'
 _LEGEND_COLUMNS = 4
-
-
-def style(index: int) -> dict[str, Any]:
-  """What tells a figure's line number `index` from the others, for `Axes.plot`."""
-  return {
-    'color': _COLORS[index % len(_COLORS)],
-    'linestyle': _PATTERNS[index // len(_COLORS) % len(_PATTERNS)],
-    'marker': _MARKERS[index % len(_MARKERS)],
-    'linewidth': 1.6,
-    'markersize': 4.5,
-  }
 
 
 def mark_uniform(axes: 'Axes', entropy: float) -> None:

@@ -14,20 +14,17 @@ import os
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from experiments.learning import lines
 from experiments.paper import data, tables
 from experiments.paper.settings import LEARNING_PLANS, Study, Variant
+from iq_acme.commands import parsing
 from iq_acme.storage import files
 from iq_acme.training import plotting
 from iq_acme.training.evaluations import std_over_seeds
-
-if TYPE_CHECKING:
-  from matplotlib.axes import Axes
 
 OUTPUT = pathlib.Path(__file__).resolve().parent.parent / 'results' / 'learning'
 RETURN, VALUE = 'mode_return_mean', 'mode_initial_value'
@@ -35,7 +32,20 @@ DISCOUNTED, ENTROPY = 'mode_discounted_return', 'mode_policy_entropy_per_dim'
 # Differences up to this size are drawn to scale, larger ones by their logarithm.
 _LINEAR = 10.0
 
-FLAGS = flags.FLAGS
+FLAGS = parsing.new_flags()
+flags.DEFINE_string(
+  'root', None, 'Folder of all runs.', required=True, flag_values=FLAGS
+)
+flags.DEFINE_string(
+  'output_dir', str(OUTPUT), 'Folder of tables and figures.', flag_values=FLAGS
+)
+flags.DEFINE_enum(
+  'plan',
+  'remedies',
+  list(LEARNING_PLANS),
+  'Of experiments/paper/settings.py.',
+  flag_values=FLAGS,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +89,8 @@ class Assessed:
 def main(argv: Sequence[str]) -> int:
   """Runs the command; returns its exit status."""
   if len(argv) > 1:
-    raise app.UsageError(f'Unknown arguments: {" ".join(argv[1:])}.')
+    print(f'Unknown arguments: {" ".join(argv[1:])}.', file=sys.stderr)
+    return 2
   try:
     written = write_all(FLAGS.root, FLAGS.output_dir, LEARNING_PLANS[FLAGS.plan])
   except ValueError as error:
@@ -185,7 +196,10 @@ def draw(task: str, variants: dict[str, Assessed], path: str) -> None:
     for axes, values in zip(
       panels, (assessed.returns, assessed.excess, assessed.entropy)
     ):
-      _draw_line(axes, assessed.steps, values, index, label)
+      mean, spread = values.mean(axis=0), std_over_seeds(values)
+      plotting.draw_line(
+        axes, assessed.steps, mean, mean - spread, mean + spread, index, label
+      )
   panels[0].set_title("the mode's return")
   panels[1].set_title('V at the first state, less the discounted return')
   panels[1].set_yscale('symlog', linthresh=_LINEAR)
@@ -201,18 +215,6 @@ def draw(task: str, variants: dict[str, Assessed], path: str) -> None:
   band = 'line: mean over seeds; band: their standard deviation'
   lines.legend_below(figure, panels[0], band)
   plotting.save_figure(figure, path)
-
-
-def _draw_line(
-  axes: 'Axes', steps: np.ndarray, values: np.ndarray, index: int, label: str
-) -> None:
-  """Draws the mean of values [seeds, T], and a band where there are several seeds."""
-  look = lines.style(index)
-  mean, spread = values.mean(axis=0), std_over_seeds(values)
-  axes.plot(steps, mean, label=label, **look)
-  if len(values) > 1:
-    low, high = mean - spread, mean + spread
-    axes.fill_between(steps, low, high, color=look['color'], alpha=0.12, linewidth=0)
 
 
 def _rows(task: str, label: str, assessed: Assessed) -> list[tables.Row]:
@@ -251,7 +253,4 @@ def _summary(label: str, assessed: Assessed) -> tables.Row:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_string('root', None, 'Folder of all runs.', required=True)
-  flags.DEFINE_string('output_dir', str(OUTPUT), 'Folder of tables and figures.')
-  flags.DEFINE_enum('plan', 'remedies', list(LEARNING_PLANS), 'Of paper_settings.')
-  app.run(main)
+  sys.exit(parsing.run(main, FLAGS, __doc__))

@@ -12,17 +12,18 @@ minutes of CPU time; `--setting` keeps only those that are named.
 Shapes: B batch, D action dimensions, R rows of data.
 """
 
-import csv
 import dataclasses
 import functools
 import os
 import pathlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 
 from iq_acme import process
+from iq_acme.commands import parsing
 from iq_acme.storage import files
 
 OUTPUT = pathlib.Path(__file__).resolve().parent.parent / 'results' / 'learning'
@@ -40,8 +41,6 @@ COLUMNS = (
   'signal_fraction',
 )
 Row = dict[str, Any]
-
-FLAGS = flags.FLAGS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +70,15 @@ SETTINGS = {
   'temperature 1': Setting({'temperature': 1.0}),
   'reward 0': Setting(reward=0.0),
 }
+
+
+FLAGS = parsing.new_flags()
+flags.DEFINE_string(
+  'output_dir', str(OUTPUT), 'Folder of the table and the figure.', flag_values=FLAGS
+)
+flags.DEFINE_multi_enum(
+  'setting', [], list(SETTINGS), 'Only this; may be repeated.', flag_values=FLAGS
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,10 +180,11 @@ def run(
       }
 
 
-def main(argv: Sequence[str]) -> None:
-  """Probes every setting, then writes the table and the figure."""
+def main(argv: Sequence[str]) -> int:
+  """Probes every setting, writes the table and the figure; returns the exit status."""
   if len(argv) > 1:
-    raise app.UsageError(f'Unknown arguments: {" ".join(argv[1:])}.')
+    print(f'Unknown arguments: {" ".join(argv[1:])}.', file=sys.stderr)
+    return 2
   process.limit_threads(1)
   rows = []
   for signal in (False, True):
@@ -188,17 +197,20 @@ def main(argv: Sequence[str]) -> None:
   write_csv(os.path.join(FLAGS.output_dir, 'probe.csv'), rows)
   draw(rows, os.path.join(FLAGS.output_dir, 'probe.png'))
   print(f'Written to {files.readable_path(FLAGS.output_dir)}.')
+  return 0
 
 
 def write_csv(path: str, rows: Sequence[Row]) -> None:
   """Writes rows under their names, numbers with 6 significant digits."""
-  with files.replacing(path) as temporary, open(temporary, 'w', newline='') as file:
-    writer = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(
+  from experiments.paper import tables
+
+  tables.write_csv(
+    path,
+    [
       {k: f'{v:.6g}' if isinstance(v, float) else v for k, v in row.items()}
       for row in rows
-    )
+    ],
+  )
 
 
 def draw(rows: Sequence[Row], path: str) -> None:
@@ -217,12 +229,9 @@ def draw(rows: Sequence[Row], path: str) -> None:
   for signal, axes in enumerate(panels):
     for index, name in enumerate(dict.fromkeys(row['setting'] for row in rows)):
       chosen = [r for r in rows if r['setting'] == name and r['signal'] == signal]
-      axes.plot(
-        [row['sgd_step'] for row in chosen],
-        [row['policy_entropy_per_dim'] for row in chosen],
-        label=name,
-        **lines.style(index),
-      )
+      steps = [row['sgd_step'] for row in chosen]
+      entropy = [row['policy_entropy_per_dim'] for row in chosen]
+      plotting.draw_line(axes, steps, entropy, entropy, entropy, index, name)
     lines.mark_uniform(axes, math.log(ACTION_VALUES))
     axes.set(xscale='log', xlabel='SGD steps', ylim=(-0.05, 2.6))
     axes.set_xticks(MARKS, [f'{mark:,}' for mark in MARKS])
@@ -269,6 +278,4 @@ def _line(row: Row) -> str:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_string('output_dir', str(OUTPUT), 'Folder of the table and the figure.')
-  flags.DEFINE_multi_enum('setting', [], list(SETTINGS), 'Only this; may be repeated.')
-  app.run(main)
+  sys.exit(parsing.run(main, FLAGS, __doc__))

@@ -55,7 +55,7 @@ class Run:
     return f'{self.task} {self.variant} seed {self.seed}'
 
   def flags(self, num_steps: int | None = None) -> list[str]:
-    """Flags of run_algorithm.py that describe it, with other steps if need be."""
+    """Flags of `train` that describe it, with other steps if need be."""
     return [
       f'--algorithm={self.algorithm}',
       f'--env_name={self.task}',
@@ -89,7 +89,7 @@ def select(
   """The studies of plans, shrunk to a budget.
 
   Args:
-    names: of `paper_settings.PLANS`; none stands for all that were measured.
+    names: of `settings.PLANS`; none stands for all that were measured.
     steps: environment steps of each run instead of the plan's.
     seeds: seeds of each variant instead of the plan's.
     tasks: the only tasks to keep, by name or by its part behind the colon.

@@ -19,8 +19,8 @@ def define_flags(config_class: type, flag_values: flags.FlagValues) -> None:
 
   Args:
     config_class: a dataclass whose fields are numbers, strings, booleans or sequences
-      of integers, or None besides. Field metadata may hold a 'help', and words 'elsewhere' that
-      say what other default holds for which task or algorithm.
+      of integers, or None besides. Field metadata may hold a 'help', and words
+      'elsewhere' that say what other default holds for which task or algorithm.
     flag_values: where to define them.
 
   Raises:

@@ -10,7 +10,7 @@ from iq_acme.config import IQConfig
 from iq_acme.storage.checkpoints import CheckpointInfo, CheckpointStore
 from iq_acme.training import metrics_files, plotting, versions
 from iq_acme.training.run_directory import RunDirectory
-from iq_acme.training.runner import Outcome
+from iq_acme.training.runner import Outcome, check_folder
 from iq_acme.training.settings import RunSettings
 
 
@@ -49,14 +49,10 @@ def run(settings: RunSettings, config: IQConfig, options: ProgramOptions) -> Out
   """
   directory = RunDirectory(settings.workdir)
   with directory.lock():
-    summary, defaults = directory.read_summary(), settings.defaults()
-    done = summary.get('actor_steps', 0)
     run_config = {**settings.config(), 'distributed': True}
-    if summary.get('finished') and settings.num_steps <= done:
-      directory.check_config({**run_config, 'num_steps': done}, defaults)
-      print(f'{settings.workdir} has already reached {done:,} steps.')
-      return Outcome(finished=True, actor_steps=done, exit_status=0)
-    directory.check_config(run_config, defaults)
+    finished = check_folder(directory, settings, run_config)
+    if finished is not None:
+      return finished
     return _run(settings, config, options, directory, run_config)
 
 

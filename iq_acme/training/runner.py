@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from iq_acme import evaluation, process, seeding
@@ -53,15 +54,37 @@ def run(
   """
   directory = RunDirectory(settings.workdir)
   with directory.lock():
-    summary, defaults = directory.read_summary(), settings.defaults()
-    done = summary.get('actor_steps', 0)
-    if summary.get('finished') and settings.num_steps <= done:
-      directory.check_config({**settings.config(), 'num_steps': done}, defaults)
-      print(f'{settings.workdir} has already reached {done:,} steps.')
-      return Outcome(finished=True, actor_steps=done, exit_status=0)
-    directory.check_config(settings.config(), defaults)
+    finished = check_folder(directory, settings, settings.config())
+    if finished is not None:
+      return finished
     with contextlib.ExitStack() as stack:
       return _Run(settings, directory, make_environment, make_agent, stack).run()
+
+
+def check_folder(
+  directory: RunDirectory, settings: RunSettings, config: Mapping[str, Any]
+) -> Outcome | None:
+  """Refuses the folder of another run; changes nothing.
+
+  Args:
+    directory: the folder, locked.
+    settings: of the run.
+    config: what makes it this run, `settings.config()` at least.
+
+  Returns:
+    How the run ended, if it has reached its last step already; None otherwise.
+
+  Raises:
+    RunDirectoryError: if the folder belongs to another run.
+  """
+  summary, defaults = directory.read_summary(), settings.defaults()
+  done = summary.get('actor_steps', 0)
+  if not (summary.get('finished') and settings.num_steps <= done):
+    directory.check_config(config, defaults)
+    return None
+  directory.check_config({**config, 'num_steps': done}, defaults)
+  print(f'{settings.workdir} has already reached {done:,} steps.')
+  return Outcome(finished=True, actor_steps=done, exit_status=0)
 
 
 class _Run:

@@ -59,7 +59,7 @@ class SACAgent(LocalAgent):
     if np.any(actions.minimum != -1) or np.any(actions.maximum != 1):
       raise ValueError(
         f'Actions are bounded by {actions.minimum} and {actions.maximum}; SAC acts in '
-        '[-1, 1]: wrap the environment with `sac_agent.canonical`.'
+        '[-1, 1]: wrap the environment with `baselines.sac.agent.canonical`.'
       )
     self._spec = environment_spec
     self._hyperparameters = hyperparameters

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from iq_acme import fields
 
-# In the header of a policy file that `sac_agent.SACAgent.save_policy` wrote.
+# In the header of a policy file that `agent.SACAgent.save_policy` wrote.
 POLICY_FORMAT = 'acme_sac policy'
 
 
