@@ -212,7 +212,8 @@ def draw(task: str, variants: dict[str, Assessed], path: str) -> None:
     axes.xaxis.set_major_formatter(EngFormatter(sep=''))
     axes.set_xlim(left=0)
   figure.suptitle(task)
-  band = 'line: mean over seeds; band: their standard deviation'
+  has_bands = any(len(assessed.seeds) > 1 for assessed in variants.values())
+  band = 'line: mean over seeds; band: their standard deviation' if has_bands else None
   lines.legend_below(figure, panels[0], band)
   plotting.save_figure(figure, path)
 
