@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 
 help:  ## Lists what make can do here.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
-	@echo 'Variables: STEPS=$(STEPS) SEED=$(SEED) WORKDIR=$(WORKDIR) TESTS=tests/x_test.py'
+	@echo 'Variables: STEPS=$(STEPS) SEED=$(SEED) WORKDIR=$(WORKDIR) TESTS=tests/replay'
 
 install: $(INSTALLED)  ## Creates .venv with the locked versions; at most once.
 

@@ -1,10 +1,10 @@
 import importlib
 import json
-import os
 import subprocess
 import sys
 
 import pytest
+from repository import ROOT
 
 import iq_acme
 
@@ -34,9 +34,8 @@ PURE = (
 
 def run(code):
   """What a fresh Python process prints, as JSON."""
-  root = os.path.dirname(os.path.dirname(iq_acme.__file__))
   result = subprocess.run(
-    [sys.executable, '-c', code], cwd=root, capture_output=True, text=True, check=False
+    [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=False
   )
   assert result.returncode == 0, result.stderr
   return json.loads(result.stdout)

@@ -1,15 +1,14 @@
 """Who may import whom: the imports of every module against the table of storeys."""
 
 import ast
-import pathlib
 import subprocess
 import sys
 
 import pytest
+from repository import ROOT
 
 import iq_acme
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 # A room imports from its own storey's row, and from those above it in this table.
 STOREYS = (
   ('config', 'spec_checks', 'seeding', 'fields'),

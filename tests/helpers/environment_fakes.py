@@ -7,6 +7,7 @@ import sys
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from repository import ROOT
 
 ONE_TASK_PER_SUITE = ['gym:HalfCheetah-v4', 'adroit:door', 'dm_control:cheetah:run']
 
@@ -34,11 +35,10 @@ class FakeGym(gymnasium.Env):
 
 
 def run_python(code, cwd, **variables):
-  root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
   return subprocess.run(
     [sys.executable, '-c', code],
     cwd=cwd,
-    env=os.environ | {'PYTHONPATH': root} | variables,
+    env=os.environ | {'PYTHONPATH': str(ROOT)} | variables,
     capture_output=True,
     text=True,
     timeout=120,
