@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import importlib.util
 import tempfile
 
 import jax
@@ -7,6 +8,10 @@ import pytest
 from repository import TESTS
 
 import iq_acme  # noqa: F401  # Lets test files import Acme before this package.
+
+# Where there is no Acme, only the core is tested.
+if importlib.util.find_spec('acme') is None:
+  collect_ignore = ['agent', 'baselines', 'compat', 'distributed', 'replay']
 
 
 def pytest_configure(config):
@@ -55,7 +60,10 @@ SLOW = {
 
 
 def pytest_collection_modifyitems(items):
-  """Marks what `make test-fast` leaves out."""
+  """Marks what `make test-fast` leaves out, and what an extra would be needed for."""
+  has_dm_control = importlib.util.find_spec('dm_control') is not None
   for item in items:
     if item.path.relative_to(TESTS).with_suffix('').as_posix() in SLOW:
       item.add_marker(pytest.mark.slow)
+    if item.path.parent.name == 'environments' and 'dm_control' in item.name:
+      item.add_marker(pytest.mark.skipif(not has_dm_control, reason='no dm_control'))

@@ -166,3 +166,20 @@ print(json.dumps(failures))
 def test_unknown_name_is_an_attribute_error():
   with pytest.raises(AttributeError, match="'iq_acme' has no attribute 'IQAgent'"):
     _ = iq_acme.IQAgent
+
+
+def test_without_acme_its_half_is_refused_in_a_sentence_and_the_core_works():
+  code = """
+import json, sys
+for name in ('acme', 'courier', 'launchpad', 'reverb', 'tensorflow'):
+  sys.modules[name] = None  # As where they are not installed.
+import iq_acme
+from iq_acme import load_policy, make_environment, make_networks
+try:
+  iq_acme.make_iq_agent
+except ImportError as error:
+  print(json.dumps(str(error)))
+"""
+  message = run(code)
+  assert message.startswith('iq_acme.make_iq_agent: ')
+  assert "pip install '.[acme]'" in message
