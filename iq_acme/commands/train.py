@@ -215,6 +215,7 @@ def _train_distributed(settings: 'RunSettings', config: algorithms.Config) -> in
     launch_type=FLAGS.lp_launch_type,
     keep_checkpoints=FLAGS.keep_checkpoints,
     checkpoint_replay=FLAGS.checkpoint_replay,
+    listen=FLAGS.listen,
   )
   try:
     outcome = distributed_runner.run(settings, config, options)
