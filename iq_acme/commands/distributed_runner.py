@@ -83,6 +83,7 @@ def _run(
       checkpoint_period=settings.checkpoint_period,
       keep_checkpoints=options.keep_checkpoints,
       checkpoint_replay=options.checkpoint_replay,
+      environment_patience=settings.environment_patience,
       logger_factory=ProgramLoggers(directory.path, settings.tensorboard),
       policy_metadata=settings.metadata(),
       evaluation_hook=BestPolicy(directory.path),

@@ -200,6 +200,8 @@ class _Launch:
     if failures:
       raise NodeFailedError(failures[0].node, self._describe(failures))
     if number is not None:
+      if self._records.opened():
+        print('Ended unsaved: what follows the last checkpoint is lost.', flush=True)
       return LaunchResult(False, number, {})
     raise NodeFailedError(
       'launcher',

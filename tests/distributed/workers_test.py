@@ -85,6 +85,7 @@ def test_stopping_in_the_last_phase_cuts_it_short(
     increment=lambda **unused: counts,
     close=lambda: None,
     num_retired=lambda: 1,
+    silent=lambda nodes, patience: {},
   )
   monkeypatch.setattr(coordinator_module.lp, 'stop', lambda: None)
   worker = CoordinatorWorker(

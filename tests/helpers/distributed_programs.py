@@ -51,6 +51,27 @@ class TinyEnvironment(NumberedEnvironment):
         json.dump([float(t[1][0]) for t in self.transitions], file)
 
 
+class HangingFactory:
+  """Makes environments of which those of one node hang in a step."""
+
+  def __init__(self, node, at):
+    self._node = node
+    self._at = at
+
+  def __call__(self, seed):
+    environment = TinyEnvironment(seed, None, None)
+    step = environment.step
+
+    def hang(action):
+      if environment.num_steps == self._at:
+        threading.Event().wait()
+      return step(action)
+
+    if threading.current_thread().name == self._node:
+      environment.step = hang
+    return environment
+
+
 class JsonLines:
   """Makes loggers that append each row to '<label>.jsonl'."""
 
