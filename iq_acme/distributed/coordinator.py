@@ -60,7 +60,9 @@ class CoordinatorWorker:
     self._returns: collections.deque[float] = collections.deque(maxlen=10)
     self._error: BaseException | None = None
     self._actors = [f'actor/{rank}' for rank in range(settings.num_actors)]
-    self._named: dict[str, float] = {}  # Silent nodes, and when to name them again.
+    self._watched = [*self._actors, EVALUATOR]
+    # Those that are silent, and after how many seconds they are named again.
+    self._named: dict[str, float] = {}
     self._next_look = 0.0
     self._shown: tuple[float, Mapping[str, float]] | None = None
     self._last_poll = time.monotonic()
@@ -124,6 +126,7 @@ class CoordinatorWorker:
   def _leave_out(self, nodes: Sequence[str]) -> None:
     """Says what the end of the run does not have of nodes that are silent."""
     for node, (call, seconds) in self._silent(nodes).items():
+      self._watched.remove(node)
       steps = self._counter.give_back(node)
       missing = f'the {steps} steps that it had claimed' if steps else 'it'
       supervision.say(f'{_describe(node, call, seconds)} The end is without {missing}.')
@@ -134,14 +137,13 @@ class CoordinatorWorker:
     if now < self._next_look:
       return
     self._next_look = now + 1.0
-    silent = self._counter.silent(
-      [*self._actors, EVALUATOR], self._settings.environment_patience
-    )
-    for node in self._named.keys() - silent.keys():
+    patience = self._settings.environment_patience
+    silent = self._counter.silent(self._watched, patience)
+    for node in self._named.keys() & set(self._watched) - silent.keys():
       del self._named[node]
       supervision.say(f'{node} is back.')
     for node, (call, seconds) in silent.items():
-      steps = self._counter.give_back(node)
+      steps = self._counter.give_back(node) if len(self._actors) > 1 else 0
       if seconds < self._named.get(node, 0.0):
         continue
       self._named[node] = 2 * seconds

@@ -28,7 +28,7 @@ class EnvironmentWatch:
     """
 
     def make_watched(seed: int) -> dm_env.Environment:
-      return _Watched(self.time('its constructor', make_environment, seed), self)
+      return _Watched(self.time('the constructor', make_environment, seed), self)
 
     return make_watched
 

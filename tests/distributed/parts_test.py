@@ -287,6 +287,18 @@ def test_bad_settings_are_refused_when_the_program_is_made(tmp_path, changes, me
   assert os.listdir(tmp_path) == []
 
 
+def test_a_program_that_is_killed_says_that_it_saved_nothing(tmp_path, capsys):
+  launched = launching._Launch(str(tmp_path), str(tmp_path), 1.0, 'local')
+  launched._signals += [2, 2]
+  assert launched._outcome(-9).counts == {}
+  assert (
+    capsys.readouterr().out == ''
+  )  # Before it was set up there was nothing to save.
+  supervision.Records(str(tmp_path)).mark_opened()
+  assert launched._outcome(-9).signal_number == 2
+  assert 'unsaved' in capsys.readouterr().out
+
+
 def test_launch_type_that_is_not_of_one_machine_is_refused(program):
   with pytest.raises(ValueError, match=r"launch_type is 'vertex_ai'.*local_mp"):
     launch(program, 'vertex_ai')

@@ -1,5 +1,6 @@
 """A small program for tests of many processes, also as a script that takes signals."""
 
+import ctypes
 import json
 import os
 import sys
@@ -54,9 +55,10 @@ class TinyEnvironment(NumberedEnvironment):
 class HangingFactory:
   """Makes environments of which those of one node hang in a step."""
 
-  def __init__(self, node, at):
+  def __init__(self, node, at, keeps_lock=False):
     self._node = node
     self._at = at
+    self._keeps_lock = keeps_lock  # Python's own, so that no other thread can run.
 
   def __call__(self, seed):
     environment = TinyEnvironment(seed, None, None)
@@ -64,7 +66,7 @@ class HangingFactory:
 
     def hang(action):
       if environment.num_steps == self._at:
-        threading.Event().wait()
+        ctypes.PyDLL(None).pause() if self._keeps_lock else threading.Event().wait()
       return step(action)
 
     if threading.current_thread().name == self._node:
