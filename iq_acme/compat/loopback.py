@@ -26,6 +26,18 @@ _STARTS = {'courier.python.py_server': 'Start', 'reverb.server': '__init__'}
 MODULES = frozenset(_STARTS)
 
 
+def choice() -> str | None:
+  """What is chosen for this process; None if nothing is.
+
+  Raises:
+    ValueError: if it is none of `CHOICES`.
+  """
+  value = os.environ.get(VARIABLE) or None
+  if value is not None and value not in CHOICES:
+    raise ValueError(f'{VARIABLE} is {value!r}; it must be one of {CHOICES}.')
+  return value
+
+
 def wrap(module: types.ModuleType) -> None:
   """Lets the servers of a module be confined as they start; idempotent.
 
@@ -40,7 +52,7 @@ def wrap(module: types.ModuleType) -> None:
   @functools.wraps(start)
   def start_and_confine(server: Any, *args: Any, **kwargs: Any) -> None:
     start(server, *args, **kwargs)
-    if os.environ.get(VARIABLE) == 'local':
+    if choice() == 'local':
       confine(server.port)
 
   setattr(module.Server, name, start_and_confine)
@@ -54,7 +66,7 @@ def confine(port: int) -> None:
   Args:
     port: the server's.
   """
-  if os.environ.get(VARIABLE) == 'all':
+  if choice() == 'all':
     return
   try:
     _bind_to_loopback(port)

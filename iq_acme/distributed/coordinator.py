@@ -1,7 +1,6 @@
 """The coordinator of a program: shows its progress, and brings it to its end."""
 
 import collections
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -78,7 +77,7 @@ class CoordinatorWorker:
 
   def run(self) -> None:
     """Follows the run to its end, and stops the program."""
-    if self._records is None and loopback.VARIABLE not in os.environ:
+    if self._records is None and loopback.choice() is None:
       supervision.say(_LISTENS)
     self._wait_until(lambda: self._counter.start_steps() is not None)
     self._last_poll = time.monotonic()

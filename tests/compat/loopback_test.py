@@ -62,6 +62,12 @@ def test_local_agent_does_not_answer_other_machines(replay):
     assert not answers(address, port)
 
 
+def test_another_choice_is_refused(monkeypatch):
+  monkeypatch.setenv(loopback.VARIABLE, 'lo')
+  with pytest.raises(ValueError, match=r"IQ_ACME_LISTEN is 'lo'.*'local', 'all'"):
+    loopback.confine(1)
+
+
 def test_a_system_that_cannot_confine_says_so_once_and_serves_all(monkeypatch):
   monkeypatch.setattr(socket, 'SO_BINDTODEVICE', 9999)
   assert 'every interface' in loopback.problem() and 'firewall' in loopback.problem()

@@ -16,6 +16,8 @@ from distributed_programs import (
 from outer_network import answers, listening_ports, outer_address
 
 from iq_acme import launch
+from iq_acme.compat import loopback
+from iq_acme.supervisor import launching
 
 
 class Stranger:
@@ -75,3 +77,23 @@ def test_nodes_in_threads_answer_other_machines_only_if_told_to(tmp_path, listen
 def test_other_choices_are_refused(tmp_path):
   with pytest.raises(ValueError, match=r"listen is 'lo'.*'local', 'all'"):
     launch(make_program(str(tmp_path)), 'local_mt', listen='lo')
+
+
+def test_launch_says_once_that_a_system_cannot_confine_and_goes_on(
+  tmp_path, monkeypatch, capsys
+):
+  monkeypatch.setattr(loopback, 'problem', lambda: 'They listen on every interface.')
+  choices = []
+
+  class Launched:
+    def __init__(self, *arguments):
+      choices.append(arguments[-1])
+
+    def run(self):
+      return None
+
+  monkeypatch.setattr(launching, '_Launch', Launched)
+  for listen in loopback.CHOICES:
+    launch(make_program(str(tmp_path)), 'local_mt', listen=listen)
+  assert choices == ['all', 'all']
+  assert capsys.readouterr().err == 'They listen on every interface.\n'
