@@ -52,8 +52,7 @@ _NOT_FOR_PLOT = (
   'first_core',
   'checkpoint_period',
   'checkpoint_replay',
-  'num_actors',
-  'lp_launch_type',
+  *distribution_flags.DEPENDENT,
 )
 # The summary last: it is what says that a run is finished.
 _EXPORTED_FILES = ('config.json', 'versions.json', 'eval.csv', 'summary.json')
@@ -231,7 +230,9 @@ def _job_settings() -> paper_jobs.JobSettings:
   if FLAGS.run_distributed:
     if FLAGS['first_core'].present:
       raise ValueError('--first_core is for runs that are not distributed.')
-    distribution = paper_jobs.Distribution(FLAGS.num_actors, FLAGS.lp_launch_type)
+    distribution = paper_jobs.Distribution(
+      FLAGS.num_actors, FLAGS.lp_launch_type, FLAGS.listen
+    )
   return paper_jobs.JobSettings(
     _root(), FLAGS.checkpoint_period, FLAGS.checkpoint_replay, distribution
   )
