@@ -106,20 +106,19 @@ def run(names: Sequence[str]) -> int:
   cores = _cores()
   runs = plans.expand(_select(names))
   num_steps = {run.name: plans.recorded_steps(run, _root()) for run in runs}
-  where, place = f'cores {", ".join(map(str, cores))}', 'core'
+  where = f'cores {", ".join(map(str, cores))}'
   if FLAGS.run_distributed:
-    where, place = f'{len(cores)} at a time, {FLAGS.num_actors} actors each', 'place'
+    where = f'{len(cores)} at a time, {FLAGS.num_actors} actors each'
   print(f'{len(jobs)} runs, {where}, logs in each folder:')
   print(f'  {os.path.join(_root(), "<task>", "<variant>", "seed_<n>", "log.txt")}')
-  overview = Overview(len(jobs), num_steps, len(cores), place)
-  with contextlib.closing(overview):
+  with contextlib.closing(Overview(num_steps)) as overview:
     outcome = run_pool.run_jobs(jobs, cores, overview)
   print(
     f'{len(outcome.done)} of {len(jobs)} runs done, {len(outcome.failures)} failed, '
     f'{len(outcome.not_started)} to do.'
   )
-  for failure in outcome.failures:
-    print(f'FAILED {failure.job.name}: {failure.reason}\n  log: {failure.job.log}')
+  for job, reason in outcome.failures:
+    print(f'FAILED {job.name}: {reason}\n  log: {job.log}')
   if outcome.signal is not None:
     print('The same command goes on.')
   return outcome.exit_status

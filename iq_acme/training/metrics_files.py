@@ -13,6 +13,7 @@ import numpy as np
 from iq_acme.storage import files
 
 STEP_COLUMN = 'actor_steps'
+_TAIL_BYTES = 4_000  # More than a row has.
 
 
 class Logger(Protocol):
@@ -188,6 +189,18 @@ def read_rows(path: str) -> list[dict[str, float]]:
       for row in csv.DictReader(lines)
     ]
   return []
+
+
+def last_row(path: str) -> dict[str, float]:
+  """Returns the last whole row, empty if there is none, without reading the others."""
+  columns = read_columns(path)
+  with contextlib.suppress(FileNotFoundError), open(path, 'rb') as file:
+    file.seek(max(0, os.path.getsize(path) - _TAIL_BYTES))
+    whole = file.read().decode(errors='replace').rpartition('\n')[0]
+    cells = whole.rpartition('\n')[2].split(',')
+    if len(cells) == len(columns) and cells != columns:
+      return {k: float(v) if v else float('nan') for k, v in zip(columns, cells)}
+  return {}
 
 
 def _add_columns(path: str, names: Sequence[str]) -> None:

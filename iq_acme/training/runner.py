@@ -101,7 +101,11 @@ class _Run:
     self._settings = settings
     self._directory = directory
     self._make_environment = make_environment
-    self._stop = stack.enter_context(process.StopSignals())
+    self._stop = stack.enter_context(
+      process.StopSignals(
+        'finishing this step and saving. Once more ends the run at once, unsaved.'
+      )
+    )
     terminal = stack.enter_context(quiet.without_reverb_lines())
     logs = {
       label: stack.enter_context(contextlib.closing(self._make_logger(path, label)))
