@@ -23,8 +23,6 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-from absl import flags
-
 from experiments.benchmark import rows as benchmark_rows
 from experiments.benchmark import tasks
 from iq_acme import process
@@ -33,27 +31,14 @@ from iq_acme.storage import files
 from iq_acme.training import versions
 
 FLAGS = parsing.new_flags()
-flags.DEFINE_list(
-  'env_names',
-  ['gym:HalfCheetah-v4'],
-  'Tasks whose shapes are timed.',
-  flag_values=FLAGS,
+_define = parsing.definers(FLAGS)
+_define.list('env_names', ['gym:HalfCheetah-v4'], 'Tasks whose shapes are timed.')
+_define.list(
+  'rows', [*benchmark_rows.ROWS, 'two_runs'], 'Rows; bare_update is always timed.'
 )
-flags.DEFINE_list(
-  'rows',
-  [*benchmark_rows.ROWS, 'two_runs'],
-  'Rows; bare_update is always timed.',
-  flag_values=FLAGS,
-)
-flags.DEFINE_integer(
-  'rounds', 5, 'Windows of every row.', lower_bound=1, flag_values=FLAGS
-)
-flags.DEFINE_float(
-  'seconds', 5.0, 'Length of a window.', lower_bound=0.01, flag_values=FLAGS
-)
-flags.DEFINE_string(
-  'json', None, 'File for every window and what it ran on.', flag_values=FLAGS
-)
+_define.integer('rounds', 5, 'Windows of every row.', lower_bound=1)
+_define.float('seconds', 5.0, 'Length of a window.', lower_bound=0.01)
+_define.string('json', None, 'File for every window and what it ran on.')
 
 _SETUP_SECONDS = 300.0
 _TWO_RUNS = 'two_runs'
@@ -240,12 +225,11 @@ def memory_line(env_name: str) -> str:
   )
 
 
-def main(argv: Sequence[str]) -> int:
-  """Runs the script; returns its exit status."""
+def main() -> int:
+  """Times what the flags name; returns the exit status."""
   unknown = set(FLAGS.rows) - {*benchmark_rows.ROWS, _TWO_RUNS}
-  if len(argv) > 1 or unknown:
-    print(f'Not understood: {sorted(unknown) or argv[1:]}.', file=sys.stderr)
-    return 2
+  if unknown:
+    raise parsing.Refusal(f'rows names {", ".join(sorted(unknown))}, which are none.')
   rows = list(dict.fromkeys(['bare_update', *FLAGS.rows]))
   results = {}
   for env_name in FLAGS.env_names:

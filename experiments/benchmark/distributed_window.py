@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from iq_acme.storage import files
@@ -63,6 +63,32 @@ class Window:
   samples_per_insert: float | None
   cpu_seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
   loopback_bytes: float = 0.0
+
+
+def window_table(windows: Sequence[Window]) -> str:
+  """The measurements as a Markdown table."""
+  lines = [
+    '| layout | actor steps/s | updates/s | learner busy | samples per insert | CPU ms '
+    'per step: actors, replay, counter, learner | loopback bytes per step |',
+    '|---|---|---|---|---|---|---|',
+  ]
+  for w in windows:
+    cpu = ', '.join(
+      f'{1e3 * w.cpu_seconds[label] / w.actor_steps:.3f}'
+      for label in ('actor', 'replay', 'counter', 'learner')
+      if label in w.cpu_seconds
+    )
+    lines.append(
+      f'| {w.name} | {w.actor_steps / w.seconds:,.0f} | '
+      f'{w.learner_steps / w.seconds:,.0f} | {_number(w.busy_fraction, 2)} | '
+      f'{_number(w.samples_per_insert, 1)} | {cpu or "-"} | '
+      f'{w.loopback_bytes / w.actor_steps:,.0f} |'
+    )
+  return '\n'.join(lines)
+
+
+def _number(value: float | None, digits: int) -> str:
+  return '-' if value is None else f'{value:.{digits}f}'
 
 
 class Watcher(threading.Thread):

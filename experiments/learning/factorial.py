@@ -28,7 +28,6 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
-from absl import flags
 
 from experiments.learning import design
 from experiments.learning.effects import Effect, Screen, analyse
@@ -42,31 +41,21 @@ OUTPUT = pathlib.Path(__file__).resolve().parent.parent / 'results' / 'learning'
 FIRST_STEP = 10_000
 
 FLAGS = parsing.new_flags()
-flags.DEFINE_string(
-  'root', None, 'Folder of all runs.', required=True, flag_values=FLAGS
-)
-flags.DEFINE_string(
-  'output_dir', str(OUTPUT), 'Folder of tables and figures.', flag_values=FLAGS
-)
+_define = parsing.definers(FLAGS)
+_define.string('root', None, 'Folder of all runs.', required=True)
+_define.string('output_dir', str(OUTPUT), 'Folder of tables and figures.')
 
 
-def main(argv: Sequence[str]) -> int:
-  """Runs the command; returns its exit status."""
-  if len(argv) > 1:
-    print(f'Unknown arguments: {" ".join(argv[1:])}.', file=sys.stderr)
-    return 2
-  try:
+def main() -> None:
+  """Reads the screen, and writes its tables and its figure."""
+  with parsing.refusing(ValueError):
     screen = read(FLAGS.root)
-  except ValueError as error:
-    print(error, file=sys.stderr)
-    return 2
   effects = analyse(screen)
   stem = os.path.join(FLAGS.output_dir, 'factorial')
   tables.write(make_table(screen, effects), stem)
   tables.write_csv(f'{stem}_runs.csv', run_rows(screen))
   draw(effects, f'{stem}.png')
   print(verdict(effects))
-  return 0
 
 
 def read(root: str) -> Screen:

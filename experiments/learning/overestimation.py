@@ -16,7 +16,6 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
-from absl import flags
 
 from experiments.learning import lines
 from experiments.paper import data, tables
@@ -33,18 +32,11 @@ DISCOUNTED, ENTROPY = 'mode_discounted_return', 'mode_policy_entropy_per_dim'
 _LINEAR = 10.0
 
 FLAGS = parsing.new_flags()
-flags.DEFINE_string(
-  'root', None, 'Folder of all runs.', required=True, flag_values=FLAGS
-)
-flags.DEFINE_string(
-  'output_dir', str(OUTPUT), 'Folder of tables and figures.', flag_values=FLAGS
-)
-flags.DEFINE_enum(
-  'plan',
-  'remedies',
-  list(LEARNING_PLANS),
-  'Of experiments/paper/settings.py.',
-  flag_values=FLAGS,
+_define = parsing.definers(FLAGS)
+_define.string('root', None, 'Folder of all runs.', required=True)
+_define.string('output_dir', str(OUTPUT), 'Folder of tables and figures.')
+_define.enum(
+  'plan', 'remedies', list(LEARNING_PLANS), 'Of experiments/paper/settings.py.'
 )
 
 
@@ -86,18 +78,11 @@ class Assessed:
     return self.excess[:, -1] / np.abs(self.discounted[:, -1])
 
 
-def main(argv: Sequence[str]) -> int:
-  """Runs the command; returns its exit status."""
-  if len(argv) > 1:
-    print(f'Unknown arguments: {" ".join(argv[1:])}.', file=sys.stderr)
-    return 2
-  try:
+def main() -> None:
+  """Writes figures and tables, and says which."""
+  with parsing.refusing(ValueError):
     written = write_all(FLAGS.root, FLAGS.output_dir, LEARNING_PLANS[FLAGS.plan])
-  except ValueError as error:
-    print(error, file=sys.stderr)
-    return 2
   print('\n'.join(written))
-  return 0
 
 
 def write_all(root: str, output: str, studies: Sequence[Study]) -> list[str]:

@@ -20,8 +20,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from absl import flags
-
 from iq_acme import process
 from iq_acme.commands import parsing
 from iq_acme.storage import files
@@ -73,12 +71,9 @@ SETTINGS = {
 
 
 FLAGS = parsing.new_flags()
-flags.DEFINE_string(
-  'output_dir', str(OUTPUT), 'Folder of the table and the figure.', flag_values=FLAGS
-)
-flags.DEFINE_multi_enum(
-  'setting', [], list(SETTINGS), 'Only this; may be repeated.', flag_values=FLAGS
-)
+_define = parsing.definers(FLAGS)
+_define.string('output_dir', str(OUTPUT), 'Folder of the table and the figure.')
+_define.multi_enum('setting', [], list(SETTINGS), 'Only this; may be repeated.')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,11 +175,8 @@ def run(
       }
 
 
-def main(argv: Sequence[str]) -> int:
-  """Probes every setting, writes the table and the figure; returns the exit status."""
-  if len(argv) > 1:
-    print(f'Unknown arguments: {" ".join(argv[1:])}.', file=sys.stderr)
-    return 2
+def main() -> None:
+  """Probes every setting, and writes the table and the figure."""
   process.limit_threads(1)
   rows = []
   for signal in (False, True):
@@ -197,7 +189,6 @@ def main(argv: Sequence[str]) -> int:
   write_csv(os.path.join(FLAGS.output_dir, 'probe.csv'), rows)
   draw(rows, os.path.join(FLAGS.output_dir, 'probe.png'))
   print(f'Written to {files.readable_path(FLAGS.output_dir)}.')
-  return 0
 
 
 def write_csv(path: str, rows: Sequence[Row]) -> None:

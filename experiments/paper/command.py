@@ -40,12 +40,11 @@ from experiments.paper import jobs as paper_jobs
 from experiments.paper.command_flags import FLAGS
 from experiments.paper.overview import Overview
 from experiments.paper.settings import MEASURED_PLANS, PAPER_PLANS, Study
-from iq_acme.commands import distribution_flags
+from iq_acme.commands import distribution_flags, parsing
 from iq_acme.storage import files
 
 _RESULTS = pathlib.Path(__file__).resolve().parent.parent / 'results'
 
-_REFUSED = 2
 _NOT_FOR_PLOT = (
   'seeds',
   'workers',
@@ -59,18 +58,15 @@ _NOT_FOR_PLOT = (
 _EXPORTED_FILES = ('config.json', 'versions.json', 'eval.csv', 'summary.json')
 
 
-def main(argv: Sequence[str]) -> int:
-  """Runs the script; returns its exit status."""
-  command, *names = argv[1:] or ['']
-  try:
+def main(arguments: Sequence[str]) -> int:
+  """Runs the command that the first argument names; returns its exit status."""
+  command, *names = arguments or ['']
+  with parsing.refusing(ValueError):
     if command not in _COMMANDS:
       raise ValueError(
         f'The first argument is {command!r}; it must be {", ".join(_COMMANDS)}.'
       )
     return _COMMANDS[command](names)
-  except ValueError as error:
-    print(error, file=sys.stderr)
-    return _REFUSED
 
 
 def plan(names: Sequence[str]) -> int:

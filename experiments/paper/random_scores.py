@@ -12,10 +12,7 @@ import math
 import os
 import pathlib
 import sys
-from collections.abc import Sequence
 from typing import Any
-
-from absl import flags
 
 from experiments.paper.settings import TASKS
 from iq_acme import seeding
@@ -25,23 +22,15 @@ from iq_acme.storage import files
 from iq_acme.training import versions
 
 FLAGS = parsing.new_flags()
-
+_define = parsing.definers(FLAGS)
 PATH = str(
   pathlib.Path(__file__).resolve().parent.parent / 'results' / 'random_scores.json'
 )
 
-flags.DEFINE_list(
-  'random_tasks', [], 'Tasks; unset: those not in the file yet.', flag_values=FLAGS
-)
-flags.DEFINE_integer(
-  'random_episodes', 100, 'Episodes of each task.', lower_bound=2, flag_values=FLAGS
-)
-flags.DEFINE_integer(
-  'random_seed', 0, 'Seed of episodes and actions.', lower_bound=0, flag_values=FLAGS
-)
-flags.DEFINE_string(
-  'random_output', PATH, 'File to write or to add to.', flag_values=FLAGS
-)
+_define.list('random_tasks', [], 'Tasks; unset: those not in the file yet.')
+_define.integer('random_episodes', 100, 'Episodes of each task.', lower_bound=2)
+_define.integer('random_seed', 0, 'Seed of episodes and actions.', lower_bound=0)
+_define.string('random_output', PATH, 'File to write or to add to.')
 _PACKAGES = ('gymnasium', 'gymnasium-robotics', 'mujoco', 'numpy')
 
 
@@ -65,21 +54,15 @@ class UniformActor:
     pass
 
 
-def main(argv: Sequence[str]) -> int:
-  """Runs the script; returns its exit status."""
-  if len(argv) > 1:
-    print(f'Arguments that are no flags: {argv[1:]}.', file=sys.stderr)
-    return 2
+def main() -> None:
+  """Measures the tasks that the flags name."""
   known = files.read_json(FLAGS.random_output) or {}
   # Before anything is written, which would mark the commit as changed.
   collected = versions.collect_versions()
   tasks = FLAGS.random_tasks or [task for task in TASKS if task not in known]
   for task in tasks:
-    try:
+    with parsing.refusing(ValueError):
       entry = measure(task, FLAGS.random_episodes, FLAGS.random_seed)
-    except ValueError as error:
-      print(error, file=sys.stderr)
-      return 2
     known[task] = {
       **entry,
       'command': collected['command'],
@@ -93,7 +76,6 @@ def main(argv: Sequence[str]) -> int:
     )
     os.makedirs(os.path.dirname(os.path.abspath(FLAGS.random_output)), exist_ok=True)
     files.write_json(FLAGS.random_output, known)
-  return 0
 
 
 def measure(task: str, num_episodes: int, seed: int) -> dict[str, Any]:

@@ -9,11 +9,8 @@ checked, and the result. It takes about two minutes of CPU time.
 
 import csv
 import pathlib
-import sys
 import time
 from collections.abc import Callable, Sequence
-
-from absl import flags
 
 from experiments.theory import bridge as theory_bridge
 from experiments.theory import factorisation as theory_factorisation
@@ -37,31 +34,17 @@ STUDIES: dict[str, Callable[[], Study]] = {
 }
 
 FLAGS = parsing.new_flags()
-
-flags.DEFINE_string(
-  'output_dir',
-  'experiments/results/theory',
-  'Folder to write tables and figures to.',
-  flag_values=FLAGS,
+_define = parsing.definers(FLAGS)
+_define.string(
+  'output_dir', 'experiments/results/theory', 'Folder to write tables and figures to.'
 )
-flags.DEFINE_multi_enum(
-  'figure',
-  [],
-  list(theory_figures.FIGURES),
-  'Only this figure; may be repeated.',
-  flag_values=FLAGS,
+_define.multi_enum(
+  'figure', [], list(theory_figures.FIGURES), 'Only this figure; may be repeated.'
 )
 
 
-def main(argv: Sequence[str]) -> int:
-  """Runs the studies, then writes their tables and figures.
-
-  Args:
-    argv: The command line after absl took its flags.
-  """
-  if len(argv) > 1:
-    print(f'Unknown arguments: {" ".join(argv[1:])}.', file=sys.stderr)
-    return 2
+def main() -> None:
+  """Runs the studies, then writes their tables and figures."""
   quiet.quiet_logs()
   output_dir = pathlib.Path(FLAGS.output_dir)
   output_dir.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,8 @@
 
 from absl import flags
 
+from iq_acme.commands import parsing
+
 _DEPENDENT = ('num_actors', 'lp_launch_type')
 
 
@@ -12,22 +14,14 @@ def define_flags(run_distributed_help: str, flag_values: flags.FlagValues) -> No
     run_distributed_help: what the first of them does in this script.
     flag_values: where to define them.
   """
-  flags.DEFINE_boolean(
-    'run_distributed', False, run_distributed_help, flag_values=flag_values
-  )
-  flags.DEFINE_integer(
-    'num_actors',
-    4,
-    'Actors of a distributed run.',
-    lower_bound=1,
-    flag_values=flag_values,
-  )
-  flags.DEFINE_enum(
+  define = parsing.definers(flag_values)
+  define.boolean('run_distributed', False, run_distributed_help)
+  define.integer('num_actors', 4, 'Actors of a distributed run.', lower_bound=1)
+  define.enum(
     'lp_launch_type',
     'local_mp',
     ['local_mp', 'local_mt'],
     'A process, or a thread, for each node of a distributed run.',
-    flag_values=flag_values,
   )
 
 
