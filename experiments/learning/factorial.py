@@ -34,7 +34,7 @@ from experiments.learning.effects import Effect, Screen, analyse
 from experiments.paper import plans, tables
 from experiments.paper.settings import LEARNING_PLANS
 from iq_acme.commands import parsing
-from iq_acme.training import plotting
+from iq_acme.training import panels
 from iq_acme.training.evaluations import read_evaluations
 
 OUTPUT = pathlib.Path(__file__).resolve().parent.parent / 'results' / 'learning'
@@ -132,13 +132,13 @@ def draw(effects: Sequence[Effect], path: str) -> None:
   """Draws the effects with their intervals: on the score, and on each task's return."""
   names = [_title(effect) for effect in effects]
   heights = np.arange(len(effects))
-  figure = plotting.make_figure(columns=2, rows=1)
-  panels = figure.subplots(1, 1 + len(design.TASKS), sharey=True)
+  figure = panels.make_figure(columns=2, rows=1)
+  all_axes = figure.subplots(1, 1 + len(design.TASKS), sharey=True)
   titles = (
     'score (std of runs)',
     *(f'return, {_short(task)}' for task in design.TASKS),
   )
-  for i, (axes, title) in enumerate(zip(panels, titles)):
+  for i, (axes, title) in enumerate(zip(all_axes, titles)):
     values = [e.score if i == 0 else e.returns[i - 1] for e in effects]
     margins = [e.margin if i == 0 else e.return_margins[i - 1] for e in effects]
     for y, value, margin, effect in zip(heights, values, margins, effects):
@@ -156,10 +156,10 @@ def draw(effects: Sequence[Effect], path: str) -> None:
     axes.set_xlabel('effect')
     axes.grid(axis='x', alpha=0.25)
     axes.spines[['top', 'right']].set_visible(False)
-  panels[0].set_yticks(heights, names, fontsize='small')
-  panels[0].invert_yaxis()
+  all_axes[0].set_yticks(heights, names, fontsize='small')
+  all_axes[0].invert_yaxis()
   figure.suptitle("Effects at the second level, with Lenth's 95% intervals")
-  plotting.save_figure(figure, path)
+  panels.save_figure(figure, path)
 
 
 def _measure(folder: str) -> tuple[float, float]:

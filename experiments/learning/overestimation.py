@@ -22,7 +22,7 @@ from experiments.paper import data, tables
 from experiments.paper.settings import LEARNING_PLANS, Study, Variant
 from iq_acme.commands import parsing
 from iq_acme.storage import files
-from iq_acme.training import plotting
+from iq_acme.training import panels
 from iq_acme.training.evaluations import std_over_seeds
 
 OUTPUT = pathlib.Path(__file__).resolve().parent.parent / 'results' / 'learning'
@@ -174,33 +174,33 @@ def draw(task: str, variants: dict[str, Assessed], path: str) -> None:
   """
   from matplotlib.ticker import EngFormatter
 
-  figure, panels = plotting.make_panels(3)
+  figure, all_axes = panels.make_panels(3)
   for index, (label, assessed) in enumerate(variants.items()):
     count = len(assessed.seeds)
     label = f'{label} ({count} seed{"s" if count > 1 else ""})'
     for axes, values in zip(
-      panels, (assessed.returns, assessed.excess, assessed.entropy)
+      all_axes, (assessed.returns, assessed.excess, assessed.entropy)
     ):
       mean, spread = values.mean(axis=0), std_over_seeds(values)
-      plotting.draw_line(
+      panels.draw_line(
         axes, assessed.steps, mean, mean - spread, mean + spread, index, label
       )
-  panels[0].set_title("the mode's return")
-  panels[1].set_title('V at the first state, less the discounted return')
-  panels[1].set_yscale('symlog', linthresh=_LINEAR)
-  panels[1].yaxis.set_major_formatter('{x:,.0f}')
-  panels[1].axhline(0, color='0.4', linewidth=1, zorder=0)
-  panels[2].set_title('entropy of the policy, nats per dimension')
-  panels[2].set_ylim(bottom=0)
-  for axes in panels:
+  all_axes[0].set_title("the mode's return")
+  all_axes[1].set_title('V at the first state, less the discounted return')
+  all_axes[1].set_yscale('symlog', linthresh=_LINEAR)
+  all_axes[1].yaxis.set_major_formatter('{x:,.0f}')
+  all_axes[1].axhline(0, color='0.4', linewidth=1, zorder=0)
+  all_axes[2].set_title('entropy of the policy, nats per dimension')
+  all_axes[2].set_ylim(bottom=0)
+  for axes in all_axes:
     axes.set_xlabel('environment steps')
     axes.xaxis.set_major_formatter(EngFormatter(sep=''))
     axes.set_xlim(left=0)
   figure.suptitle(task)
   has_bands = any(len(assessed.seeds) > 1 for assessed in variants.values())
   band = 'line: mean over seeds; band: their standard deviation' if has_bands else None
-  lines.legend_below(figure, panels[0], band)
-  plotting.save_figure(figure, path)
+  lines.legend_below(figure, all_axes[0], band)
+  panels.save_figure(figure, path)
 
 
 def _rows(task: str, label: str, assessed: Assessed) -> list[tables.Row]:

@@ -214,24 +214,24 @@ def draw(rows: Sequence[Row], path: str) -> None:
   import math
 
   from experiments.learning import lines
-  from iq_acme.training import plotting
+  from iq_acme.training import panels
 
-  figure, panels = plotting.make_panels(2)
-  for signal, axes in enumerate(panels):
+  figure, all_axes = panels.make_panels(2)
+  for signal, axes in enumerate(all_axes):
     for index, name in enumerate(dict.fromkeys(row['setting'] for row in rows)):
       chosen = [r for r in rows if r['setting'] == name and r['signal'] == signal]
       steps = [row['sgd_step'] for row in chosen]
       entropy = [row['policy_entropy_per_dim'] for row in chosen]
-      plotting.draw_line(axes, steps, entropy, entropy, entropy, index, name)
+      panels.draw_line(axes, steps, entropy, entropy, entropy, index, name)
     lines.mark_uniform(axes, math.log(ACTION_VALUES))
     axes.set(xscale='log', xlabel='SGD steps', ylim=(-0.05, 2.6))
     axes.set_xticks(MARKS, [f'{mark:,}' for mark in MARKS])
     axes.minorticks_off()
     axes.set_ylabel('entropy of the policy, nats per dimension')
-  panels[0].set_title('noise: every action is paid the same')
-  panels[1].set_title('signal: the best action depends on the state')
-  lines.legend_below(figure, panels[0])
-  plotting.save_figure(figure, path)
+  all_axes[0].set_title('noise: every action is paid the same')
+  all_axes[1].set_title('signal: the best action depends on the state')
+  lines.legend_below(figure, all_axes[0])
+  panels.save_figure(figure, path)
 
 
 def _make_spec() -> Any:

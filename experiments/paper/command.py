@@ -148,7 +148,7 @@ def export(names: Sequence[str]) -> int:
 
 def plot(names: Sequence[str]) -> int:
   """Draws the figures and tables that there are runs for, all or those named."""
-  from experiments.paper import comparisons, figures
+  from experiments.paper import comparisons, data, figures
 
   for name in _NOT_FOR_PLOT:
     if FLAGS[name].present:
@@ -160,19 +160,13 @@ def plot(names: Sequence[str]) -> int:
   _check_root()
   _select([*MEASURED_PLANS, *PAPER_PLANS])  # Refuses what no plan has.
   measured = files.read_json(random_scores.PATH) or {}
-  root, output = (
-    FLAGS.root or _exported() or _root(),
-    FLAGS.output or str(_RESULTS / _kind()),
+  output = FLAGS.output or str(_RESULTS / _kind())
+  source = data.Source(
+    FLAGS.root or _exported() or _root(), FLAGS.tasks, FLAGS.algorithms, FLAGS.steps
   )
-  selection = {
-    'names': names,
-    'tasks': FLAGS.tasks,
-    'algorithm_names': FLAGS.algorithms,
-    'last_step': FLAGS.steps,
-  }
   random_returns = {task: entry['return_mean'] for task, entry in measured.items()}
-  lines = figures.draw_all(root, output, random_returns, **selection)
-  lines += comparisons.write_all(root, output, **selection)
+  lines = figures.draw_all(source, output, random_returns, names)
+  lines += comparisons.write_all(source, output, names)
   print('\n'.join(lines))
   return 0
 

@@ -13,6 +13,7 @@ from iq_acme.storage import files
 from iq_acme.training.evaluations import read_evaluations
 from iq_acme.training.run_directory import RunDirectory
 
+METRIC = 'mode_return_mean'
 # Of versions.json, what evaluations depend on.
 _PACKAGES = ('dm-acme', 'jax', 'gymnasium', 'gymnasium-robotics', 'mujoco', 'numpy')
 
@@ -46,6 +47,9 @@ class Curves:
       tuple(self.folders[i] for i in rows),
       self.left_out,
     )
+
+
+AllCurves = dict[tuple[str, str], Curves]  # By task and the variant's label.
 
 
 def load_curves(
@@ -109,23 +113,53 @@ def _most_steps(lengths: dict[int, int]) -> tuple[int, ...]:
   return tuple(sorted(longest_first[:count]))
 
 
-def load_all(
-  root: str,
-  tasks: Sequence[str],
-  variants: Sequence[Variant],
-  metric: str,
-  last_step: int | None,
-) -> dict[tuple[str, str], Curves]:
-  """All curves there are, by task and label, in that order; see `load_curves`."""
-  loaded = {
-    (task, variant.label): load_curves(root, task, variant, metric, last_step)
-    for task in tasks
-    for variant in variants
-  }
-  return {key: curves for key, curves in loaded.items() if curves is not None}
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """Runs that figures and tables are made of.
+
+  Attributes:
+    root: the folder of all runs.
+    tasks: the only tasks; all if empty.
+    algorithm_names: the only algorithms; all if empty.
+    last_step: the budget: runs that have not reached it are left out. If None, runs are
+      taken as far as those beside them reach.
+  """
+
+  root: str
+  tasks: Sequence[str] = ()
+  algorithm_names: Sequence[str] = ()
+  last_step: int | None = None
+
+  @property
+  def is_whole(self) -> bool:
+    """Whether these are all runs, as far as they reach."""
+    return not self.tasks and not self.algorithm_names and self.last_step is None
+
+  def load(
+    self,
+    tasks: Sequence[str],
+    variants: Sequence[Variant],
+    metric: str = METRIC,
+    always: Sequence[str] = (),
+  ) -> AllCurves:
+    """Reads all curves there are, by task and label, in that order.
+
+    Args:
+      tasks: of which those are kept that are among the source's.
+      variants: likewise.
+      metric: a column of `eval.csv`.
+      always: algorithms that are kept in any case.
+    """
+    names = self.algorithm_names and [*self.algorithm_names, *always]
+    loaded = {
+      (task, one.label): load_curves(self.root, task, one, metric, self.last_step)
+      for task in plans.select_tasks(tasks, self.tasks)
+      for one in plans.select_variants(variants, names)
+    }
+    return {key: curves for key, curves in loaded.items() if curves is not None}
 
 
-def left_out_notes(curves: dict[tuple[str, str], Curves]) -> list[str]:
+def left_out_notes(curves: AllCurves) -> list[str]:
   """A sentence for each curve that is not of all of its seeds."""
   return [
     f'{task} {label} is without {", ".join(one.left_out)}.'
@@ -134,9 +168,15 @@ def left_out_notes(curves: dict[tuple[str, str], Curves]) -> list[str]:
   ]
 
 
-def is_swept(
-  curves: dict[tuple[str, str], Curves], task: str, sweep: Sequence[Variant]
-) -> bool:
+def by_task(curves: AllCurves) -> dict[str, dict[str, Curves]]:
+  """Returns the curves of each task, by label."""
+  found: dict[str, dict[str, Curves]] = {}
+  for (task, label), one in curves.items():
+    found.setdefault(task, {})[label] = one
+  return found
+
+
+def is_swept(curves: AllCurves, task: str, sweep: Sequence[Variant]) -> bool:
   """Whether a task has a run of the sweep that is not of the paper's settings anyway."""
   return any(
     (task, variant.label) in curves and plans.is_changed(task, variant)
@@ -178,7 +218,7 @@ class Scored:
 
 
 def score_variants(
-  curves: dict[tuple[str, str], Curves],
+  curves: AllCurves,
   random_returns: dict[str, float],
   tasks: Sequence[str],
   labels: Sequence[str],

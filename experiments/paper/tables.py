@@ -47,6 +47,28 @@ class Table:
   seeds: Mapping[str, Sequence[int]]
   has_picture: bool = True
 
+  @classmethod
+  def of_curves(
+    cls,
+    title: str,
+    rows: list[Row],
+    summary: list[Row],
+    notes: Sequence[str],
+    curves: data.AllCurves,
+    has_picture: bool = True,
+  ) -> 'Table':
+    """Makes the table of some curves, which says what was left out of them."""
+    return cls(
+      title,
+      rows,
+      summary,
+      [*notes, *data.left_out_notes(curves)],
+      tuple(folder for one in curves.values() for folder in one.folders),
+      tuple(data.by_task(curves)),
+      {f'{task} {label}': one.seeds for (task, label), one in curves.items()},
+      has_picture,
+    )
+
 
 def score_rows(scored: data.Scored) -> list[Row]:
   """Aggregates of each variant at each step, with 95% intervals of the IQM."""

@@ -16,34 +16,9 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 
-_PATIENCE = 300.0  # Seconds that one check may take; cold disks are slow.
+from iq_acme.training.versions import PACKAGES, package_version
 
-# Those that decide whether the rest fits together.
-_VERSIONS = [
-  'iq_acme',
-  'dm-acme',
-  'dm-launchpad',
-  'dm-reverb',
-  'tensorflow-cpu',
-  'protobuf',
-  'jax',
-  'jaxlib',
-  'dm-haiku',
-  'optax',
-  'rlax',
-  'distrax',
-  'chex',
-  'tensorflow-probability',
-  'numpy',
-  'dm-env',
-  'gymnasium',
-  'gymnasium-robotics',
-  'mujoco',
-  'dm-control',
-  'gym',
-  'setuptools',
-  'matplotlib',
-]
+_PATIENCE = 300.0  # Seconds that one check may take; cold disks are slow.
 
 _PYTHON = (
   'Python 3.10 is needed: Launchpad is built for no newer one. `make clean install` '
@@ -198,11 +173,8 @@ def _version_lines() -> Iterator[str]:
   """Yields a line for Python and for each package: what is installed, what wanted."""
   yield f'{"python":24}{platform.python_version():12}{platform.platform()}'
   wanted = _wanted()
-  for name in _VERSIONS:
-    try:
-      version = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-      version = 'missing'
+  for name in PACKAGES:
+    version = package_version(name) or 'missing'
     specifiers = wanted.get(name, '')
     remark = '' if _fits(version, specifiers) else f'wanted: {specifiers}'
     yield f'{name:24}{version:12}{remark}'.rstrip()
