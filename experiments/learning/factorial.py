@@ -32,9 +32,10 @@ import numpy as np
 from experiments.learning import design
 from experiments.learning.effects import Effect, Screen, analyse
 from experiments.paper import plans, tables
+from experiments.paper.plans import short_name
 from experiments.paper.settings import LEARNING_PLANS
 from iq_acme.commands import parsing
-from iq_acme.training import panels
+from iq_acme.training import metrics_files, panels
 from iq_acme.training.evaluations import read_evaluations
 
 OUTPUT = pathlib.Path(__file__).resolve().parent.parent / 'results' / 'learning'
@@ -53,7 +54,7 @@ def main() -> None:
   effects = analyse(screen)
   stem = os.path.join(FLAGS.output_dir, 'factorial')
   tables.write(make_table(screen, effects), stem)
-  tables.write_csv(f'{stem}_runs.csv', run_rows(screen))
+  metrics_files.write_rows(f'{stem}_runs.csv', run_rows(screen))
   draw(effects, f'{stem}.png')
   print(verdict(effects))
 
@@ -131,24 +132,20 @@ def make_table(screen: Screen, effects: Sequence[Effect]) -> tables.Table:
 def draw(effects: Sequence[Effect], path: str) -> None:
   """Draws the effects with their intervals: on the score, and on each task's return."""
   names = [_title(effect) for effect in effects]
-  heights = np.arange(len(effects))
   figure = panels.make_figure(columns=2, rows=1)
   all_axes = figure.subplots(1, 1 + len(design.TASKS), sharey=True)
   titles = (
     'score (std of runs)',
-    *(f'return, {_short(task)}' for task in design.TASKS),
+    *(f'return, {short_name(task)}' for task in design.TASKS),
   )
   for i, (axes, title) in enumerate(zip(all_axes, titles)):
-    values = [e.score if i == 0 else e.returns[i - 1] for e in effects]
-    margins = [e.margin if i == 0 else e.return_margins[i - 1] for e in effects]
-    for y, value, margin, effect in zip(heights, values, margins, effects):
-      is_main = len(effect.name) == 1
+    for y, effect in enumerate(effects):
       axes.errorbar(
-        value,
+        (effect.score, *effect.returns)[i],
         y,
-        xerr=margin,
+        xerr=(effect.margin, *effect.return_margins)[i],
         fmt='o',
-        color='#0072B2' if is_main else '0.55',
+        color='#0072B2' if len(effect.name) == 1 else '0.55',
         capsize=3,
       )
     axes.axvline(0, color='0.3', linewidth=1)
@@ -156,7 +153,7 @@ def draw(effects: Sequence[Effect], path: str) -> None:
     axes.set_xlabel('effect')
     axes.grid(axis='x', alpha=0.25)
     axes.spines[['top', 'right']].set_visible(False)
-  all_axes[0].set_yticks(heights, names, fontsize='small')
+  all_axes[0].set_yticks(range(len(names)), names, fontsize='small')
   all_axes[0].invert_yaxis()
   figure.suptitle("Effects at the second level, with Lenth's 95% intervals")
   panels.save_figure(figure, path)
@@ -179,7 +176,7 @@ def _measure(folder: str) -> tuple[float, float]:
 
 
 def _row(effect: Effect) -> tables.Row:
-  """All there is to say of an effect."""
+  """Returns all there is to say of an effect."""
   row = {
     'effect': effect.name,
     'aliases': ' '.join(effect.aliases),
@@ -187,41 +184,30 @@ def _row(effect: Effect) -> tables.Row:
     'score_margin': effect.margin,
   }
   for task, value, margin in zip(design.TASKS, effect.returns, effect.return_margins):
-    row[f'return_{_short(task)}'] = float(value)
-    row[f'return_margin_{_short(task)}'] = float(margin)
-  today, other = effect.overestimation
-  return {
-    **row,
-    'overestimation_today': today,
-    'overestimation_other': other,
-    'adopted': int(effect.is_adopted),
-  }
+    row[f'return_{short_name(task)}'] = float(value)
+    row[f'return_margin_{short_name(task)}'] = float(margin)
+  row['overestimation_today'], row['overestimation_other'] = effect.overestimation
+  return {**row, 'adopted': int(effect.is_adopted)}
 
 
 def _summary_row(effect: Effect) -> tables.Row:
   is_main = len(effect.name) == 1
-  returns = {
-    f'return, {_short(task)}': f'{value:+,.0f} ± {margin:,.0f}'
-    for task, value, margin in zip(design.TASKS, effect.returns, effect.return_margins)
-  }
-  today, other = effect.overestimation
-  return {
+  row = {
     'effect': _title(effect),
     'score': f'{effect.score:+.2f} ± {effect.margin:.2f}',
-    **returns,
-    'over-estimation': f'{today:.0%}, {other:.0%}' if is_main else '',
-    'adopted': ('yes' if effect.is_adopted else 'no') if is_main else '',
   }
+  for task, value, margin in zip(design.TASKS, effect.returns, effect.return_margins):
+    row[f'return, {short_name(task)}'] = f'{value:+,.0f} ± {margin:,.0f}'
+  today, other = effect.overestimation
+  row['over-estimation'] = f'{today:.0%}, {other:.0%}' if is_main else ''
+  row['adopted'] = ('yes' if effect.is_adopted else 'no') if is_main else ''
+  return row
 
 
 def _title(effect: Effect) -> str:
   titles = {factor.letter: factor.title for factor in design.FACTORS}
   # No equals sign: a contrast is the sum of these.
   return titles.get(effect.name, ' + '.join(effect.aliases[:3]))
-
-
-def _short(task: str) -> str:
-  return task.partition(':')[2]
 
 
 if __name__ == '__main__':

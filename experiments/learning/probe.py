@@ -23,6 +23,7 @@ from typing import Any
 from iq_acme import process
 from iq_acme.commands import parsing
 from iq_acme.storage import files
+from iq_acme.training import metrics_files
 
 OUTPUT = pathlib.Path(__file__).resolve().parent.parent / 'results' / 'learning'
 MARKS = (100, 200, 400, 800, 1600, 3200)  # SGD steps that are written down.
@@ -186,22 +187,10 @@ def main() -> None:
         rows.append({column: row[column] for column in COLUMNS})
         print(_line(rows[-1]), flush=True)
   os.makedirs(FLAGS.output_dir, exist_ok=True)
-  write_csv(os.path.join(FLAGS.output_dir, 'probe.csv'), rows)
+  path = os.path.join(FLAGS.output_dir, 'probe.csv')
+  metrics_files.write_rows(path, rows, digits=6)
   draw(rows, os.path.join(FLAGS.output_dir, 'probe.png'))
   print(f'Written to {files.readable_path(FLAGS.output_dir)}.')
-
-
-def write_csv(path: str, rows: Sequence[Row]) -> None:
-  """Writes rows under their names, numbers with 6 significant digits."""
-  from experiments.paper import tables
-
-  tables.write_csv(
-    path,
-    [
-      {k: f'{v:.6g}' if isinstance(v, float) else v for k, v in row.items()}
-      for row in rows
-    ],
-  )
 
 
 def draw(rows: Sequence[Row], path: str) -> None:

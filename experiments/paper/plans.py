@@ -109,7 +109,7 @@ def select(
       raise ValueError(f'{field} is {value}; it must be at least 1.')
   studies = [study for name in names for study in PLANS[name]]
   _check_known(
-    'tasks', tasks, {t for s in studies for t in (*s.tasks, *map(_short, s.tasks))}
+    'tasks', tasks, {t for s in studies for t in (*s.tasks, *map(short_name, s.tasks))}
   )
   _check_known('algorithms', algorithm_names, algorithms.NAMES)
   shrunk = []
@@ -133,7 +133,7 @@ def select(
 
 def select_tasks(tasks: Sequence[str], named: Sequence[str]) -> list[str]:
   """Those that are named, in full or by the part behind the colon; all where none is."""
-  return [task for task in tasks if not named or {task, _short(task)} & set(named)]
+  return [task for task in tasks if not named or {task, short_name(task)} & set(named)]
 
 
 def select_variants(
@@ -256,7 +256,8 @@ def _named_by(variant: Variant) -> str:
   return make_run('gym:HalfCheetah-v4', variant, 0, 1).algorithm
 
 
-def _short(task: str) -> str:
+def short_name(task: str) -> str:
+  """Returns a task's name behind the colon, such as 'Hopper-v4'."""
   return task.partition(':')[2]
 
 

@@ -1,7 +1,6 @@
 """The table behind each figure, as CSV for programs and Markdown for people."""
 
 import contextlib
-import csv
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ import numpy as np
 
 from experiments.paper import data, scores
 from iq_acme.storage import files
-from iq_acme.training import versions
+from iq_acme.training import metrics_files, versions
 from iq_acme.training.evaluations import std_over_seeds
 
 Row = dict[str, Any]
@@ -149,17 +148,9 @@ def write(table: Table, stem: str) -> None:
     stem: path without an ending.
   """
   os.makedirs(os.path.dirname(os.path.abspath(stem)), exist_ok=True)
-  write_csv(f'{stem}.csv', table.rows)
+  metrics_files.write_rows(f'{stem}.csv', table.rows)
   with files.replacing(f'{stem}.md') as path, open(path, 'w') as file:
     file.write(_markdown(table, os.path.basename(stem)))
-
-
-def write_csv(path: str, rows: Sequence[Row]) -> None:
-  """Writes rows with the same keys under their names."""
-  with files.replacing(path) as temporary, open(temporary, 'w', newline='') as file:
-    writer = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
 
 
 def not_drawn(stem: str, reason: str) -> str:

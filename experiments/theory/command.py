@@ -7,7 +7,6 @@ statement, and `statements.md`: the statement, its place in the paper, how it wa
 checked, and the result. It takes about two minutes of CPU time.
 """
 
-import csv
 import pathlib
 import time
 from collections.abc import Callable, Sequence
@@ -17,9 +16,9 @@ from experiments.theory import factorisation as theory_factorisation
 from experiments.theory import figures as theory_figures
 from experiments.theory import limits
 from experiments.theory import studies as theory_studies
-from experiments.theory.common import Row, Statement, Study
+from experiments.theory.common import Statement, Study
 from iq_acme.commands import parsing
-from iq_acme.training import quiet
+from iq_acme.training import metrics_files, quiet
 
 STUDIES: dict[str, Callable[[], Study]] = {
   'equivalence': theory_studies.equivalence,
@@ -55,7 +54,8 @@ def main() -> None:
     start = time.time()
     studies[name] = STUDIES[name]()
     print(f'{name}: {time.time() - start:.0f} s', flush=True)
-    write_csv(output_dir / f'{name}.csv', studies[name].rows)
+    path = str(output_dir / f'{name}.csv')
+    metrics_files.write_rows(path, studies[name].rows, digits=6)
   for figure in figures:
     draw, sources = theory_figures.FIGURES[figure]
     picture = draw(*(studies[name].rows for name in sources))
@@ -64,17 +64,6 @@ def main() -> None:
     statements = [line for study in studies.values() for line in study.statements]
     write_statements(output_dir / 'statements.md', statements)
   print(f'Written to {output_dir}.')
-
-
-def write_csv(path: pathlib.Path, rows: Sequence[Row]) -> None:
-  """Writes rows under their names, numbers with 6 significant digits."""
-  with path.open('w', newline='') as file:
-    writer = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(
-      {k: f'{v:.6g}' if isinstance(v, float) else v for k, v in row.items()}
-      for row in rows
-    )
 
 
 def write_statements(path: pathlib.Path, statements: Sequence[Statement]) -> None:

@@ -203,6 +203,26 @@ def last_row(path: str) -> dict[str, float]:
   return {}
 
 
+def write_rows(
+  path: str, rows: Sequence[Mapping[str, Any]], digits: int | None = None
+) -> None:
+  """Writes a table, whole or not at all.
+
+  Args:
+    path: the CSV file.
+    rows: values by column; all with the same columns.
+    digits: significant ones that floats are rounded to; None for all.
+  """
+
+  def cell(value: Any) -> Any:
+    return f'{value:.{digits}g}' if digits and isinstance(value, float) else value
+
+  with files.replacing(path) as temporary, open(temporary, 'w', newline='') as file:
+    writer = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
+    writer.writeheader()
+    writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
+
+
 def _add_columns(path: str, names: Sequence[str]) -> None:
   """Widens a CSV file by columns that are empty so far."""
   with open(path, newline='') as file:
