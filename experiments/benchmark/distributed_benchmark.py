@@ -14,6 +14,7 @@ Exit status: 0, 1 where a program failed, 2 for bad input, 130 after Ctrl-C.
 """
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -127,8 +128,7 @@ def measure_program(layout: Layout) -> Window | None:
     NodeFailedError: where a node failed.
     WindowError: where the window was too short.
   """
-  from iq_acme import IQConfig, launch, make_distributed_iq
-  from iq_acme.commands.program_files import TaskFactory
+  from iq_acme import IQConfig, launch, make_distributed_iq, make_environment
 
   folder = tempfile.mkdtemp(prefix='iq_acme_benchmark_')
   config = dataclasses.replace(
@@ -139,7 +139,7 @@ def measure_program(layout: Layout) -> Window | None:
   )
   never = 10**9
   program = make_distributed_iq(
-    TaskFactory(FLAGS.env_name, {}),
+    functools.partial(make_environment, FLAGS.env_name),
     config=config,
     num_actors=layout.num_actors,
     max_number_of_steps=never,

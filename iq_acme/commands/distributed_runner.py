@@ -1,16 +1,16 @@
 """One training run as a Launchpad program, with the folder of a local run."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
 
-from iq_acme.commands.program_files import BestPolicy, ProgramLoggers, TaskFactory
 from iq_acme.config import IQConfig
 from iq_acme.storage.checkpoints import CheckpointInfo, CheckpointStore
-from iq_acme.training import metrics_files, plotting, versions
+from iq_acme.training import metrics_files, plotting, runner
 from iq_acme.training.run_directory import RunDirectory
-from iq_acme.training.runner import Outcome, check_folder
+from iq_acme.training.runner import Outcome
 from iq_acme.training.settings import RunSettings
 
 
@@ -50,7 +50,7 @@ def run(settings: RunSettings, config: IQConfig, options: ProgramOptions) -> Out
   directory = RunDirectory(settings.workdir)
   with directory.lock():
     run_config = {**settings.config(), 'distributed': True}
-    finished = check_folder(directory, settings, run_config)
+    finished = runner.check_folder(directory, settings, run_config)
     if finished is not None:
       return finished
     return _run(settings, config, options, directory, run_config)
@@ -64,12 +64,12 @@ def _run(
   run_config: dict[str, Any],
 ) -> Outcome:
   # Late, because they load TensorFlow.
-  from iq_acme import launch, make_distributed_iq
+  from iq_acme import launch, make_distributed_iq, make_environment
 
   start = _checkpoint_step(directory, CheckpointStore.latest_intact)
   try:
     program = make_distributed_iq(
-      TaskFactory(settings.env_name, settings.env_options),
+      functools.partial(make_environment, settings.env_name, **settings.env_options),
       config=config,
       num_actors=options.num_actors,
       seed=settings.seed,
@@ -81,13 +81,15 @@ def _run(
       checkpoint_period=settings.checkpoint_period,
       keep_checkpoints=options.keep_checkpoints,
       checkpoint_replay=options.checkpoint_replay,
-      logger_factory=ProgramLoggers(directory.path, settings.tensorboard),
+      logger_factory=functools.partial(
+        directory.make_logger, tensorboard=settings.tensorboard
+      ),
       policy_metadata=settings.metadata(),
-      evaluation_hook=BestPolicy(directory.path),
+      evaluation_hook=directory.keep_best,
     )
   except RuntimeError as error:  # A task that cannot be made here, as a local run says.
     raise ValueError(str(error)) from error
-  _open_directory(settings, directory, run_config, start)
+  runner.open_folder(directory, settings, run_config, start)
   result = launch(
     program, options.launch_type, log_dir=os.path.join(directory.path, 'logs')
   )
@@ -100,19 +102,6 @@ def _run(
   plotting.plot_curve(directory.path)
   status = 0 if result.finished else 128 + result.signal_number
   return Outcome(result.finished, step, status)
-
-
-def _open_directory(
-  settings: RunSettings, directory: RunDirectory, run_config: dict[str, Any], start: int
-) -> None:
-  """Records this start, and drops what lies beyond the checkpoint it begins at."""
-  directory.write_config(run_config)
-  directory.add_versions(versions.collect_versions())
-  directory.update_summary(finished=False)
-  if cut := directory.cut_after(start):
-    print(f'Dropped {cut} rows of metrics from beyond step {start:,}.', flush=True)
-  if settings.tensorboard:
-    metrics_files.mark_start(directory.tensorboard, start)
 
 
 def _checkpoint_step(
