@@ -251,17 +251,20 @@ def score_variants(
     # All the baseline's seeds: the scale should be as exact as it can be.
     baseline = curves[task, BASELINE].cut(steps[-1])
     references[task] = (random_returns[task], float(baseline.values[:, -1].mean()))
-  by_label = {}
-  for label in labels:
-    normalized = {}
-    for task in tasks:
-      one = curves[task, label].cut(steps[-1], seeds)
-      kept = np.isin(one.steps, steps)
-      try:
-        normalized[task] = scores.normalize(one.values[:, kept], *references[task])
-      except ValueError as error:
-        raise ValueError(f'{task} at {steps[-1]:,} steps: {error}') from None
-    by_label[label] = scores.stack_tasks(normalized)
+
+  def normalize(task: str, label: str) -> np.ndarray:
+    one = curves[task, label].cut(steps[-1], seeds)
+    try:
+      return scores.normalize(
+        one.values[:, np.isin(one.steps, steps)], *references[task]
+      )
+    except ValueError as error:
+      raise ValueError(f'{task} at {steps[-1]:,} steps: {error}') from None
+
+  by_label = {
+    label: np.stack([normalize(task, label) for task in tasks], axis=1)
+    for label in labels
+  }
   folders = tuple(folder for one in used for folder in one.folders)
   return Scored(
     np.array(steps), by_label, tuple(tasks), tuple(seeds), references, folders

@@ -5,7 +5,7 @@ intervals are those of "Deep Reinforcement Learning at the Edge of the Statistic
 Precipice" (https://arxiv.org/abs/2108.13264), as in its library, rliable.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 from scipy import stats
@@ -59,26 +59,6 @@ def check_scores(scores: np.ndarray) -> np.ndarray:
     run, task = np.argwhere(~np.isfinite(scores))[0]
     raise ValueError(f'The score of run {run} on task {task} is {scores[run, task]}.')
   return scores
-
-
-def stack_tasks(by_task: Mapping[str, np.ndarray]) -> np.ndarray:
-  """Scores [runs, tasks, ...] from the runs' scores of each task.
-
-  Args:
-    by_task: scores [runs, ...] by task, such as one at each of T steps.
-
-  Raises:
-    ValueError: where tasks have different numbers of runs, or there are none.
-  """
-  counts = {task: len(scores) for task, scores in by_task.items()}
-  if not counts:
-    raise ValueError('There are no tasks to aggregate over.')
-  if len(set(counts.values())) > 1:
-    listed = ', '.join(f'{task} {count}' for task, count in counts.items())
-    raise ValueError(
-      f'Every task needs as many runs as the others; there are {listed}.'
-    )
-  return np.stack([np.asarray(scores, float) for scores in by_task.values()], axis=1)
 
 
 def mean(scores: np.ndarray) -> np.ndarray:
