@@ -9,7 +9,7 @@ medians of each round's ratio to that round's bare update. `two_runs` is two who
 agents at the same time, pinned to a core each. Whole agents learn at every step after
 a warm-up of 1,000 steps in place of 10,000.
 
-Exit status: 0, or 1 where a row failed, which is then left out.
+Exit status: 0, or 1 if a row failed, which is then left out.
 """
 
 import multiprocessing
@@ -53,7 +53,7 @@ class Child:
     Args:
       row: a name of `benchmark_rows.ROWS`.
       env_name: the task.
-      core: the only core to use; all where None.
+      core: the only core to use; all if None.
     """
     self.row = row
     context = multiprocessing.get_context('spawn')
@@ -68,7 +68,7 @@ class Child:
     """Waits for the set-up.
 
     Raises:
-      RuntimeError: where it failed or took too long.
+      RuntimeError: if it failed or took too long.
     """
     self._receive(_SETUP_SECONDS)
 
@@ -164,7 +164,7 @@ def measure(env_name: str, rows: Sequence[str]) -> dict[str, list[dict[str, floa
 
 
 def _guard(groups: dict[str, list[Child]], row: str, call: Any) -> list[Any]:
-  """Calls every child of a row; drops the row where one fails."""
+  """Calls every child of a row; drops the row if one fails."""
   try:
     return [call(child) for child in groups.get(row, [])]
   except RuntimeError as error:
@@ -175,7 +175,7 @@ def _guard(groups: dict[str, list[Child]], row: str, call: Any) -> list[Any]:
 
 
 def _sum_side_by_side(results: list[dict[str, float]]) -> dict[str, float]:
-  """One window of runs side by side: rates and memory add up."""
+  """Adds up the rates and the memory of runs side by side."""
   wall = max(result['wall'] for result in results)
   rate = sum(result['count'] / result['wall'] for result in results)
   return {
@@ -188,7 +188,7 @@ def _sum_side_by_side(results: list[dict[str, float]]) -> dict[str, float]:
 
 
 def table(windows: dict[str, list[dict[str, float]]]) -> str:
-  """The measurements as a Markdown table, medians over rounds.
+  """Returns the measurements as a Markdown table, medians over rounds.
 
   Args:
     windows: what `measure` returned, the bare update among it.
@@ -214,7 +214,7 @@ def table(windows: dict[str, list[dict[str, float]]]) -> str:
 
 
 def memory_line(env_name: str) -> str:
-  """What a stored transition of a task takes."""
+  """Returns what a stored transition of a task takes."""
   _, spec = tasks.environment_and_spec(env_name)
   from iq_acme.replay import TransitionPacking
 

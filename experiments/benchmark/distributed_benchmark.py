@@ -10,7 +10,7 @@ fraction is the part of the window that the learner did not wait for replay. CPU
 whole processes, from the operating system. The last tables are a model, not a
 measurement: see `experiments/benchmark/scaling_model.py`.
 
-Exit status: 0, 1 where a program failed, 2 for bad input, 130 after Ctrl-C.
+Exit status: 0, 1 if a program failed, 2 for bad input, 130 after Ctrl-C.
 """
 
 import dataclasses
@@ -86,7 +86,7 @@ class Layout(NamedTuple):
 
 
 def make_layouts() -> list[Layout]:
-  """The programs that the flags ask for.
+  """Returns the programs that the flags ask for.
 
   Raises:
     ValueError: for a value that makes no sense.
@@ -122,11 +122,11 @@ def measure_program(layout: Layout) -> Window | None:
     layout: of the program.
 
   Returns:
-    What was measured; None where Ctrl-C came first.
+    What was measured; None if Ctrl-C came first.
 
   Raises:
-    NodeFailedError: where a node failed.
-    WindowError: where the window was too short.
+    NodeFailedError: if a node failed.
+    WindowError: if the window was too short.
   """
   from iq_acme import IQConfig, launch, make_distributed_iq, make_environment
 
@@ -168,7 +168,7 @@ def measure_program(layout: Layout) -> Window | None:
 
 
 def node_costs(usual: Window, transport: Window) -> scaling_model.NodeCosts:
-  """The model's inputs, from two programs of processes at different ratios."""
+  """Returns the model's inputs, from two programs of processes at different ratios."""
   import jax
 
   from experiments.benchmark import tasks

@@ -26,7 +26,7 @@ class StampedRows:
     self._label = label
 
   def __call__(self, label: str) -> 'StampedRows':
-    """The logger of a label."""
+    """Returns the logger of a label."""
     return StampedRows(self._folder, label)
 
   def write(self, data: Mapping[str, Any]) -> None:
@@ -36,7 +36,7 @@ class StampedRows:
       file.write(json.dumps(row) + '\n')
 
   def close(self) -> None:
-    """Nothing stays open."""
+    """Does nothing: no file stays open."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Window:
 
 
 def window_table(windows: Sequence[Window]) -> str:
-  """The measurements as a Markdown table."""
+  """Returns the measurements as a Markdown table."""
   lines = [
     '| layout | actor steps/s | updates/s | learner busy | samples per insert | CPU ms '
     'per step: actors, replay, counter, learner | loopback bytes per step |',
@@ -96,7 +96,7 @@ class Watcher(threading.Thread):
 
   Attributes:
     ended: to be set when the program has ended by itself.
-    window: what was measured; None before that, and where it ended too early.
+    window: what was measured; None before that, and if it ended too early.
     error: what went wrong, if anything did.
   """
 

@@ -60,13 +60,13 @@ def init_layer(
 
 
 def init_network(rng: np.random.Generator, outputs: int) -> list[list[jax.Array]]:
-  """Two hidden layers and a linear output."""
+  """Makes two hidden layers and a linear output."""
   sizes = [OBSERVATIONS, HIDDEN, HIDDEN, outputs]
   return [init_layer(rng, sizes[i], sizes[i + 1], i == 2) for i in range(3)]
 
 
 def apply(network: list[list[jax.Array]], x: jax.Array) -> jax.Array:
-  """The network's output, [B, O]."""
+  """Returns the network's output, [B, O]."""
   for weights, bias in network[:-1]:
     x = jax.nn.relu(x @ weights + bias)
   weights, bias = network[-1]
@@ -74,7 +74,7 @@ def apply(network: list[list[jax.Array]], x: jax.Array) -> jax.Array:
 
 
 def log_policy(network: list[list[jax.Array]], s: jax.Array, a: jax.Array) -> jax.Array:
-  """Log pi(a|s) of action indices [B, D], shape [B]."""
+  """Returns log pi(a|s) of action indices [B, D], shape [B]."""
   logits = jax.nn.log_softmax(apply(network, s).reshape(-1, ACTIONS, VALUES))
   return jnp.take_along_axis(logits, a[..., None], -1)[..., 0].sum(-1)
 
@@ -82,7 +82,7 @@ def log_policy(network: list[list[jax.Array]], s: jax.Array, a: jax.Array) -> ja
 def loss(
   params: Any, target: Any, s: Any, a: Any, r: Any, d: Any, s2: Any
 ) -> jax.Array:
-  """Eq. 2."""
+  """Returns the loss of Eq. 2."""
   bonus = MUNCHAUSEN * TEMPERATURE * log_policy(target['pi'], s, a)
   y = r + bonus + DISCOUNT * d * apply(target['v'], s2)[:, 0]
   q = TEMPERATURE * log_policy(params['pi'], s, a) + apply(params['v'], s)[:, 0]
@@ -91,7 +91,7 @@ def loss(
 
 @jax.jit
 def update(params: Any, target: Any, m: Any, v: Any, k: jax.Array, *batch: Any) -> Any:
-  """Adam (m, v are its moments, k its step), then the Polyak average."""
+  """Applies Adam (m, v are its moments, k its step), then the Polyak average."""
   gradient = jax.grad(loss)(params, target, *batch)
   k = k + 1
   m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, gradient)
@@ -110,7 +110,7 @@ def update(params: Any, target: Any, m: Any, v: Any, k: jax.Array, *batch: Any) 
 
 @jax.jit
 def act(params: Any, s: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """A sampled and the most likely action, as indices [D]."""
+  """Returns a sampled and the most likely action, as indices [D]."""
   logits = apply(params['pi'], s[None]).reshape(ACTIONS, VALUES)
   return jax.random.categorical(key, logits), jnp.argmax(logits, -1)
 

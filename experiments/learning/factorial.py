@@ -15,7 +15,7 @@ The score and the rule of choice, written before any run:
 - Over-estimation at the end is (V at the first state - the discounted return that
   follows) / |that return|, of the mode at the last step. That of a level is the median
   over its 16 runs, 8 on each task; today's level is the baseline.
-- The other level is adopted where the whole interval is above 0 and its over-estimation
+- The other level is adopted if the whole interval is above 0 and its over-estimation
   does not exceed the baseline's. Else today's level stays.
 
 Nothing is stopped early or left out: without all 32 runs there is no analysis. Writes
@@ -66,7 +66,7 @@ def read(root: str) -> Screen:
     root: the folder of all runs.
 
   Raises:
-    ValueError: where a run is missing, unfinished, or of other settings.
+    ValueError: if a run is missing, unfinished, or of other settings.
   """
   runs = [
     run for study in LEARNING_PLANS['factorial'] for run in plans.study_runs(study)
@@ -84,14 +84,14 @@ def read(root: str) -> Screen:
 
 
 def verdict(effects: Sequence[Effect]) -> str:
-  """What the rule adopts, in a line."""
+  """Says what the rule adopts, in a line."""
   titles = {factor.letter: factor.title for factor in design.FACTORS}
   adopted = [titles[effect.name] for effect in effects if effect.is_adopted]
   return f'Adopted, the second level of: {"; ".join(adopted) or "none"}.'
 
 
 def run_rows(screen: Screen) -> list[tables.Row]:
-  """The level of each factor, 1 for the other, and what the run came to."""
+  """Lists the level of each factor, 1 for the other, and what the run came to."""
   return [
     {
       'task': task,
@@ -106,7 +106,7 @@ def run_rows(screen: Screen) -> list[tables.Row]:
 
 
 def make_table(screen: Screen, effects: Sequence[Effect]) -> tables.Table:
-  """The effects as a table."""
+  """Makes a table of the effects."""
   rows = [_row(effect) for effect in effects]
   summary = [_summary_row(effect) for effect in effects]
   notes = [
@@ -160,7 +160,7 @@ def draw(effects: Sequence[Effect], path: str) -> None:
 
 
 def _measure(folder: str) -> tuple[float, float]:
-  """A run's score and its over-estimation at the end."""
+  """Reads a run's score and its over-estimation at the end."""
   columns = ('mode_return_mean', 'mode_initial_value', 'mode_discounted_return')
   returns, values, discounted = (
     {

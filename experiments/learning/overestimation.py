@@ -62,7 +62,7 @@ def write_all(root: str, output: str, studies: Sequence[Study]) -> list[str]:
     A line for each task, of what was written and how many runs are in it.
 
   Raises:
-    ValueError: where no run is finished, or one has other settings or no such columns.
+    ValueError: if no run is finished, or one has other settings or no such columns.
   """
   found: dict[str, dict[str, Assessed]] = {}
   wanted = dict.fromkeys((task for study in studies for task in study.tasks), 0)

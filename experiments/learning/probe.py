@@ -1,4 +1,4 @@
-"""Probes whether the policy stays uniform where no action is better than another.
+"""Probes whether the policy stays uniform if no action is better than another.
 
     python -m experiments.learning.probe
 
@@ -236,12 +236,12 @@ def _make_spec() -> Any:
 
 
 def _to_action(indices: Any) -> Any:
-  """The middle value is 0, the ends are -1 and 1."""
+  """Returns the actions of indices: the middle value is 0, the ends are -1 and 1."""
   return indices / ((ACTION_VALUES - 1) / 2) - 1
 
 
 def _fraction(actions: Any, best: Any) -> float:
-  """The mean of 1 - |i - b| / 5 over [R, D]."""
+  """Returns the mean of 1 - |i - b| / 5 over [R, D]."""
   import numpy as np
 
   distance = np.abs(np.asarray(actions) - _to_action(best))

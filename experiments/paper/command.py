@@ -24,7 +24,7 @@ time unless --workers says more, and SAC, the baseline, still one process. Such 
 their exports and their figures lie in folders of their own, runs/paper_distributed and
 experiments/results/paper_distributed: give the flag to all commands.
 
-Exit status: 0, 1 where a run failed, 2 for bad input, 130 after Ctrl-C.
+Exit status: 0, 1 if a run failed, 2 for bad input, 130 after Ctrl-C.
 """
 
 import contextlib
@@ -172,7 +172,7 @@ def plot(names: Sequence[str]) -> int:
 
 
 def _kind() -> str:
-  """The folder of these runs and their results: never those of the other kind."""
+  """Names the folder of these runs and their results: not that of the other kind."""
   return 'paper_distributed' if FLAGS.run_distributed else 'paper'
 
 
@@ -186,7 +186,7 @@ def _check_root() -> None:
 
 
 def _exported() -> str | None:
-  """The folder of exported runs; None if they are not to count."""
+  """Returns the folder of exported runs; None if they are not to count."""
   if FLAGS.exported == 'none':
     return None
   return FLAGS.exported or str(_RESULTS / _kind() / 'runs')
@@ -197,7 +197,7 @@ def _num_workers() -> int:
 
 
 def _status(run: plans.Run) -> plans.Status:
-  """How far a run has come, on this machine or on the one that exported it."""
+  """Tells how far a run has come, on this machine or on the one that exported it."""
   here = plans.status(run, _root())
   folder = _exported()
   exported = plans.status(run, folder) if folder is not None else here
@@ -209,7 +209,7 @@ def _costs() -> costs.Costs:
 
 
 def _job_settings() -> paper_jobs.JobSettings:
-  """What the flags say of all runs.
+  """Makes what the flags say of all runs.
 
   Raises:
     ValueError: for a flag of distributed runs without --run_distributed, or one that
@@ -227,7 +227,7 @@ def _job_settings() -> paper_jobs.JobSettings:
 
 
 def _jobs(names: Sequence[str]) -> list[run_pool.Job]:
-  """A job for each run of these plans; says which are done elsewhere."""
+  """Makes a job for each run of these plans; says which are done elsewhere."""
   if not names:
     raise ValueError(f'Say which plans to run: {", ".join(plans.PLANS)}.')
   if os.path.exists(_root()) and not os.path.isdir(_root()):
@@ -262,7 +262,7 @@ def _select(names: Sequence[str]) -> list[Study]:
 
 
 def _cores() -> list[int]:
-  """The cores to use, which must exist; of distributed runs, their places alone."""
+  """Returns the cores to use, which must exist; of distributed runs, places alone."""
   if FLAGS.run_distributed:
     return list(range(_num_workers()))
   usable = sorted(os.sched_getaffinity(0))

@@ -50,11 +50,11 @@ def write_all(source: data.Source, output: str, names: Sequence[str] = ()) -> li
 
 
 def permutation_p_value(ahead: np.ndarray, behind: np.ndarray) -> float:
-  """How likely a lead as large as this one would be, were both of one distribution.
+  """Tells how likely so large a lead would be, were both of one distribution.
 
   One-sided: the share of all ways to deal the seeds out again in which the difference
   of the means is at least what it is; of three seeds against three 0.05 at the least, of
-  two against two 0.17. Exact up to seven seeds or so each; where there are more ways
+  two against two 0.17. Exact up to seven seeds or so each; if there are more ways
   than `_MOST_WAYS`, of as many drawn at random, the same ones each time.
 
   Args:
@@ -62,7 +62,7 @@ def permutation_p_value(ahead: np.ndarray, behind: np.ndarray) -> float:
     behind: one number for each seed [m].
 
   Returns:
-    The p-value; NaN where either is a single seed, which has no spread to speak of.
+    The p-value; NaN if either is a single seed, which has no spread to speak of.
   """
   if min(len(ahead), len(behind)) < 2:
     return float('nan')

@@ -37,7 +37,7 @@ class Curves:
   left_out: tuple[str, ...] = ()
 
   def cut(self, last_step: int, seeds: Sequence[int] | None = None) -> 'Curves':
-    """The same up to a step, and for some seeds only."""
+    """Returns the same up to a step, and for some seeds only."""
     kept = self.steps <= last_step
     rows = [i for i, seed in enumerate(self.seeds) if seeds is None or seed in seeds]
     return Curves(
@@ -62,15 +62,15 @@ def load_curves(
     task: an environment name.
     variant: an algorithm and its overrides.
     metric: a column of `eval.csv`.
-    last_step: where given, runs that have not come so far are left out, and others
-      are cut there. Where None, all are cut to the shortest, and so many of the
+    last_step: if given, runs that have not come so far are left out, and others
+      are cut there. If None, all are cut to the shortest, and so many of the
       shortest are left out as leave the most evaluations of all seeds together.
 
   Returns:
-    Their evaluations; None where there are none.
+    Their evaluations; None if there are none.
 
   Raises:
-    ValueError: where `eval.csv` has no such column, or a run has other settings.
+    ValueError: if `eval.csv` has no such column, or a run has other settings.
   """
   parent = os.path.dirname(
     os.path.join(root, plans.make_run(task, variant, 0, 1).folder)
@@ -104,7 +104,7 @@ def load_curves(
 
 
 def _most_steps(lengths: dict[int, int]) -> tuple[int, ...]:
-  """The seeds that have the most steps in all, each cut to the shortest of them."""
+  """Returns the seeds with the most steps in all, each cut to the shortest of them."""
   longest_first = sorted(lengths, key=lambda seed: (-lengths[seed], seed))
   count = max(
     range(1, len(lengths) + 1),
@@ -160,7 +160,7 @@ class Source:
 
 
 def left_out_notes(curves: AllCurves) -> list[str]:
-  """A sentence for each curve that is not of all of its seeds."""
+  """Returns a sentence for each curve that is not of all of its seeds."""
   return [
     f'{task} {label} is without {", ".join(one.left_out)}.'
     for (task, label), one in curves.items()
@@ -177,7 +177,7 @@ def by_task(curves: AllCurves) -> dict[str, dict[str, Curves]]:
 
 
 def is_swept(curves: AllCurves, task: str, sweep: Sequence[Variant]) -> bool:
-  """Whether a task has a run of the sweep that is not of the paper's settings anyway."""
+  """Tells if a task has a run of the sweep other than of the paper's settings."""
   return any(
     (task, variant.label) in curves and plans.is_changed(task, variant)
     for variant in sweep
@@ -185,13 +185,13 @@ def is_swept(curves: AllCurves, task: str, sweep: Sequence[Variant]) -> bool:
 
 
 def last_common_step(curves: Sequence[Curves]) -> int:
-  """The last step that all of them have, 0 where they share none."""
+  """Returns the last step that all of them have, 0 if they share none."""
   common = set.intersection(*(set(one.steps.tolist()) for one in curves))
   return max(common, default=0)
 
 
 def over_training(curves: Curves) -> np.ndarray:
-  """Each seed's mean over all evaluations but the one before training [seeds]."""
+  """Averages each seed's evaluations but the one before training [seeds]."""
   later = curves.values[:, curves.steps > 0]
   return (later if later.shape[1] else curves.values).mean(axis=1)
 
@@ -236,7 +236,7 @@ def score_variants(
     Their scores on the seeds and steps that they share.
 
   Raises:
-    ValueError: where they share no seed or step, or a baseline is no better than
+    ValueError: if they share no seed or step, or a baseline is no better than
       random.
   """
   used = [curves[task, label] for task in tasks for label in {*labels, BASELINE}]
@@ -272,7 +272,7 @@ def score_variants(
 
 
 def provenance(folders: Sequence[str]) -> dict[str, list[str]]:
-  """What runs were made with: each value that occurs, by 'commit' and package."""
+  """Lists what runs were made with: each value that occurs, by 'commit' and package."""
   found: dict[str, set[str]] = {}
   for folder in folders:
     for start in files.read_json(RunDirectory(folder).versions) or []:

@@ -10,7 +10,7 @@ from experiments.paper import estimates, plans, run_pool
 from experiments.paper.settings import EVALUATION_EPISODES, EVALUATION_PERIOD
 from iq_acme.storage import files
 
-# Relative where it can be, for each run records its command.
+# Relative if it can be, for each run records its command.
 _SCRIPT = files.readable_path(
   str(pathlib.Path(__file__).resolve().parent.parent / 'run_algorithm.py')
 )
@@ -50,7 +50,7 @@ class JobSettings:
 def make_job(
   run: plans.Run, settings: JobSettings, is_done: Callable[[], bool]
 ) -> run_pool.Job:
-  """The job that runs, or goes on with, one run of a plan.
+  """Makes the job that runs, or goes on with, one run of a plan.
 
   Args:
     run: the run.
@@ -88,7 +88,7 @@ def make_job(
 def _placement(
   run: plans.Run, distribution: Distribution | None, core: int | None
 ) -> list[str]:
-  """Flags that say where a run computes."""
+  """Returns the flags that say where a run computes."""
   if distribution is None:
     return ['--num_threads=1', *([] if core is None else [f'--cpu_core={core}'])]
   if run.algorithm == 'sac':

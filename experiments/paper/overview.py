@@ -20,7 +20,7 @@ _RUN_FORMAT = f'{_FORMAT}, {{rate_fmt}}, ETA {{remaining}}'
 class Overview:
   """Shows each running job's steps, return and time left, and how many are through.
 
-  Where nobody reads any more, such as behind `| head`, it is silent and the runs go on.
+  If nobody reads any more, such as behind `| head`, it is silent and the runs go on.
   """
 
   def __init__(self, num_steps: Mapping[str, int]):

@@ -40,14 +40,14 @@ def draw(
   """Draws the tasks that share the most lines, and all tasks by the lines of all.
 
   Tasks without a scale are left out: those without a random score or a run of the
-  baseline, and those where the baseline is ahead of random actions by less than two
+  baseline, and those on which the baseline is ahead of random actions by less than two
   standard errors at the step that is compared.
 
   Args:
     curves: returns.
     deviations: by task, the standard deviation over episodes of the baseline's
       evaluations.
-    stem: path of the figure without an ending; that of all tasks, where it is another,
+    stem: path of the figure without an ending; that of all tasks, if it is another,
       has '_all_tasks' behind it.
     title: of the figure.
     order: all labels that there can be, for their colours.
@@ -129,7 +129,7 @@ class _Scales:
   random_returns: Mapping[str, float]
 
   def keep(self, tasks: Sequence[str], labels: Sequence[str]) -> _Selection:
-    """The tasks that have a scale at the step at which all of them are compared."""
+    """Selects the tasks that have a scale at the step at which all are compared."""
     notes: list[str] = []
     kept = list(tasks)
     while kept:
@@ -144,7 +144,7 @@ class _Scales:
     return _Selection(kept, list(labels), notes)
 
   def _problem(self, task: str, step: int) -> str | None:
-    """Why a task has no scale at a step, None where it has."""
+    """Says why a task has no scale at a step, None if it has."""
     cut = self.curves[task, BASELINE].cut(step)
     if not cut.steps.size:
       return None  # Nothing is shared, which `paper_data.score_variants` refuses.
@@ -185,7 +185,7 @@ def _all_tasks(curves: AllCurves, tasks: Sequence[str], scales: _Scales) -> _Sel
 
 
 def _episodes_error(deviations: np.ndarray) -> float:
-  """Standard error of a mean over seeds [seeds] that the episodes alone make."""
+  """Returns the standard error of a mean over seeds [seeds] by the episodes alone."""
   variances = deviations**2 / (EVALUATION_EPISODES - 1)  # Theirs is of these episodes.
   return math.sqrt(variances.sum()) / len(deviations)
 

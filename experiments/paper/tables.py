@@ -70,7 +70,7 @@ class Table:
 
 
 def score_rows(scored: data.Scored) -> list[Row]:
-  """Aggregates of each variant at each step, with 95% intervals of the IQM."""
+  """Aggregates each variant at each step, with 95% intervals of the IQM."""
   rows = []
   for label, values in scored.scores.items():
     for t, step in enumerate(scored.steps):
@@ -92,7 +92,7 @@ def score_rows(scored: data.Scored) -> list[Row]:
 
 
 def curve_rows(task: str, label: str, curves: data.Curves) -> list[Row]:
-  """Mean and standard deviation over seeds at each step, of a sample."""
+  """Returns mean and standard deviation over seeds at each step, of a sample."""
   spread = std_over_seeds(curves.values)
   return [
     {
@@ -108,7 +108,7 @@ def curve_rows(task: str, label: str, curves: data.Curves) -> list[Row]:
 
 
 def curve_summary(task: str, label: str, curves: data.Curves) -> Row:
-  """The last evaluation, and the mean of all after the first, which is more robust."""
+  """Returns the last evaluation, and the mean of all after the first: more robust."""
   last = curves.values[:, -1]
   is_rate = bool(np.nanmax(np.abs(curves.values)) <= 1)  # Such as of success.
   digits = 2 if is_rate else 1
@@ -125,7 +125,7 @@ def curve_summary(task: str, label: str, curves: data.Curves) -> Row:
 
 
 def score_summary(scored: data.Scored, rows: Sequence[Row]) -> list[Row]:
-  """The last step of each variant's scores."""
+  """Returns the last step of each variant's scores."""
   return [
     {
       'variant': row['variant'],
@@ -154,7 +154,7 @@ def write(table: Table, stem: str) -> None:
 
 
 def not_drawn(stem: str, reason: str) -> str:
-  """A line that says so, and where files of an earlier time are still there."""
+  """Returns a line that says so, and if files of an earlier time are still there."""
   there = [e for e in ('png', 'csv', 'md') if os.path.exists(f'{stem}.{e}')]
   earlier = f' ({", ".join(there)} of an earlier time are still there)' if there else ''
   return f'not drawn: {os.path.basename(stem)}: {reason}{earlier}'
@@ -168,7 +168,7 @@ def remove(stem: str) -> None:
 
 
 def markdown_rows(rows: Sequence[Row]) -> str:
-  """A Markdown table of rows with the same keys."""
+  """Returns a Markdown table of rows with the same keys."""
   columns = list(rows[0])
   lines = [columns, ['---'] * len(columns)]
   lines += [[str(row[column]) for column in columns] for row in rows]
@@ -176,7 +176,7 @@ def markdown_rows(rows: Sequence[Row]) -> str:
 
 
 def over_seeds(values: np.ndarray, digits: int = 1) -> str:
-  """Mean and, where there are several seeds, their standard deviation."""
+  """Shows the mean and, if there are several seeds, their standard deviation."""
   if len(values) == 1:
     return f'{values[0]:,.{digits}f}'
   return f'{values.mean():,.{digits}f} ± {std_over_seeds(values):,.{digits}f}'

@@ -20,7 +20,7 @@ BAND_NOTE = 'line: median, band: 10th to 90th percentile'
 
 
 def draw_equivalence(rows: list[Row]) -> Figure:
-  """Theorem 1: deviation of IQ-DP from MD-VI over temperature, a line per alpha."""
+  """Draws how far IQ-DP is from MD-VI (Theorem 1), a line per alpha."""
   figure, panels = _panels(2, share_y=True)
   for axes, quantity in zip(panels, ('V', 'tau ln pi')):
     _draw_alphas(axes, _select(rows, quantity=quantity), 'temperature')
@@ -35,7 +35,7 @@ def draw_equivalence(rows: list[Row]) -> Figure:
 
 
 def draw_bounds(rows: list[Row]) -> Figure:
-  """Theorem 2: distance and bound over updates, a panel per alpha and kind of error."""
+  """Draws Theorem 2's distance and bound, a panel per alpha and kind of error."""
   alphas, kinds = _values(rows, 'alpha'), _values(rows, 'errors')
   shape = len(alphas), len(kinds)
   figure, panels = plt.subplots(*shape, figsize=(11, 5.4), sharex=True, sharey=True)
@@ -70,7 +70,7 @@ def draw_bounds(rows: list[Row]) -> Figure:
 
 
 def draw_averaging(rows: list[Row], gap_rows: list[Row]) -> Figure:
-  """Section 3.2: what i.i.d. errors leave, a line per alpha, with 1 / sqrt(k)."""
+  """Draws what i.i.d. errors leave (Section 3.2), a line per alpha, and 1 / sqrt(k)."""
   figure, panels = _panels(3, width=12)
   for axes, quantity, title in (
     (panels[0], 'average', r'$\|Q_* - h_k\|_\infty$: averaged Q-value'),
@@ -104,7 +104,7 @@ def draw_averaging(rows: list[Row], gap_rows: list[Row]) -> Figure:
 
 
 def draw_limits(rows: list[Row], convergence_rows: list[Row]) -> Figure:
-  """Section 3.1: convergence without errors, and the limit of low temperatures."""
+  """Draws convergence without errors and the limit of low temperatures, Section 3.1."""
   figure, panels = _panels(2)
   _draw_alphas(panels[0], convergence_rows, 'update', shift=1)
   panels[0].set(xscale='log', yscale='log', xlabel='updates $k + 1$', ylim=(1e-15, 20))
@@ -123,7 +123,7 @@ def draw_limits(rows: list[Row], convergence_rows: list[Row]) -> Figure:
 
 
 def draw_dueling(rows: list[Row]) -> Figure:
-  """Section 3.3: the soft advantage against dueling's, with max and with mean."""
+  """Draws the soft advantage against dueling's, with max and mean (Section 3.3)."""
   figure, panels = _panels(2)
   distinct, tied = _select(rows, quantity='distinct'), _select(rows, quantity='tied')
   _draw_band(panels[0], distinct, 'temperature', COLORS[0], 'normal logits')
@@ -146,7 +146,7 @@ def draw_dueling(rows: list[Row]) -> Figure:
 
 
 def draw_factorisation(rows: list[Row]) -> Figure:
-  """Section 4: what a factorised policy loses, over the strength of entanglement."""
+  """Draws what a factorised policy loses, over the strength of entanglement."""
   figure, panels = _panels(2)
   for axes, quantity, label, color in (
     (panels[0], 'total correlation', 'total correlation (least possible)', COLORS[4]),
@@ -169,7 +169,7 @@ def draw_factorisation(rows: list[Row]) -> Figure:
 
 
 def draw_bridge(rows: list[Row]) -> Figure:
-  """The deep agent's update against IQ-DP: deviation after each iteration."""
+  """Draws how far the deep agent's update is from IQ-DP after each iteration."""
   figure, panels = _panels(2, share_y=True)
   for axes, quantity, title in (
     (panels[0], 'soft_advantage', r'$\tau\,\ln\pi$'),

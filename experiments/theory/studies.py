@@ -24,7 +24,7 @@ ERROR_SCALE = 1.0
 
 
 def equivalence(num_mdps: int = 50, num_updates: int = 200, seed: int = 0) -> Study:
-  """Theorem 1: how far IQ-DP and MD-VI are apart, in units of rounding.
+  """Measures how far IQ-DP and MD-VI are apart, in units of rounding (Theorem 1).
 
   The unit is machine epsilon times v_max = (R_max + tau ln A) / (1 - gamma), and, at
   alpha = 1, times the number of updates so far, for tau ln pi grows with it.
@@ -95,7 +95,7 @@ def _largest_deviations(rows: list[Row]) -> str:
 
 
 def bounds(num_mdps: int = 50, num_updates: int = 800, seed: int = 1) -> Study:
-  """Theorem 2: both sides, for four kinds of errors.
+  """Measures both sides of Theorem 2, for four kinds of errors.
 
   Args:
     num_mdps: Garnet MDPs.
@@ -138,7 +138,7 @@ def bounds(num_mdps: int = 50, num_updates: int = 800, seed: int = 1) -> Study:
 def _bounds_of_kind(
   mdp: tabular.FiniteMDP, alpha: float, kind: str, num_updates: int, seed: int
 ) -> list[Row]:
-  """Both sides of Theorem 2 for one alpha and kind of errors, a row per update."""
+  """Measures both sides for one alpha and kind of errors, a row per update."""
   trace = tabular.propagate_errors(
     mdp,
     alpha,
@@ -173,7 +173,7 @@ def _bounds_of_kind(
 
 
 def averaging(num_mdps: int = 60, num_updates: int = 5000, seed: int = 2) -> Study:
-  """Section 3.2: i.i.d. errors average out with KL alone, and not without it.
+  """Shows that i.i.d. errors average out with KL alone (Section 3.2), not without it.
 
   Args:
     num_mdps: Garnet MDPs.
@@ -226,7 +226,7 @@ def averaging(num_mdps: int = 60, num_updates: int = 5000, seed: int = 2) -> Stu
 
 
 def worst_gap(num_seeds: int = 300, num_updates: int = 3000, seed: int = 3) -> Study:
-  """The rate of Theorem 2 for the policy itself, over MDPs and not for one.
+  """Measures Theorem 2's rate for the policy itself, over MDPs and not for one.
 
   On a fixed MDP the policy's loss ends exponentially fast once the averaged errors
   are below the gap between actions. Uniformly over MDPs it cannot beat 1 / sqrt(k):

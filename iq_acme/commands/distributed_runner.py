@@ -108,7 +108,7 @@ def _checkpoint_step(
   directory: RunDirectory,
   find: Callable[[CheckpointStore], CheckpointInfo | None],
 ) -> int:
-  """The step of a checkpoint, 0 without one.
+  """Returns the step of a checkpoint, 0 without one.
 
   Args:
     directory: of the run.
@@ -122,7 +122,7 @@ def _checkpoint_step(
 
 
 def _last_evaluation(directory: RunDirectory, start: int) -> int | None:
-  """The step of the last evaluation that a resume keeps."""
+  """Returns the step of the last evaluation that a resume keeps."""
   rows = metrics_files.read_rows(directory.evaluations)
   steps = [int(row[metrics_files.STEP_COLUMN]) for row in rows]
   return max((step for step in steps if step <= start), default=None)

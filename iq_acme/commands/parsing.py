@@ -106,7 +106,7 @@ class _IntegerParser(flags.IntegerParser):
     try:
       return super().convert(argument)
     except ValueError:
-      # Exact, where a float would round large seeds.
+      # Exact; a float would round large seeds.
       number = _decimal(argument)
       if number is None or number != int(number):
         raise ValueError(f'{argument!r} is not an integer') from None

@@ -163,7 +163,7 @@ def run_check(check: Check, patience: float = _PATIENCE) -> tuple[bool, str]:
 
 
 def _error_line(log: str) -> str:
-  """The line of a traceback that names the error; its message may have more lines."""
+  """Returns the line of a traceback that names the error; a message may have more."""
   lines = [line.rstrip() for line in log.splitlines() if line.strip()]
   errors = [line for line in lines if re.match(r'[\w.]*(Error|Exception)\b', line)]
   return (errors or lines or ['no message'])[-1]
@@ -181,7 +181,7 @@ def _version_lines() -> Iterator[str]:
 
 
 def _wanted() -> dict[str, str]:
-  """What setup.py asks for, by package; empty if iq_acme is not installed."""
+  """Reads what setup.py asks for, by package; empty if iq_acme is not installed."""
   try:
     lines = importlib.metadata.requires('iq_acme') or []
   except importlib.metadata.PackageNotFoundError:
@@ -191,7 +191,7 @@ def _wanted() -> dict[str, str]:
 
 
 def _fits(version: str, specifiers: str) -> bool:
-  """Whether a version is one that setup.py allows; true if that is not known."""
+  """Tells whether setup.py allows a version; true if that is not known."""
   if not specifiers:
     return True
   try:

@@ -167,7 +167,7 @@ def mark_start(folder: str, step: int) -> None:
 
 
 def read_columns(path: str) -> list[str]:
-  """Returns the header of a CSV file, empty where there is none."""
+  """Returns the header of a CSV file, empty if there is none."""
   with contextlib.suppress(FileNotFoundError), open(path, newline='') as file:
     return next(csv.reader(file), [])
   return []

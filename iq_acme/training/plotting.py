@@ -23,7 +23,7 @@ def plot_curve(run_dir: str) -> str | None:
     run_dir: the folder of a run.
 
   Returns:
-    The picture's path, None where nothing has been evaluated yet.
+    The picture's path, None if nothing has been evaluated yet.
   """
   directory = RunDirectory(run_dir)
   rows = metrics_files.read_rows(directory.evaluations)
@@ -87,7 +87,7 @@ def mean_over_seeds(runs: Sequence[Mapping[int, float]], label: str = '') -> Cur
     Their mean and standard deviation, over seeds, of a sample.
 
   Raises:
-    ValueError: where they share no steps of training though each has some.
+    ValueError: if they share no steps of training though each has some.
   """
   steps = sorted(set.intersection(*(set(run) for run in runs)))
   if all(len(run) > len(steps) for run in runs) and len(steps) < 2:
@@ -105,7 +105,7 @@ def group_runs(
   """Collects runs by task and by a label that tells their settings apart.
 
   Raises:
-    ValueError: where two folders hold the same run.
+    ValueError: if two folders hold the same run.
   """
   found, folders = [], []
   for run_dir in run_dirs:

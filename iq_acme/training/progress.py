@@ -8,7 +8,7 @@ from typing import TextIO
 
 import tqdm
 
-_LINE_PERIOD = 60.0  # Seconds between two lines where there is no terminal.
+_LINE_PERIOD = 60.0  # Seconds between two lines if there is no terminal.
 _BAR_PERIOD = 0.2
 _SPEED_SECONDS = 5.0  # Of training, that the shown speed looks back over.
 
@@ -41,7 +41,7 @@ class Clock:
 class Progress:
   """Shows the step, the return, the speed and the time that is left.
 
-  Where nobody reads any more, such as behind `| head`, it is silent and the run goes on.
+  If nobody reads any more, such as behind `| head`, it is silent and the run goes on.
   """
 
   def __init__(

@@ -161,7 +161,7 @@ class RunDirectory:
     self.update_summary(best_evaluation=result)
 
   def _best_so_far(self) -> float:
-    """By summary and policy: a kill between the two must not cost the better one."""
+    """Reads summary and policy: a kill between the two must not cost the better one."""
     from iq_acme.storage import serialization
 
     records = [self.read_summary().get('best_evaluation')]
@@ -173,7 +173,7 @@ class RunDirectory:
   def cut_after(self, step: int) -> int:
     """Drops all rows beyond an actor step, so that no x axis ever goes back.
 
-    The best evaluation and its policy stay, also where they are from beyond it.
+    The best evaluation and its policy stay, also if they are from beyond it.
 
     Args:
       step: the step of the checkpoint from which the run goes on.

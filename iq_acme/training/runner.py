@@ -166,7 +166,7 @@ class _Run:
       self._progress.update(agent.actor_steps, self._clock.seconds)
     self._clock.stop()
     if not self._stop.requested():
-      self._evaluate()  # Where the last step is not on the grid.
+      self._evaluate()  # If the last step is not on the grid.
     self._checkpoint()
     # A signal during the last evaluation has abandoned it.
     finished = not self._stop.requested()

@@ -75,7 +75,7 @@ def package_version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-  """Returns the checkout's commit, marked where files differ from it.
+  """Returns the checkout's commit, marked if files differ from it.
 
   None for an installed package, which may lie in somebody else's checkout.
   """
