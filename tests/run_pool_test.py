@@ -78,11 +78,6 @@ def _evaluated(folder):
   return [int(row['actor_steps']) for row in rows]
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-  monkeypatch.setattr(run_pool, '_POLL_PERIOD', 0.05)
-
-
 def test_failed_job_is_reported_with_its_last_line_and_the_others_go_on(tmp_path):
   def fail(core):
     return [sys.executable, '-c', 'print("first"); raise SystemExit("no such task\\n")']
@@ -123,7 +118,7 @@ def test_no_more_jobs_at_a_time_than_cores_and_each_on_its_own(tmp_path):
 
   def command(core):
     cores.append(core)
-    return [sys.executable, '-c', 'import time; time.sleep(0.3)']
+    return [sys.executable, '-c', 'import time; time.sleep(1)']
 
   jobs = [make_job(str(tmp_path / str(i)), command=command) for i in range(4)]
   lines = Lines()
@@ -288,7 +283,6 @@ def _wait_for_locks(folders, deadline):
 def test_overview_shows_each_run_and_the_whole(tmp_path, capsys, monkeypatch):
   now = [1000.0]
   monkeypatch.setattr('time.monotonic', lambda: now[0])
-  monkeypatch.setattr('tqdm.tqdm._time', lambda *unused: now[0], raising=False)
   job, *others = (make_job(str(tmp_path / name), 200) for name in 'abcd')
   os.makedirs(job.folder)
   shown = overview.Overview(dict.fromkeys('abcd', 200))

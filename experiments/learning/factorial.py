@@ -23,12 +23,12 @@ Nothing is stopped early or left out: without all 32 runs there is no analysis. 
 """
 
 import os
-import pathlib
 import sys
 from collections.abc import Sequence
 
 import numpy as np
 
+from experiments import RESULTS
 from experiments.learning import design
 from experiments.learning.effects import Effect, Screen, analyse
 from experiments.paper import plans, tables
@@ -38,13 +38,12 @@ from iq_acme.commands import parsing
 from iq_acme.training import metrics_files, panels
 from iq_acme.training.evaluations import read_evaluations
 
-OUTPUT = pathlib.Path(__file__).resolve().parent.parent / 'results' / 'learning'
 FIRST_STEP = 10_000
 
 FLAGS = parsing.new_flags()
 _define = parsing.definers(FLAGS)
 _define.string('root', None, 'Folder of all runs.', required=True)
-_define.string('output_dir', str(OUTPUT), 'Folder of tables and figures.')
+_define.string('output_dir', str(RESULTS / 'learning'), 'Folder of tables and figures.')
 
 
 def main() -> None:

@@ -10,12 +10,12 @@ Runs that have not come to the plan's last step are left out. Writes
 """
 
 import os
-import pathlib
 import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from experiments import RESULTS
 from experiments.learning import lines
 from experiments.paper import data, plans, tables
 from experiments.paper.settings import LEARNING_PLANS, Study, Variant
@@ -23,7 +23,6 @@ from iq_acme.commands import parsing
 from iq_acme.storage import files
 from iq_acme.training import panels
 
-OUTPUT = pathlib.Path(__file__).resolve().parent.parent / 'results' / 'learning'
 COLUMNS = RETURN, VALUE, DISCOUNTED, ENTROPY = (
   'mode_return_mean',
   'mode_initial_value',
@@ -37,7 +36,7 @@ _LINEAR = 10.0
 FLAGS = parsing.new_flags()
 _define = parsing.definers(FLAGS)
 _define.string('root', None, 'Folder of all runs.', required=True)
-_define.string('output_dir', str(OUTPUT), 'Folder of tables and figures.')
+_define.string('output_dir', str(RESULTS / 'learning'), 'Folder of tables and figures.')
 _define.enum(
   'plan', 'remedies', list(LEARNING_PLANS), 'Of experiments/paper/settings.py.'
 )

@@ -14,18 +14,23 @@ Shapes: B batch, D action dimensions, R rows of data.
 
 import dataclasses
 import functools
+import math
 import os
-import pathlib
 import sys
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from dm_env import specs
+
+from experiments import RESULTS
+from experiments.learning import lines
 from iq_acme import process
 from iq_acme.commands import parsing
 from iq_acme.storage import files
-from iq_acme.training import metrics_files
+from iq_acme.training import metrics_files, panels
 
-OUTPUT = pathlib.Path(__file__).resolve().parent.parent / 'results' / 'learning'
 MARKS = (100, 200, 400, 800, 1600, 3200)  # SGD steps that are written down.
 OBSERVATIONS, ACTIONS, ACTION_VALUES = 11, 3, 11  # Hopper's, and the paper's n.
 ROWS = 10_000  # As many as the warm-up brings.
@@ -73,7 +78,9 @@ SETTINGS = {
 
 FLAGS = parsing.new_flags()
 _define = parsing.definers(FLAGS)
-_define.string('output_dir', str(OUTPUT), 'Folder of the table and the figure.')
+_define.string(
+  'output_dir', str(RESULTS / 'learning'), 'Folder of the table and the figure.'
+)
 _define.multi_enum('setting', [], list(SETTINGS), 'Only this; may be repeated.')
 
 
@@ -107,8 +114,6 @@ def make_data(reward: float, signal: bool, seed: int = 0) -> Data:
       value i, where the best, b(s), is 8 or 2 by the sign of a linear function of s.
     seed: of everything.
   """
-  import numpy as np
-
   rng = np.random.default_rng(seed)
   states = rng.normal(size=(3, ROWS, OBSERVATIONS)).astype(np.float32)
   indices = rng.integers(0, ACTION_VALUES, (ROWS, ACTIONS))
@@ -139,7 +144,6 @@ def run(
     chance; NaN without a signal.
   """
   import jax
-  import numpy as np
 
   from iq_acme import update
   from iq_acme.config import IQConfig
@@ -200,11 +204,6 @@ def draw(rows: Sequence[Row], path: str) -> None:
     rows: of `COLUMNS`.
     path: the picture to write.
   """
-  import math
-
-  from experiments.learning import lines
-  from iq_acme.training import panels
-
   figure, all_axes = panels.make_panels(2)
   for signal, axes in enumerate(all_axes):
     for index, name in enumerate(dict.fromkeys(row['setting'] for row in rows)):
@@ -224,11 +223,6 @@ def draw(rows: Sequence[Row], path: str) -> None:
 
 
 def _make_spec() -> Any:
-  import types
-
-  import numpy as np
-  from dm_env import specs
-
   return types.SimpleNamespace(
     observations=specs.Array((OBSERVATIONS,), np.float32),
     actions=specs.BoundedArray((ACTIONS,), np.float32, -1.0, 1.0),
@@ -242,8 +236,6 @@ def _to_action(indices: Any) -> Any:
 
 def _fraction(actions: Any, best: Any) -> float:
   """Returns the mean of 1 - |i - b| / 5 over [R, D]."""
-  import numpy as np
-
   distance = np.abs(np.asarray(actions) - _to_action(best))
   return float(np.mean(1 - distance * (ACTION_VALUES - 1) / 2 / 5))
 

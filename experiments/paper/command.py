@@ -29,12 +29,12 @@ Exit status: 0, 1 if a run failed, 2 for bad input, 130 after Ctrl-C.
 
 import contextlib
 import os
-import pathlib
 import shlex
 import shutil
 import sys
 from collections.abc import Sequence
 
+from experiments import RESULTS
 from experiments.paper import costs, plans, random_scores, run_pool
 from experiments.paper import jobs as paper_jobs
 from experiments.paper.command_flags import FLAGS
@@ -42,8 +42,6 @@ from experiments.paper.overview import Overview
 from experiments.paper.settings import MEASURED_PLANS, PAPER_PLANS, Study
 from iq_acme.commands import distribution_flags, parsing
 from iq_acme.storage import files
-
-_RESULTS = pathlib.Path(__file__).resolve().parent.parent / 'results'
 
 _NOT_FOR_PLOT = (
   'seeds',
@@ -160,7 +158,7 @@ def plot(names: Sequence[str]) -> int:
   _check_root()
   _select([*MEASURED_PLANS, *PAPER_PLANS])  # Refuses what no plan has.
   measured = files.read_json(random_scores.PATH) or {}
-  output = FLAGS.output or str(_RESULTS / _kind())
+  output = FLAGS.output or str(RESULTS / _kind())
   source = data.Source(
     FLAGS.root or _exported() or _root(), FLAGS.tasks, FLAGS.algorithms, FLAGS.steps
   )
@@ -189,7 +187,7 @@ def _exported() -> str | None:
   """Returns the folder of exported runs; None if they are not to count."""
   if FLAGS.exported == 'none':
     return None
-  return FLAGS.exported or str(_RESULTS / _kind() / 'runs')
+  return FLAGS.exported or str(RESULTS / _kind() / 'runs')
 
 
 def _num_workers() -> int:
@@ -216,13 +214,13 @@ def _job_settings() -> paper_jobs.JobSettings:
       they do not have.
   """
   distribution_flags.check_flags(FLAGS)
-  distribution = None
-  if FLAGS.run_distributed:
-    if FLAGS['first_core'].present:
-      raise ValueError('--first_core is for runs that are not distributed.')
-    distribution = paper_jobs.Distribution(FLAGS.num_actors, FLAGS.lp_launch_type)
+  if FLAGS.run_distributed and FLAGS['first_core'].present:
+    raise ValueError('--first_core is for runs that are not distributed.')
   return paper_jobs.JobSettings(
-    _root(), FLAGS.checkpoint_period, FLAGS.checkpoint_replay, distribution
+    _root(),
+    FLAGS.checkpoint_period,
+    FLAGS.checkpoint_replay,
+    distribution_flags.repeat_flags(FLAGS),
   )
 
 

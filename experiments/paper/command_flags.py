@@ -1,6 +1,7 @@
 """Flags of the paper's command line."""
 
-from iq_acme.commands import distribution_flags, parsing
+from iq_acme.commands import config_flags, distribution_flags, parsing
+from iq_acme.training.settings import RunSettings
 
 FLAGS = parsing.new_flags()
 _define = parsing.definers(FLAGS)
@@ -32,13 +33,13 @@ _define.integer(
   'The first of these cores; unset: the first that this process may use.',
   lower_bound=0,
 )
-_define.integer('checkpoint_period', 50_000, 'Steps between checkpoints.')
 _define.boolean(
   'checkpoint_replay',
   True,
   'Save replay with each checkpoint. Without it runs need next to no disk, but one that '
   'is resumed refills its replay first.',
 )
+config_flags.define_flags(RunSettings, FLAGS, ['checkpoint_period'], {})
 distribution_flags.define_flags(
   'Make each run but those of SAC a Launchpad program.', FLAGS
 )

@@ -10,12 +10,14 @@ Tasks that are in the file already are measured again only if named.
 import contextlib
 import math
 import os
-import pathlib
 import sys
 from typing import Any
 
+import numpy as np
+
+from experiments import RESULTS
 from experiments.paper.settings import TASKS
-from iq_acme import seeding
+from iq_acme import make_environment, seeding
 from iq_acme.commands import parsing
 from iq_acme.episodes import run_episodes, summarize
 from iq_acme.storage import files
@@ -23,10 +25,7 @@ from iq_acme.training import versions
 
 FLAGS = parsing.new_flags()
 _define = parsing.definers(FLAGS)
-PATH = str(
-  pathlib.Path(__file__).resolve().parent.parent / 'results' / 'random_scores.json'
-)
-
+PATH = str(RESULTS / 'random_scores.json')
 _define.list('random_tasks', [], 'Tasks; unset: those not in the file yet.')
 _define.integer('random_episodes', 100, 'Episodes of each task.', lower_bound=2)
 _define.integer('random_seed', 0, 'Seed of episodes and actions.', lower_bound=0)
@@ -38,8 +37,6 @@ class UniformActor:
   """Takes actions uniformly within their bounds."""
 
   def __init__(self, action_spec: Any, seed: int):
-    import numpy as np
-
     self._spec = action_spec
     self._rng = np.random.default_rng(seed)
 
@@ -92,8 +89,6 @@ def measure(task: str, num_episodes: int, seed: int) -> dict[str, Any]:
   Raises:
     ValueError: for an unknown task.
   """
-  from iq_acme import make_environment
-
   env_seed, actor_seed = seeding.derive_seeds(seed, 'evaluation', 0, 2)
   with contextlib.closing(make_environment(task, env_seed)) as environment:
     actor = UniformActor(environment.action_spec(), actor_seed)

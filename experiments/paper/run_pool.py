@@ -10,11 +10,14 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from iq_acme import process
 
-_POLL_PERIOD = 0.5  # Seconds.
+if TYPE_CHECKING:
+  from experiments.paper.overview import Overview
+
+_POLL_PERIOD = 0.1  # Seconds.
 # Exit statuses of a job that has stopped because it was asked to.
 _STOPPED = (128 + signal.SIGTERM, -signal.SIGTERM)
 
@@ -67,17 +70,9 @@ class Outcome:
     return 1 if self.failures or self.not_started else 0
 
 
-class Overview(Protocol):
-  """Shows what goes on."""
-
-  def update(self, running: Sequence[Job], outcome: Outcome) -> None:
-    """Takes the jobs that run, and how others ended."""
-
-  def say(self, text: str) -> None:
-    """Shows a line that stays."""
-
-
-def run_jobs(jobs: Sequence[Job], cores: Sequence[int], overview: Overview) -> Outcome:
+def run_jobs(
+  jobs: Sequence[Job], cores: Sequence[int], overview: 'Overview'
+) -> Outcome:
   """Runs jobs in order, one on each core at a time.
 
   A job that fails is reported, and the others go on. SIGINT and SIGTERM are passed to
@@ -122,7 +117,7 @@ def run_jobs(jobs: Sequence[Job], cores: Sequence[int], overview: Overview) -> O
 class _Pool:
   """What the threads share that run a job each."""
 
-  def __init__(self, cores: Sequence[int], overview: Overview, outcome: Outcome):
+  def __init__(self, cores: Sequence[int], overview: 'Overview', outcome: Outcome):
     self.running: dict[Job, subprocess.Popen] = {}
     self._overview = overview
     self._outcome = outcome

@@ -25,6 +25,14 @@ def define_flags(run_distributed_help: str, flag_values: flags.FlagValues) -> No
   )
 
 
+def repeat_flags(flag_values: flags.FlagValues) -> list[str]:
+  """Returns the flags as they are to be given to a run; none if it is of one process."""
+  if not flag_values.run_distributed:
+    return []
+  names = ('run_distributed', *_DEPENDENT)
+  return [flag_values[name].serialize() for name in names]
+
+
 def check_flags(flag_values: flags.FlagValues) -> None:
   """Raises a ValueError for a flag that has no effect without --run_distributed."""
   for name in _DEPENDENT:
