@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from iq_acme.compat import launchpad_pickles, tfp
 
 _NEED_ACME_NAMES = frozenset({'acme', 'courier', 'launchpad', 'reverb'})
+_ACME_HALF = _NEED_ACME_NAMES | {'tensorflow'}
 
 
 def install() -> None:
@@ -31,6 +32,18 @@ def install() -> None:
   tfp.import_beside_tensorflow()
   for name in launchpad_pickles.MODULES & sys.modules.keys():
     launchpad_pickles.wrap(sys.modules[name])
+
+
+def advice(error: ModuleNotFoundError) -> str | None:
+  """Returns what to tell whoever used the Acme half without Acme; else None."""
+  missing = (error.name or '').partition('.')[0]
+  if missing not in _ACME_HALF:
+    return None
+  return (
+    f"This needs Acme, Reverb and Launchpad, and {missing} is not there: pip install "
+    "'.[acme]' in a clone, with Python 3.10 on Linux x86-64. Networks, updates, "
+    'policies in files, evaluation, plots and theory do without.'
+  )
 
 
 class _Finder(importlib.abc.MetaPathFinder):

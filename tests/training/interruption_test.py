@@ -7,11 +7,12 @@ import sys
 import time
 
 import pytest
+from repository import HELPERS
 
 from iq_acme.training import metrics_files
 from iq_acme.training.run_directory import RunDirectory
 
-SCRIPT = os.path.join(os.path.dirname(__file__), 'runner_fakes.py')
+SCRIPT = str(HELPERS / 'runner_fakes.py')
 
 
 def _start(directory, *arguments):

@@ -10,8 +10,9 @@ import time
 import dm_env
 import numpy as np
 from dm_env import specs
+from repository import ROOT
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, str(ROOT))
 
 EPISODE_LENGTH = 7  # No divisor of any period here: evaluations fall within episodes.
 

@@ -6,7 +6,9 @@ import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from repository import ROOT
+
+sys.path.insert(0, str(ROOT))
 
 from tiny_environments import NumberedEnvironment, tiny_config
 
