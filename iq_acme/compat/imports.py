@@ -40,7 +40,7 @@ def advice(error: ModuleNotFoundError) -> str | None:
   if missing not in _ACME_HALF:
     return None
   return (
-    f"This needs Acme, Reverb and Launchpad, and {missing} is not there: pip install "
+    f'This needs Acme, Reverb and Launchpad, and {missing} is not there: pip install '
     "'.[acme]' in a clone, with Python 3.10 on Linux x86-64. Networks, updates, "
     'policies in files, evaluation, plots and theory do without.'
   )
