@@ -11,8 +11,8 @@ from types import FrameType
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# One request may come several times: the system sends that of `die_with_parent` once for
-# every thread that the parent had.
+# One request may come several times, such as that of `die_with_parent`: the system sends
+# it once for every thread that the parent had.
 _SECONDS_OF_ONE_REQUEST = 0.3
 _PR_SET_PDEATHSIG = 1  # From <linux/prctl.h>.
 _LIBC = ctypes.CDLL(None)
@@ -65,6 +65,7 @@ class StopSignals:
 
   def _handle(self, number: int, unused_frame: FrameType | None) -> None:
     self.count += 1
+    _LIBC.prctl(_PR_SET_PDEATHSIG, 0)  # The parent's death is no second request.
     for other in _SIGNALS:
       signal.signal(other, lambda *unused: None)
     if self.received is None:

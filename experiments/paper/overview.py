@@ -39,7 +39,7 @@ class Overview:
 
   def update(self, running: Sequence[Job], outcome: Outcome) -> None:
     """Shows the present state, if the last time was long enough ago."""
-    if time.monotonic() < self._next_show:
+    if time.monotonic() < self._next_show or not (running or self._bars):
       return
     self._next_show = time.monotonic() + (
       _BAR_PERIOD if self._is_terminal else _LINE_PERIOD

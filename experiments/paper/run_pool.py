@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _POLL_PERIOD = 0.1  # Seconds.
 # Exit statuses of a job that has stopped because it was asked to.
-_STOPPED = (128 + signal.SIGTERM, -signal.SIGTERM)
+_STOPPED = (128 + signal.SIGTERM, -signal.SIGTERM, -signal.SIGKILL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,9 +75,9 @@ def run_jobs(
 ) -> Outcome:
   """Runs jobs in order, one on each core at a time.
 
-  A job that fails is reported, and the others go on. SIGINT and SIGTERM are passed to
-  the running ones as SIGTERM, and no other is started: the first lets them save and
-  stop, the second ends them. They also save and stop should this process be killed, or
+  A job that fails is reported, and the others go on. SIGINT and SIGTERM are passed on to
+  the running ones, and no other is started: the first, as SIGTERM, lets them save and
+  stop, the second kills them. They also save and stop should this process be killed, or
   end by an exception.
 
   Args:
@@ -91,7 +91,7 @@ def run_jobs(
   outcome = Outcome([job for job in jobs if job.is_done()])
   pool = _Pool(cores, overview, outcome)
   stop = process.StopSignals(
-    'letting the runs save and stop. Once more ends them, each to go on from its last '
+    'letting the runs save and stop. Once more kills them, each to go on from its last '
     'checkpoint.',
     pool.stop,
   )
@@ -106,7 +106,8 @@ def run_jobs(
           future.result()  # Raises what it raised.
         overview.update(list(pool.running), outcome)
     except BaseException:
-      pool.stop()
+      if stop.received is None:
+        pool.stop()
       raise
   outcome.signal = stop.received
   ended = [*outcome.done, *(job for job, _ in outcome.failures)]
@@ -148,9 +149,10 @@ class _Pool:
 
   def stop(self) -> None:
     with self._starting:
+      number = signal.SIGKILL if self._is_stopping else signal.SIGTERM
       self._is_stopping = True
       for child in list(self.running.values()):
-        child.terminate()
+        child.send_signal(number)
 
   def _has_room(self, job: Job) -> bool:
     os.makedirs(job.folder, exist_ok=True)
