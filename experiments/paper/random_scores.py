@@ -19,7 +19,7 @@ from experiments import RESULTS
 from experiments.paper.settings import TASKS
 from iq_acme import make_environment, seeding
 from iq_acme.commands import parsing
-from iq_acme.episodes import run_episodes, summarize
+from iq_acme.episodes import Actor, run_episodes, summarize
 from iq_acme.storage import files
 from iq_acme.training import versions
 
@@ -33,7 +33,7 @@ _define.string('random_output', PATH, 'File to write or to add to.')
 _PACKAGES = ('gymnasium', 'gymnasium-robotics', 'mujoco', 'numpy')
 
 
-class UniformActor:
+class UniformActor(Actor):
   """Takes actions uniformly within their bounds."""
 
   def __init__(self, action_spec: Any, seed: int):
@@ -43,12 +43,6 @@ class UniformActor:
   def select_action(self, observation: Any) -> Any:
     spec = self._spec
     return self._rng.uniform(spec.minimum, spec.maximum, spec.shape).astype(spec.dtype)
-
-  def observe_first(self, timestep: Any) -> None:
-    pass
-
-  def observe(self, action: Any, next_timestep: Any) -> None:
-    pass
 
 
 def main() -> None:

@@ -50,10 +50,9 @@ def run(settings: RunSettings, config: IQConfig, options: ProgramOptions) -> Out
   directory = RunDirectory(settings.workdir)
   with directory.lock():
     run_config = {**settings.config(), 'distributed': True}
-    finished = runner.check_folder(directory, settings, run_config)
-    if finished is not None:
-      return finished
-    return _run(settings, config, options, directory, run_config)
+    return runner.check_folder(directory, settings, run_config) or _run(
+      settings, config, options, directory, run_config
+    )
 
 
 def _run(

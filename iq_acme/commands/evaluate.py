@@ -44,7 +44,7 @@ _FAILED = 1
 _VIDEO_ENDINGS = ('.mp4', '.mov', '.mkv', '.avi', '.gif')
 
 
-class PolicyActor:
+class PolicyActor(Actor):
   """A loaded policy as the actor of an evaluation."""
 
   def __init__(self, policy: 'LoadedPolicy', deterministic: bool, seed: int):
@@ -54,12 +54,6 @@ class PolicyActor:
 
   def select_action(self, observation: Any) -> Any:
     return self._policy(observation, deterministic=self._deterministic)
-
-  def observe_first(self, timestep: 'dm_env.TimeStep') -> None:
-    pass
-
-  def observe(self, action: Any, next_timestep: 'dm_env.TimeStep') -> None:
-    pass
 
 
 class Video:
@@ -133,12 +127,10 @@ def _load_iq() -> tuple['ActorFactory', 'Wrapper']:
   from iq_acme import load_policy
 
   policy = load_policy(FLAGS.policy)
-
-  def make_actor(environment: 'dm_env.Environment', seed: int) -> Actor:
-    del environment
-    return PolicyActor(policy, FLAGS.deterministic, seed)
-
-  return make_actor, lambda environment: environment
+  return (
+    lambda environment, seed: PolicyActor(policy, FLAGS.deterministic, seed),
+    lambda environment: environment,
+  )
 
 
 def _load_sac() -> tuple['ActorFactory', 'Wrapper']:

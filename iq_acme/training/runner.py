@@ -53,12 +53,10 @@ def run(
     RunDirectoryError: if the folder is in use or belongs to another run.
   """
   directory = RunDirectory(settings.workdir)
-  with directory.lock():
-    finished = check_folder(directory, settings, settings.config())
-    if finished is not None:
-      return finished
-    with contextlib.ExitStack() as stack:
-      return _Run(settings, directory, make_environment, make_agent, stack).run()
+  with directory.lock(), contextlib.ExitStack() as stack:
+    return check_folder(directory, settings, settings.config()) or (
+      _Run(settings, directory, make_environment, make_agent, stack).run()
+    )
 
 
 def check_folder(
