@@ -1,100 +1,130 @@
-"""A process among others: the signals that stop it, the cores that it may use."""
+"""A process among others: signals that stop it, its parent's death, its cores."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import threading
+import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# One request may come several times, such as that of `die_with_parent`: the system sends
+# it once for every thread that the parent had.
+_SECONDS_OF_ONE_REQUEST = 0.3
+_PR_SET_PDEATHSIG = 1  # From <linux/prctl.h>.
+_LIBC = ctypes.CDLL(None)
 
 
 class StopSignals:
-  """Context within which SIGINT and SIGTERM ask for a stop instead of stopping.
+  """Context within which SIGINT and SIGTERM ask for a stop: first saves, second ends.
 
-  The first signal is only remembered. It also gives both signals back to the
-  system's default, so a second one ends the process whatever it is doing, even if
-  it is stuck in a library that never returns to Python. On exit the handlers that
-  were there before are put back. Outside the main thread, where Python allows no
-  handlers, nothing is installed.
+  The first one is only remembered. The second ends the process as the system does by
+  default, whatever it is doing, even if it is stuck in a library that never returns to
+  Python; or, given `pass_on`, is left to those that it is passed on to. On exit the
+  handlers that were there before are put back. Outside the main thread, where Python
+  allows no handlers, nothing is installed.
 
   Attributes:
     received: the first signal's number, None before.
+    count: how many signals have come.
   """
 
-  def __init__(self):
+  def __init__(self, announcement: str, pass_on: Callable[[], None] | None = None):
+    """Installs nothing yet.
+
+    Args:
+      announcement: what the first signal does, told to the user.
+      pass_on: called at each signal, of a process whose children are to stop.
+    """
     self.received: int | None = None
+    self.count = 0
+    self._announcement = announcement
+    self._pass_on = pass_on
     self._previous: dict[int, Any] = {}
 
   def __enter__(self) -> 'StopSignals':
     if threading.current_thread() is threading.main_thread():
-      for number in _SIGNALS:
-        self._previous[number] = signal.signal(number, self._handle)
+      self._previous = {n: signal.signal(n, self._handle) for n in _SIGNALS}
     return self
 
   def __exit__(self, *unused_exception: Any) -> None:
     for number, handler in self._previous.items():
       signal.signal(number, handler)
-    self._previous.clear()
 
   def requested(self) -> bool:
-    """Whether a signal has asked for a stop."""
+    """Tells whether a signal has asked for a stop."""
     return self.received is not None
 
   @property
   def exit_status(self) -> int:
-    """The shell's status for the signal received: 130 SIGINT, 143 SIGTERM, else 0."""
+    """Returns the shell's status of the signal: 130 SIGINT, 143 SIGTERM, else 0."""
     return 0 if self.received is None else 128 + self.received
 
   def _handle(self, number: int, unused_frame: FrameType | None) -> None:
-    self.received = number
+    self.count += 1
+    _LIBC.prctl(_PR_SET_PDEATHSIG, 0)  # The parent's death is no second request.
     for other in _SIGNALS:
-      signal.signal(other, signal.SIG_DFL)
-    say_from_handler(
-      number, 'finishing this step and saving. Once more ends the run at once, unsaved.'
-    )
+      signal.signal(other, lambda *unused: None)
+    if self.received is None:
+      self.received = number
+      # os.write, because print may be what the signal interrupted. Ctrl-C ends a `tee`
+      # on the way to the terminal too, and then nobody is left to be told.
+      with contextlib.suppress(OSError):
+        name = signal.Signals(number).name
+        os.write(2, f'\n{name}: {self._announcement}\n'.encode())
+    if self._pass_on is not None:
+      self._pass_on()
+    time.sleep(_SECONDS_OF_ONE_REQUEST)
+    for other in _SIGNALS:
+      signal.signal(other, signal.SIG_DFL if self._pass_on is None else self._handle)
 
 
-def say_from_handler(number: int, text: str) -> None:
-  """Tells a user, within a signal's handler, what it does; never raises.
+def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
+  """Has the system signal this process when its parent ends, however that ends.
 
   Args:
-    number: the signal's.
-    text: what is done about it.
+    parent: the parent's process id; this process ends at once if it is gone by now.
+    number: the signal.
   """
-  # os.write, because print may be what the signal interrupted. Ctrl-C ends a `tee` on
-  # the way to the terminal too, and then nobody is left to be told.
-  with contextlib.suppress(OSError):
-    os.write(2, f'\n{signal.Signals(number).name}: {text}\n'.encode())
+  _LIBC.prctl(_PR_SET_PDEATHSIG, number)
+  if os.getppid() != parent:
+    os._exit(1)
 
 
-def limit_threads(num_threads: int, first_core: int | None = None) -> None:
-  """Makes XLA, TensorFlow and BLAS use so many threads; call before importing them.
+def thread_variables(num_threads: int) -> dict[str, str]:
+  """Returns the environment in which XLA, TensorFlow and BLAS use so many threads.
 
   Small networks gain little from a second core, so on a machine of many runs one
   core each is the best use of it.
 
   Args:
     num_threads: threads per pool, at least 1.
+  """
+  names = ['OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS']
+  names += ['TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS']
+  names.append('NPROC')  # The size of XLA's own pool on the CPU.
+  variables = dict.fromkeys(names, str(num_threads))
+  if num_threads == 1:
+    flags = os.environ.get('XLA_FLAGS', '')
+    variables['XLA_FLAGS'] = f'{flags} --xla_cpu_multi_thread_eigen=false'.strip()
+  return variables
+
+
+def limit_threads(num_threads: int, first_core: int | None = None) -> None:
+  """Limits this process to so many threads; call before what has them is imported.
+
+  Args:
+    num_threads: see `thread_variables`.
     first_core: if given, the process is also bound to `num_threads` cores from this
       one on; give runs side by side different ones.
 
   Raises:
     ValueError: if the cores do not exist.
   """
-  for name in (
-    'OMP_NUM_THREADS',
-    'OPENBLAS_NUM_THREADS',
-    'MKL_NUM_THREADS',
-    'TF_NUM_INTRAOP_THREADS',
-    'TF_NUM_INTEROP_THREADS',
-    'NPROC',  # The size of XLA's own pool on the CPU.
-  ):
-    os.environ[name] = str(num_threads)
-  if num_threads == 1:
-    flags = os.environ.get('XLA_FLAGS', '')
-    os.environ['XLA_FLAGS'] = f'{flags} --xla_cpu_multi_thread_eigen=false'.strip()
+  os.environ.update(thread_variables(num_threads))
   if first_core is not None:
     cores = set(range(first_core, first_core + num_threads))
     usable = os.sched_getaffinity(0)

@@ -1,6 +1,7 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -12,7 +13,7 @@ from iq_acme.process import StopSignals
 )
 def test_first_signal_is_remembered_and_the_second_is_the_systems(number, status):
   before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-  with StopSignals() as stop:
+  with StopSignals('saving') as stop:
     assert not stop.requested() and stop.exit_status == 0
     os.kill(os.getpid(), number)
     assert stop.requested() and stop.exit_status == status
@@ -23,7 +24,7 @@ def test_first_signal_is_remembered_and_the_second_is_the_systems(number, status
 
 def test_handlers_come_back_after_an_exception():
   before = signal.getsignal(signal.SIGINT)
-  with pytest.raises(KeyError), StopSignals():
+  with pytest.raises(KeyError), StopSignals('saving'):
     raise KeyError
   assert signal.getsignal(signal.SIGINT) is before
 
@@ -33,10 +34,33 @@ def test_other_threads_leave_signals_alone():
   seen = []
 
   def target():
-    with StopSignals() as stop:
+    with StopSignals('saving') as stop:
       seen.append((signal.getsignal(signal.SIGINT), stop.requested()))
 
   thread = threading.Thread(target=target)
   thread.start()
   thread.join()
   assert seen == [(before, False)]
+
+
+def test_each_signal_is_passed_on_to_children_and_the_process_stays():
+  passed = []
+  with StopSignals('stopping', lambda: passed.append(len(passed))) as stop:
+    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGINT)
+    assert passed == [0, 1] and stop.count == 2
+  assert stop.exit_status == 143
+
+
+def test_what_comes_several_times_at_once_is_one_request(capfd):
+  def send():
+    for _ in range(4):
+      os.kill(os.getpid(), signal.SIGTERM)
+      time.sleep(0.05)
+
+  with StopSignals('saving') as stop:
+    thread = threading.Thread(target=send)
+    thread.start()
+    thread.join()
+    assert stop.count == 1
+  assert capfd.readouterr().err == '\nSIGTERM: saving\n'

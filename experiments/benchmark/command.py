@@ -9,7 +9,7 @@ medians of each round's ratio to that round's bare update. `two_runs` is two who
 agents at the same time, pinned to a core each. Whole agents learn at every step after
 a warm-up of 1,000 steps in place of 10,000.
 
-Exit status: 0, or 1 where a row failed, which is then left out.
+Exit status: 0, or 1 if a row failed, which is then left out.
 """
 
 import multiprocessing
@@ -23,8 +23,6 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-from absl import flags
-
 from experiments.benchmark import rows as benchmark_rows
 from experiments.benchmark import tasks
 from iq_acme import process
@@ -33,27 +31,14 @@ from iq_acme.storage import files
 from iq_acme.training import versions
 
 FLAGS = parsing.new_flags()
-flags.DEFINE_list(
-  'env_names',
-  ['gym:HalfCheetah-v4'],
-  'Tasks whose shapes are timed.',
-  flag_values=FLAGS,
+_define = parsing.definers(FLAGS)
+_define.list('env_names', ['gym:HalfCheetah-v4'], 'Tasks whose shapes are timed.')
+_define.list(
+  'rows', [*benchmark_rows.ROWS, 'two_runs'], 'Rows; bare_update is always timed.'
 )
-flags.DEFINE_list(
-  'rows',
-  [*benchmark_rows.ROWS, 'two_runs'],
-  'Rows; bare_update is always timed.',
-  flag_values=FLAGS,
-)
-flags.DEFINE_integer(
-  'rounds', 5, 'Windows of every row.', lower_bound=1, flag_values=FLAGS
-)
-flags.DEFINE_float(
-  'seconds', 5.0, 'Length of a window.', lower_bound=0.01, flag_values=FLAGS
-)
-flags.DEFINE_string(
-  'json', None, 'File for every window and what it ran on.', flag_values=FLAGS
-)
+_define.integer('rounds', 5, 'Windows of every row.', lower_bound=1)
+_define.float('seconds', 5.0, 'Length of a window.', lower_bound=0.01)
+_define.string('json', None, 'File for every window and what it ran on.')
 
 _SETUP_SECONDS = 300.0
 _TWO_RUNS = 'two_runs'
@@ -68,7 +53,7 @@ class Child:
     Args:
       row: a name of `benchmark_rows.ROWS`.
       env_name: the task.
-      core: the only core to use; all where None.
+      core: the only core to use; all if None.
     """
     self.row = row
     context = multiprocessing.get_context('spawn')
@@ -83,7 +68,7 @@ class Child:
     """Waits for the set-up.
 
     Raises:
-      RuntimeError: where it failed or took too long.
+      RuntimeError: if it failed or took too long.
     """
     self._receive(_SETUP_SECONDS)
 
@@ -179,7 +164,7 @@ def measure(env_name: str, rows: Sequence[str]) -> dict[str, list[dict[str, floa
 
 
 def _guard(groups: dict[str, list[Child]], row: str, call: Any) -> list[Any]:
-  """Calls every child of a row; drops the row where one fails."""
+  """Calls every child of a row; drops the row if one fails."""
   try:
     return [call(child) for child in groups.get(row, [])]
   except RuntimeError as error:
@@ -190,7 +175,7 @@ def _guard(groups: dict[str, list[Child]], row: str, call: Any) -> list[Any]:
 
 
 def _sum_side_by_side(results: list[dict[str, float]]) -> dict[str, float]:
-  """One window of runs side by side: rates and memory add up."""
+  """Adds up the rates and the memory of runs side by side."""
   wall = max(result['wall'] for result in results)
   rate = sum(result['count'] / result['wall'] for result in results)
   return {
@@ -203,7 +188,7 @@ def _sum_side_by_side(results: list[dict[str, float]]) -> dict[str, float]:
 
 
 def table(windows: dict[str, list[dict[str, float]]]) -> str:
-  """The measurements as a Markdown table, medians over rounds.
+  """Returns the measurements as a Markdown table, medians over rounds.
 
   Args:
     windows: what `measure` returned, the bare update among it.
@@ -229,7 +214,7 @@ def table(windows: dict[str, list[dict[str, float]]]) -> str:
 
 
 def memory_line(env_name: str) -> str:
-  """What a stored transition of a task takes."""
+  """Returns what a stored transition of a task takes."""
   _, spec = tasks.environment_and_spec(env_name)
   from iq_acme.replay import TransitionPacking
 
@@ -240,12 +225,11 @@ def memory_line(env_name: str) -> str:
   )
 
 
-def main(argv: Sequence[str]) -> int:
-  """Runs the script; returns its exit status."""
+def main() -> int:
+  """Times what the flags name; returns the exit status."""
   unknown = set(FLAGS.rows) - {*benchmark_rows.ROWS, _TWO_RUNS}
-  if len(argv) > 1 or unknown:
-    print(f'Not understood: {sorted(unknown) or argv[1:]}.', file=sys.stderr)
-    return 2
+  if unknown:
+    raise parsing.Refusal(f'rows names {", ".join(sorted(unknown))}, which are none.')
   rows = list(dict.fromkeys(['bare_update', *FLAGS.rows]))
   results = {}
   for env_name in FLAGS.env_names:

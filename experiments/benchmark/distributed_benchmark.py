@@ -10,20 +10,18 @@ fraction is the part of the window that the learner did not wait for replay. CPU
 whole processes, from the operating system. The last tables are a model, not a
 measurement: see `experiments/benchmark/scaling_model.py`.
 
-Exit status: 0, 1 where a program failed, 2 for bad input, 130 after Ctrl-C.
+Exit status: 0, 1 if a program failed, 2 for bad input, 130 after Ctrl-C.
 """
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from typing import NamedTuple
-
-from absl import flags
 
 from experiments.benchmark import scaling_model
 from experiments.benchmark.distributed_window import (
@@ -31,6 +29,7 @@ from experiments.benchmark.distributed_window import (
   Watcher,
   Window,
   WindowError,
+  window_table,
 )
 from iq_acme import process
 from iq_acme.commands import parsing
@@ -38,40 +37,18 @@ from iq_acme.storage import files
 from iq_acme.training import quiet, versions
 
 FLAGS = parsing.new_flags()
-flags.DEFINE_string('env_name', 'gym:HalfCheetah-v4', 'Task.', flag_values=FLAGS)
-flags.DEFINE_list(
-  'num_actors', ['1', '2', '4'], 'Numbers of actors.', flag_values=FLAGS
+_define = parsing.definers(FLAGS)
+_define.string('env_name', 'gym:HalfCheetah-v4', 'Task.')
+_define.list('num_actors', ['1', '2', '4'], 'Numbers of actors.')
+_define.list('launch_types', ['local_mt', 'local_mp'], 'How programs are launched.')
+_define.float('seconds', 30.0, 'Length of a window.', lower_bound=0.1)
+_define.float('warm_up_seconds', 10.0, 'Learning before it.', lower_bound=0.0)
+_define.integer('num_threads', None, 'Threads of the learner; unset: all cores.')
+_define.integer('min_replay_size', 1_000, 'Steps before learning, in place of 10k.')
+_define.float(
+  'small_ratio', 1 / 32, 'SGD steps per environment step of the transport row.'
 )
-flags.DEFINE_list(
-  'launch_types',
-  ['local_mt', 'local_mp'],
-  'How programs are launched.',
-  flag_values=FLAGS,
-)
-flags.DEFINE_float(
-  'seconds', 30.0, 'Length of a window.', lower_bound=0.1, flag_values=FLAGS
-)
-flags.DEFINE_float(
-  'warm_up_seconds', 10.0, 'Learning before it.', lower_bound=0.0, flag_values=FLAGS
-)
-flags.DEFINE_integer(
-  'num_threads', None, 'Threads of the learner; unset: all cores.', flag_values=FLAGS
-)
-flags.DEFINE_integer(
-  'min_replay_size',
-  1_000,
-  'Steps before learning, in place of 10k.',
-  flag_values=FLAGS,
-)
-flags.DEFINE_float(
-  'small_ratio',
-  1 / 32,
-  'SGD steps per environment step of the transport row.',
-  flag_values=FLAGS,
-)
-flags.DEFINE_string(
-  'json', None, 'File for everything measured and what it ran on.', flag_values=FLAGS
-)
+_define.string('json', None, 'File for everything measured and what it ran on.')
 
 _LAUNCH_TYPES = ('local_mt', 'local_mp')
 _LOG_PERIOD = 50
@@ -109,7 +86,7 @@ class Layout(NamedTuple):
 
 
 def make_layouts() -> list[Layout]:
-  """The programs that the flags ask for.
+  """Returns the programs that the flags ask for.
 
   Raises:
     ValueError: for a value that makes no sense.
@@ -145,14 +122,13 @@ def measure_program(layout: Layout) -> Window | None:
     layout: of the program.
 
   Returns:
-    What was measured; None where Ctrl-C came first.
+    What was measured; None if Ctrl-C came first.
 
   Raises:
-    NodeFailedError: where a node failed.
-    WindowError: where the window was too short.
+    NodeFailedError: if a node failed.
+    WindowError: if the window was too short.
   """
-  from iq_acme import IQConfig, launch, make_distributed_iq
-  from iq_acme.commands.program_files import TaskFactory
+  from iq_acme import IQConfig, launch, make_distributed_iq, make_environment
 
   folder = tempfile.mkdtemp(prefix='iq_acme_benchmark_')
   config = dataclasses.replace(
@@ -163,7 +139,7 @@ def measure_program(layout: Layout) -> Window | None:
   )
   never = 10**9
   program = make_distributed_iq(
-    TaskFactory(FLAGS.env_name, {}),
+    functools.partial(make_environment, FLAGS.env_name),
     config=config,
     num_actors=layout.num_actors,
     max_number_of_steps=never,
@@ -191,34 +167,8 @@ def measure_program(layout: Layout) -> Window | None:
   return watcher.window
 
 
-def window_table(windows: Sequence[Window]) -> str:
-  """The measurements as a Markdown table."""
-  lines = [
-    '| layout | actor steps/s | updates/s | learner busy | samples per insert | CPU ms '
-    'per step: actors, replay, counter, learner | loopback bytes per step |',
-    '|---|---|---|---|---|---|---|',
-  ]
-  for w in windows:
-    cpu = ', '.join(
-      f'{1e3 * w.cpu_seconds[label] / w.actor_steps:.3f}'
-      for label in ('actor', 'replay', 'counter', 'learner')
-      if label in w.cpu_seconds
-    )
-    lines.append(
-      f'| {w.name} | {w.actor_steps / w.seconds:,.0f} | '
-      f'{w.learner_steps / w.seconds:,.0f} | {_number(w.busy_fraction, 2)} | '
-      f'{_number(w.samples_per_insert, 1)} | {cpu or "-"} | '
-      f'{w.loopback_bytes / w.actor_steps:,.0f} |'
-    )
-  return '\n'.join(lines)
-
-
-def _number(value: float | None, digits: int) -> str:
-  return '-' if value is None else f'{value:.{digits}f}'
-
-
 def node_costs(usual: Window, transport: Window) -> scaling_model.NodeCosts:
-  """The model's inputs, from two programs of processes at different ratios."""
+  """Returns the model's inputs, from two programs of processes at different ratios."""
   import jax
 
   from experiments.benchmark import tasks
@@ -253,18 +203,12 @@ def _print_model(costs: scaling_model.NodeCosts) -> None:
     print(scaling_model.table(predictions), flush=True)
 
 
-def main(argv: Sequence[str]) -> int:
-  """Runs the script; returns its exit status."""
-  if len(argv) > 1:
-    print(f'Not understood: {argv[1:]}.', file=sys.stderr)
-    return 2
+def main() -> int:
+  """Times what the flags name; returns the exit status."""
   if FLAGS.num_threads is not None:
     process.limit_threads(FLAGS.num_threads)
-  try:
+  with parsing.refusing(ValueError):
     layouts = make_layouts()
-  except ValueError as error:
-    print(error, file=sys.stderr)
-    return 2
   quiet.quiet_logs()
   with quiet.without_reverb_lines():
     windows = [measure_local()]

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from iq_acme.storage import files
@@ -26,7 +26,7 @@ class StampedRows:
     self._label = label
 
   def __call__(self, label: str) -> 'StampedRows':
-    """The logger of a label."""
+    """Returns the logger of a label."""
     return StampedRows(self._folder, label)
 
   def write(self, data: Mapping[str, Any]) -> None:
@@ -36,7 +36,7 @@ class StampedRows:
       file.write(json.dumps(row) + '\n')
 
   def close(self) -> None:
-    """Nothing stays open."""
+    """Does nothing: no file stays open."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,12 +65,38 @@ class Window:
   loopback_bytes: float = 0.0
 
 
+def window_table(windows: Sequence[Window]) -> str:
+  """Returns the measurements as a Markdown table."""
+  lines = [
+    '| layout | actor steps/s | updates/s | learner busy | samples per insert | CPU ms '
+    'per step: actors, replay, counter, learner | loopback bytes per step |',
+    '|---|---|---|---|---|---|---|',
+  ]
+  for w in windows:
+    cpu = ', '.join(
+      f'{1e3 * w.cpu_seconds[label] / w.actor_steps:.3f}'
+      for label in ('actor', 'replay', 'counter', 'learner')
+      if label in w.cpu_seconds
+    )
+    lines.append(
+      f'| {w.name} | {w.actor_steps / w.seconds:,.0f} | '
+      f'{w.learner_steps / w.seconds:,.0f} | {_number(w.busy_fraction, 2)} | '
+      f'{_number(w.samples_per_insert, 1)} | {cpu or "-"} | '
+      f'{w.loopback_bytes / w.actor_steps:,.0f} |'
+    )
+  return '\n'.join(lines)
+
+
+def _number(value: float | None, digits: int) -> str:
+  return '-' if value is None else f'{value:.{digits}f}'
+
+
 class Watcher(threading.Thread):
   """Reads a program's rows for a window, then stops it as Ctrl-C would.
 
   Attributes:
     ended: to be set when the program has ended by itself.
-    window: what was measured; None before that, and where it ended too early.
+    window: what was measured; None before that, and if it ended too early.
     error: what went wrong, if anything did.
   """
 

@@ -8,49 +8,41 @@ shares no line with the agent and no bug. It is slow to change and has no option
 the networks' initialisation, which is what it was used to study.
 """
 
+import argparse
 import csv
 import functools
-from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
 
-FLAGS = flags.FLAGS
-flags.DEFINE_integer('seed', 0, 'Seed of the networks, the actions and the batches.')
-flags.DEFINE_integer('num_steps', 100_000, 'Environment steps.', lower_bound=10_000)
-flags.DEFINE_enum(
-  'initialisation',
-  'fan_in',
-  ['fan_in', 'he', 'torch', 'small', 'small_fan_in'],
-  "fan_in: uniform of variance 1 / fan-in (Acme's SAC); he: normal of variance "
-  "2 / fan-in, the output's 1 / fan-in; torch: uniform of variance 1 / (3 fan-in), "
-  "biases too; small: he, the output's of variance 2e-4 / fan-in; small_fan_in: fan_in, "
-  "the output's of variance 1e-4 / fan-in (the agent's default).",
-)
-flags.DEFINE_string('output', None, 'CSV to write.', required=True)
-
+INITIALISATIONS = {
+  'fan_in': "uniform of variance 1 / fan-in (Acme's SAC)",
+  'he': "normal of variance 2 / fan-in, the output's 1 / fan-in",
+  'torch': 'uniform of variance 1 / (3 fan-in), biases too',
+  'small': "he, the output's of variance 2e-4 / fan-in",
+  'small_fan_in': "fan_in, the output's of variance 1e-4 / fan-in (the agent's default)",
+}
 TEMPERATURE, MUNCHAUSEN, DISCOUNT = 0.01, 0.9, 0.99
 LEARNING_RATE, TARGET_RATE, BATCH, WARM_UP = 3e-4, 0.005, 256, 10_000
 OBSERVATIONS, ACTIONS, VALUES, HIDDEN = 17, 6, 11, 256
 
 
 def init_layer(
-  rng: np.random.Generator, inputs: int, outputs: int, is_output: bool
+  rng: np.random.Generator, kind: str, inputs: int, outputs: int, is_output: bool
 ) -> list[jax.Array]:
   """Weights [inputs, outputs] and biases [outputs] of one layer."""
   bias = np.zeros(outputs)
-  if FLAGS.initialisation in ('fan_in', 'small_fan_in'):
+  if kind in ('fan_in', 'small_fan_in'):
     weights = rng.uniform(-1, 1, (inputs, outputs)) * np.sqrt(3 / inputs)
-    if is_output and FLAGS.initialisation == 'small_fan_in':
+    if is_output and kind == 'small_fan_in':
       weights *= 0.01
-  elif FLAGS.initialisation == 'he':
+  elif kind == 'he':
     scale = np.sqrt((1 if is_output else 2) / inputs)
     weights = rng.normal(size=(inputs, outputs)) * scale
-  elif FLAGS.initialisation == 'small':
+  elif kind == 'small':
     scale = np.sqrt(2 / inputs) * (0.01 if is_output else 1)
     weights = rng.normal(size=(inputs, outputs)) * scale
   else:
@@ -59,14 +51,16 @@ def init_layer(
   return [jnp.asarray(weights, jnp.float32), jnp.asarray(bias, jnp.float32)]
 
 
-def init_network(rng: np.random.Generator, outputs: int) -> list[list[jax.Array]]:
-  """Two hidden layers and a linear output."""
+def init_network(
+  rng: np.random.Generator, kind: str, outputs: int
+) -> list[list[jax.Array]]:
+  """Makes two hidden layers and a linear output."""
   sizes = [OBSERVATIONS, HIDDEN, HIDDEN, outputs]
-  return [init_layer(rng, sizes[i], sizes[i + 1], i == 2) for i in range(3)]
+  return [init_layer(rng, kind, sizes[i], sizes[i + 1], i == 2) for i in range(3)]
 
 
 def apply(network: list[list[jax.Array]], x: jax.Array) -> jax.Array:
-  """The network's output, [B, O]."""
+  """Returns the network's output, [B, O]."""
   for weights, bias in network[:-1]:
     x = jax.nn.relu(x @ weights + bias)
   weights, bias = network[-1]
@@ -74,7 +68,7 @@ def apply(network: list[list[jax.Array]], x: jax.Array) -> jax.Array:
 
 
 def log_policy(network: list[list[jax.Array]], s: jax.Array, a: jax.Array) -> jax.Array:
-  """Log pi(a|s) of action indices [B, D], shape [B]."""
+  """Returns log pi(a|s) of action indices [B, D], shape [B]."""
   logits = jax.nn.log_softmax(apply(network, s).reshape(-1, ACTIONS, VALUES))
   return jnp.take_along_axis(logits, a[..., None], -1)[..., 0].sum(-1)
 
@@ -82,7 +76,7 @@ def log_policy(network: list[list[jax.Array]], s: jax.Array, a: jax.Array) -> ja
 def loss(
   params: Any, target: Any, s: Any, a: Any, r: Any, d: Any, s2: Any
 ) -> jax.Array:
-  """Eq. 2."""
+  """Returns the loss of Eq. 2."""
   bonus = MUNCHAUSEN * TEMPERATURE * log_policy(target['pi'], s, a)
   y = r + bonus + DISCOUNT * d * apply(target['v'], s2)[:, 0]
   q = TEMPERATURE * log_policy(params['pi'], s, a) + apply(params['v'], s)[:, 0]
@@ -91,7 +85,7 @@ def loss(
 
 @jax.jit
 def update(params: Any, target: Any, m: Any, v: Any, k: jax.Array, *batch: Any) -> Any:
-  """Adam (m, v are its moments, k its step), then the Polyak average."""
+  """Applies Adam (m, v are its moments, k its step), then the Polyak average."""
   gradient = jax.grad(loss)(params, target, *batch)
   k = k + 1
   m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, gradient)
@@ -110,7 +104,7 @@ def update(params: Any, target: Any, m: Any, v: Any, k: jax.Array, *batch: Any) 
 
 @jax.jit
 def act(params: Any, s: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """A sampled and the most likely action, as indices [D]."""
+  """Returns a sampled and the most likely action, as indices [D]."""
   logits = apply(params['pi'], s[None]).reshape(ACTIONS, VALUES)
   return jax.random.categorical(key, logits), jnp.argmax(logits, -1)
 
@@ -128,13 +122,26 @@ def evaluate(env: gymnasium.Env, policy: Any, grid: np.ndarray) -> list[float]:
   return returns
 
 
-def main(argv: Sequence[str]) -> None:
+def main() -> None:
   """Runs the script."""
-  del argv
-  size = FLAGS.num_steps
-  rng, key = np.random.default_rng(FLAGS.seed), jax.random.PRNGKey(FLAGS.seed)
+  parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+  parser.add_argument('--seed', type=int, default=0)
+  parser.add_argument('--num_steps', type=int, default=100_000)
+  kinds = '; '.join(f'{name}: {what}' for name, what in INITIALISATIONS.items())
+  parser.add_argument(
+    '--initialisation', choices=INITIALISATIONS, default='fan_in', help=kinds
+  )
+  parser.add_argument('--output', required=True, help='CSV to write.')
+  arguments = parser.parse_args()
+  if arguments.num_steps < WARM_UP:
+    parser.error(f'num_steps is {arguments.num_steps}; it must be at least {WARM_UP}.')
+  size, kind = arguments.num_steps, arguments.initialisation
+  rng, key = np.random.default_rng(arguments.seed), jax.random.PRNGKey(arguments.seed)
   env, evaluation_env = (gymnasium.make('HalfCheetah-v4') for _ in range(2))
-  params = {'pi': init_network(rng, ACTIONS * VALUES), 'v': init_network(rng, 1)}
+  params = {
+    'pi': init_network(rng, kind, ACTIONS * VALUES),
+    'v': init_network(rng, kind, 1),
+  }
   zeros = functools.partial(jax.tree.map, jnp.zeros_like)
   learner = (params, params, zeros(params), zeros(params), jnp.zeros(()))
   replay = [
@@ -145,8 +152,8 @@ def main(argv: Sequence[str]) -> None:
     np.empty((size, OBSERVATIONS), 'f'),
   ]
   grid = np.linspace(-1, 1, VALUES)
-  s, _ = env.reset(seed=FLAGS.seed)
-  with open(FLAGS.output, 'w', newline='') as file:
+  s, _ = env.reset(seed=arguments.seed)
+  with open(arguments.output, 'w', newline='') as file:
     rows = csv.writer(file)
     rows.writerow(['actor_steps', *(f'mode_return_{i}' for i in range(3))])
     for i in range(size):
@@ -175,4 +182,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == '__main__':
-  app.run(main)
+  main()

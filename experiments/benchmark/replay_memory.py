@@ -9,29 +9,20 @@ the way that an agent's take, transport included, in one process.
 import resource
 import sys
 import time
-from collections.abc import Sequence
-
-from absl import flags
 
 from experiments.benchmark import tasks
 from iq_acme.commands import parsing
 from iq_acme.config import REPLAYS, IQConfig
 
 FLAGS = parsing.new_flags()
-flags.DEFINE_string(
-  'env_name', 'gym:Humanoid-v4', 'Task whose shapes are stored.', flag_values=FLAGS
-)
-flags.DEFINE_integer(
-  'num_transitions', 1_000_000, 'Transitions.', lower_bound=1_000, flag_values=FLAGS
-)
-flags.DEFINE_enum('replay', 'resident', REPLAYS, 'Which replay.', flag_values=FLAGS)
+_define = parsing.definers(FLAGS)
+_define.string('env_name', 'gym:Humanoid-v4', 'Task whose shapes are stored.')
+_define.integer('num_transitions', 1_000_000, 'Transitions.', lower_bound=1_000)
+_define.enum('replay', 'resident', REPLAYS, 'Which replay.')
 
 
-def main(argv: Sequence[str]) -> int:
-  """Runs the script; returns its exit status."""
-  if len(argv) > 1:
-    print(f'Arguments that are no flags: {argv[1:]}.', file=sys.stderr)
-    return 2
+def main() -> None:
+  """Fills replay, and prints what that took."""
   _, spec = tasks.environment_and_spec(FLAGS.env_name)
   import reverb
 
@@ -64,7 +55,6 @@ def main(argv: Sequence[str]) -> int:
     builder.replay.close_writer()
   del adder, iterator  # Before the server, which would wait for them.
   server.stop()
-  return 0
 
 
 def _peak_bytes() -> int:

@@ -30,7 +30,7 @@ FILLED = 20_000
 
 
 def _update_from_replay(env_name: str, kind: str) -> Row:
-  """`IQLearner.step` on batches of a Reverb server; nobody acts or inserts."""
+  """Runs `IQLearner.step` on batches of a Reverb server; nobody acts or inserts."""
   _, spec = environment_and_spec(env_name)
   import jax
   import reverb
@@ -61,7 +61,7 @@ def _keeping(row: Row, *_: Any) -> Row:
 
 
 def acting(env_name: str) -> Row:
-  """One action from the behaviour policy, its variables in the same process."""
+  """Takes one action from the behaviour policy, its variables in the same process."""
   environment, spec = environment_and_spec(env_name)
   import jax
   import numpy as np
@@ -79,7 +79,7 @@ def acting(env_name: str) -> Row:
 
 
 def env_step(env_name: str) -> Row:
-  """The environment alone under random actions, resets included."""
+  """Steps the environment alone under random actions, resets included."""
   environment, spec = environment_and_spec(env_name)
   import numpy as np
 
@@ -98,7 +98,7 @@ def env_step(env_name: str) -> Row:
 
 
 def _episodes(environment: Any, agent: Any) -> Row:
-  """Acme's environment loop, an episode at a time; its count is of steps."""
+  """Runs Acme's environment loop, an episode at a time; its count is of steps."""
   from acme import EnvironmentLoop
   from acme.utils import loggers
 
@@ -113,7 +113,7 @@ def _episodes(environment: Any, agent: Any) -> Row:
 
 
 def _local_agent(env_name: str, **overrides: Any) -> Row:
-  """The whole agent in Acme's environment loop, learning at every step."""
+  """Runs the whole agent in Acme's environment loop, learning at every step."""
   environment, spec = environment_and_spec(env_name)
   from iq_acme import IQConfig, make_iq_agent
 
@@ -134,7 +134,7 @@ def _local_agent(env_name: str, **overrides: Any) -> Row:
 
 
 def _sac_parts(env_name: str) -> tuple[Any, Any, Any, Any]:
-  """Acme's SAC with our batch and networks; it acts in [-1, 1]."""
+  """Makes the parts of Acme's SAC with our batch and networks; it acts in [-1, 1]."""
   environment, _ = environment_and_spec(env_name)
   from acme import specs, wrappers
   from acme.agents.jax import sac
@@ -152,7 +152,7 @@ def _sac_parts(env_name: str) -> tuple[Any, Any, Any, Any]:
 
 
 def _warmed(episodes: Row, num_steps: int) -> Row:
-  """A row that starts once so many steps are done."""
+  """Starts a row once so many steps are done."""
   next(episodes)
   done = count = 0
   while done < num_steps:
@@ -163,7 +163,7 @@ def _warmed(episodes: Row, num_steps: int) -> Row:
 
 
 def acme_sac(env_name: str) -> Row:
-  """Acme's SAC as it ships, in its own local layout."""
+  """Runs Acme's SAC as it ships, in its own local layout."""
   environment, spec, networks, config = _sac_parts(env_name)
   from acme.agents.jax import sac
 
@@ -172,7 +172,7 @@ def acme_sac(env_name: str) -> Row:
 
 
 def acme_sac_our_replay(env_name: str) -> Row:
-  """Acme's SAC learner, actor and networks on this package's replay and agent."""
+  """Runs Acme's SAC learner, actor and networks on this package's replay and agent."""
   environment, spec, networks, config = _sac_parts(env_name)
   from acme.agents.jax import sac
 

@@ -115,7 +115,7 @@ def solve_learner_costs(
 
 
 def table(predictions: Sequence[Prediction]) -> str:
-  """Predictions as a Markdown table."""
+  """Returns predictions as a Markdown table."""
   lines = [
     '| actors | env steps/s | updates/s | network MB/s | saturates first |',
     '|---|---|---|---|---|',

@@ -25,7 +25,7 @@ def windows(step: Callable[[], Any], sync: Callable[[], Any] = lambda: None) -> 
 
 
 def environment_and_spec(env_name: str) -> tuple[Any, Any]:
-  """An environment, and its `acme.specs.EnvironmentSpec`."""
+  """Makes an environment, and its `acme.specs.EnvironmentSpec`."""
   from acme import specs
 
   from iq_acme import make_environment
@@ -35,7 +35,7 @@ def environment_and_spec(env_name: str) -> tuple[Any, Any]:
 
 
 def random_transitions(spec: Any, size: int) -> Any:
-  """An `update.Transition` of `size` random transitions of a task's shapes.
+  """Returns an `update.Transition` of `size` random transitions of a task's shapes.
 
   Args:
     spec: an `acme.specs.EnvironmentSpec`.

@@ -15,7 +15,7 @@ from experiments.benchmark.tasks import (
 def update_products(
   spec: Any, num_action_values: int = 11
 ) -> list[tuple[int, int, int]]:
-  """The matrix products [m, k] @ [k, n] that one update cannot do without.
+  """Returns the matrix products [m, k] @ [k, n] that one update cannot do without.
 
   Args:
     spec: the environment's specs.
@@ -38,7 +38,7 @@ def update_products(
 
 
 def gemm_bound(env_name: str) -> Row:
-  """Only the matrix products of an update, as one jitted function."""
+  """Runs only the matrix products of an update, as one jitted function."""
   _, spec = environment_and_spec(env_name)
   import jax
 
@@ -53,7 +53,7 @@ def gemm_bound(env_name: str) -> Row:
 
 
 def _update_parts(env_name: str) -> tuple[Any, ...]:
-  """The fresh agent's networks, config and state, and a batch on the device."""
+  """Makes a fresh agent's networks, config and state, and a batch on the device."""
   _, spec = environment_and_spec(env_name)
   import jax
 
@@ -67,7 +67,7 @@ def _update_parts(env_name: str) -> tuple[Any, ...]:
 
 
 def bare_update(env_name: str) -> Row:
-  """`update.sgd_steps` on one batch that is on the device already."""
+  """Runs `update.sgd_steps` on one batch that is on the device already."""
   networks, config, state, batch = _update_parts(env_name)
   import functools
 
@@ -85,7 +85,7 @@ def bare_update(env_name: str) -> Row:
 
 
 def gradient(env_name: str) -> Row:
-  """Of a bare update: the loss, its gradient and its metrics."""
+  """Runs of a bare update the loss, its gradient and its metrics."""
   networks, config, state, batch = _update_parts(env_name)
   import functools
 
@@ -101,7 +101,7 @@ def gradient(env_name: str) -> Row:
 
 
 def adam_and_polyak(env_name: str) -> Row:
-  """Of a bare update: the gradient's norm, and all that follows the gradient."""
+  """Runs of a bare update the gradient's norm, and all that follows the gradient."""
   _, config, state, _ = _update_parts(env_name)
   import jax
   import optax

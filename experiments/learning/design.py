@@ -58,7 +58,7 @@ GENERATORS = {'E': 'ABC', 'F': 'BCD', 'G': 'ACD'}
 
 
 def signs() -> tuple[dict[str, int], ...]:
-  """The runs: -1 is today's level, +1 the other, by the factor's letter.
+  """Lists the runs: -1 is today's level, +1 the other, by the factor's letter.
 
   Run 0 has A to D at their other level, run 15 all factors at today's: no other plan
   has a run of today's settings with seed 15.
@@ -73,18 +73,18 @@ def signs() -> tuple[dict[str, int], ...]:
 
 
 def overrides(task: str, run: Mapping[str, int]) -> dict[str, Any]:
-  """What a run of `signs` changes on a task, by field of the configuration."""
+  """Returns what a run of `signs` changes on a task, by field of the configuration."""
   return {
     factor.field: factor.other[task] for factor in FACTORS if run[factor.letter] > 0
   }
 
 
 def contrasts() -> dict[str, tuple[str, ...]]:
-  """The 15 contrasts that 16 runs can tell apart, and what is aliased in each.
+  """Lists the 15 contrasts that 16 runs can tell apart, and what is aliased in each.
 
   Returns:
     By a name such as 'A' or 'AB', all effects of up to two factors that the contrast
-    is the sum of; or of three, where there is none of fewer. Main effects come first.
+    is the sum of; or of three, if there is none of fewer. Main effects come first.
   """
   letters = [factor.letter for factor in FACTORS]
   found: dict[tuple[int, ...], list[str]] = {}

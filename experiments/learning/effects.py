@@ -84,7 +84,7 @@ def analyse(screen: Screen) -> list[Effect]:
 
 
 def lenth_margin(effects: np.ndarray) -> float:
-  """Half the 95% interval of each of several effects, most of which are of chance.
+  """Returns half the 95% interval of each of several effects, most of them chance.
 
   With s0 = 1.5 median |effect|, the pseudo standard error is 1.5 times the median of
   those below 2.5 s0; the margin is that times Student's quantile with m / 3 degrees of
@@ -100,5 +100,5 @@ def lenth_margin(effects: np.ndarray) -> float:
 
 
 def _column(name: str) -> list[int]:
-  """The signs of a contrast, by row of the design."""
+  """Returns the signs of a contrast, by row of the design."""
   return [int(np.prod([run[letter] for letter in name])) for run in design.signs()]

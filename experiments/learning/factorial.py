@@ -15,7 +15,7 @@ The score and the rule of choice, written before any run:
 - Over-estimation at the end is (V at the first state - the discounted return that
   follows) / |that return|, of the mode at the last step. That of a level is the median
   over its 16 runs, 8 on each task; today's level is the baseline.
-- The other level is adopted where the whole interval is above 0 and its over-estimation
+- The other level is adopted if the whole interval is above 0 and its over-estimation
   does not exceed the baseline's. Else today's level stays.
 
 Nothing is stopped early or left out: without all 32 runs there is no analysis. Writes
@@ -23,50 +23,39 @@ Nothing is stopped early or left out: without all 32 runs there is no analysis. 
 """
 
 import os
-import pathlib
 import sys
 from collections.abc import Sequence
 
 import numpy as np
-from absl import flags
 
+from experiments import RESULTS
 from experiments.learning import design
 from experiments.learning.effects import Effect, Screen, analyse
 from experiments.paper import plans, tables
+from experiments.paper.plans import short_name
 from experiments.paper.settings import LEARNING_PLANS
 from iq_acme.commands import parsing
-from iq_acme.training import plotting
+from iq_acme.training import metrics_files, panels
 from iq_acme.training.evaluations import read_evaluations
 
-OUTPUT = pathlib.Path(__file__).resolve().parent.parent / 'results' / 'learning'
 FIRST_STEP = 10_000
 
 FLAGS = parsing.new_flags()
-flags.DEFINE_string(
-  'root', None, 'Folder of all runs.', required=True, flag_values=FLAGS
-)
-flags.DEFINE_string(
-  'output_dir', str(OUTPUT), 'Folder of tables and figures.', flag_values=FLAGS
-)
+_define = parsing.definers(FLAGS)
+_define.string('root', None, 'Folder of all runs.', required=True)
+_define.string('output_dir', str(RESULTS / 'learning'), 'Folder of tables and figures.')
 
 
-def main(argv: Sequence[str]) -> int:
-  """Runs the command; returns its exit status."""
-  if len(argv) > 1:
-    print(f'Unknown arguments: {" ".join(argv[1:])}.', file=sys.stderr)
-    return 2
-  try:
+def main() -> None:
+  """Reads the screen, and writes its tables and its figure."""
+  with parsing.refusing(ValueError):
     screen = read(FLAGS.root)
-  except ValueError as error:
-    print(error, file=sys.stderr)
-    return 2
   effects = analyse(screen)
   stem = os.path.join(FLAGS.output_dir, 'factorial')
   tables.write(make_table(screen, effects), stem)
-  tables.write_csv(f'{stem}_runs.csv', run_rows(screen))
+  metrics_files.write_rows(f'{stem}_runs.csv', run_rows(screen))
   draw(effects, f'{stem}.png')
   print(verdict(effects))
-  return 0
 
 
 def read(root: str) -> Screen:
@@ -76,7 +65,7 @@ def read(root: str) -> Screen:
     root: the folder of all runs.
 
   Raises:
-    ValueError: where a run is missing, unfinished, or of other settings.
+    ValueError: if a run is missing, unfinished, or of other settings.
   """
   runs = [
     run for study in LEARNING_PLANS['factorial'] for run in plans.study_runs(study)
@@ -94,14 +83,14 @@ def read(root: str) -> Screen:
 
 
 def verdict(effects: Sequence[Effect]) -> str:
-  """What the rule adopts, in a line."""
+  """Says what the rule adopts, in a line."""
   titles = {factor.letter: factor.title for factor in design.FACTORS}
   adopted = [titles[effect.name] for effect in effects if effect.is_adopted]
   return f'Adopted, the second level of: {"; ".join(adopted) or "none"}.'
 
 
 def run_rows(screen: Screen) -> list[tables.Row]:
-  """The level of each factor, 1 for the other, and what the run came to."""
+  """Lists the level of each factor, 1 for the other, and what the run came to."""
   return [
     {
       'task': task,
@@ -116,7 +105,7 @@ def run_rows(screen: Screen) -> list[tables.Row]:
 
 
 def make_table(screen: Screen, effects: Sequence[Effect]) -> tables.Table:
-  """The effects as a table."""
+  """Makes a table of the effects."""
   rows = [_row(effect) for effect in effects]
   summary = [_summary_row(effect) for effect in effects]
   notes = [
@@ -142,24 +131,20 @@ def make_table(screen: Screen, effects: Sequence[Effect]) -> tables.Table:
 def draw(effects: Sequence[Effect], path: str) -> None:
   """Draws the effects with their intervals: on the score, and on each task's return."""
   names = [_title(effect) for effect in effects]
-  heights = np.arange(len(effects))
-  figure = plotting.make_figure(columns=2, rows=1)
-  panels = figure.subplots(1, 1 + len(design.TASKS), sharey=True)
+  figure = panels.make_figure(columns=2, rows=1)
+  all_axes = figure.subplots(1, 1 + len(design.TASKS), sharey=True)
   titles = (
     'score (std of runs)',
-    *(f'return, {_short(task)}' for task in design.TASKS),
+    *(f'return, {short_name(task)}' for task in design.TASKS),
   )
-  for i, (axes, title) in enumerate(zip(panels, titles)):
-    values = [e.score if i == 0 else e.returns[i - 1] for e in effects]
-    margins = [e.margin if i == 0 else e.return_margins[i - 1] for e in effects]
-    for y, value, margin, effect in zip(heights, values, margins, effects):
-      is_main = len(effect.name) == 1
+  for i, (axes, title) in enumerate(zip(all_axes, titles)):
+    for y, effect in enumerate(effects):
       axes.errorbar(
-        value,
+        (effect.score, *effect.returns)[i],
         y,
-        xerr=margin,
+        xerr=(effect.margin, *effect.return_margins)[i],
         fmt='o',
-        color='#0072B2' if is_main else '0.55',
+        color='#0072B2' if len(effect.name) == 1 else '0.55',
         capsize=3,
       )
     axes.axvline(0, color='0.3', linewidth=1)
@@ -167,14 +152,14 @@ def draw(effects: Sequence[Effect], path: str) -> None:
     axes.set_xlabel('effect')
     axes.grid(axis='x', alpha=0.25)
     axes.spines[['top', 'right']].set_visible(False)
-  panels[0].set_yticks(heights, names, fontsize='small')
-  panels[0].invert_yaxis()
+  all_axes[0].set_yticks(range(len(names)), names, fontsize='small')
+  all_axes[0].invert_yaxis()
   figure.suptitle("Effects at the second level, with Lenth's 95% intervals")
-  plotting.save_figure(figure, path)
+  panels.save_figure(figure, path)
 
 
 def _measure(folder: str) -> tuple[float, float]:
-  """A run's score and its over-estimation at the end."""
+  """Reads a run's score and its over-estimation at the end."""
   columns = ('mode_return_mean', 'mode_initial_value', 'mode_discounted_return')
   returns, values, discounted = (
     {
@@ -190,7 +175,7 @@ def _measure(folder: str) -> tuple[float, float]:
 
 
 def _row(effect: Effect) -> tables.Row:
-  """All there is to say of an effect."""
+  """Returns all there is to say of an effect."""
   row = {
     'effect': effect.name,
     'aliases': ' '.join(effect.aliases),
@@ -198,41 +183,30 @@ def _row(effect: Effect) -> tables.Row:
     'score_margin': effect.margin,
   }
   for task, value, margin in zip(design.TASKS, effect.returns, effect.return_margins):
-    row[f'return_{_short(task)}'] = float(value)
-    row[f'return_margin_{_short(task)}'] = float(margin)
-  today, other = effect.overestimation
-  return {
-    **row,
-    'overestimation_today': today,
-    'overestimation_other': other,
-    'adopted': int(effect.is_adopted),
-  }
+    row[f'return_{short_name(task)}'] = float(value)
+    row[f'return_margin_{short_name(task)}'] = float(margin)
+  row['overestimation_today'], row['overestimation_other'] = effect.overestimation
+  return {**row, 'adopted': int(effect.is_adopted)}
 
 
 def _summary_row(effect: Effect) -> tables.Row:
   is_main = len(effect.name) == 1
-  returns = {
-    f'return, {_short(task)}': f'{value:+,.0f} ± {margin:,.0f}'
-    for task, value, margin in zip(design.TASKS, effect.returns, effect.return_margins)
-  }
-  today, other = effect.overestimation
-  return {
+  row = {
     'effect': _title(effect),
     'score': f'{effect.score:+.2f} ± {effect.margin:.2f}',
-    **returns,
-    'over-estimation': f'{today:.0%}, {other:.0%}' if is_main else '',
-    'adopted': ('yes' if effect.is_adopted else 'no') if is_main else '',
   }
+  for task, value, margin in zip(design.TASKS, effect.returns, effect.return_margins):
+    row[f'return, {short_name(task)}'] = f'{value:+,.0f} ± {margin:,.0f}'
+  today, other = effect.overestimation
+  row['over-estimation'] = f'{today:.0%}, {other:.0%}' if is_main else ''
+  row['adopted'] = ('yes' if effect.is_adopted else 'no') if is_main else ''
+  return row
 
 
 def _title(effect: Effect) -> str:
   titles = {factor.letter: factor.title for factor in design.FACTORS}
   # No equals sign: a contrast is the sum of these.
   return titles.get(effect.name, ' + '.join(effect.aliases[:3]))
-
-
-def _short(task: str) -> str:
-  return task.partition(':')[2]
 
 
 if __name__ == '__main__':

@@ -9,95 +9,44 @@ Runs that have not come to the plan's last step are left out. Writes
 `overestimation_<task>.csv`, `.md` and `.png` to `experiments/results/learning`.
 """
 
-import dataclasses
 import os
-import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from absl import flags
 
+from experiments import RESULTS
 from experiments.learning import lines
-from experiments.paper import data, tables
+from experiments.paper import data, plans, tables
 from experiments.paper.settings import LEARNING_PLANS, Study, Variant
 from iq_acme.commands import parsing
 from iq_acme.storage import files
-from iq_acme.training import plotting
-from iq_acme.training.evaluations import std_over_seeds
+from iq_acme.training import panels
 
-OUTPUT = pathlib.Path(__file__).resolve().parent.parent / 'results' / 'learning'
-RETURN, VALUE = 'mode_return_mean', 'mode_initial_value'
-DISCOUNTED, ENTROPY = 'mode_discounted_return', 'mode_policy_entropy_per_dim'
+COLUMNS = RETURN, VALUE, DISCOUNTED, ENTROPY = (
+  'mode_return_mean',
+  'mode_initial_value',
+  'mode_discounted_return',
+  'mode_policy_entropy_per_dim',
+)
+Assessed = Mapping[str, data.Curves]  # Of a variant on a task, by `COLUMNS`.
 # Differences up to this size are drawn to scale, larger ones by their logarithm.
 _LINEAR = 10.0
 
 FLAGS = parsing.new_flags()
-flags.DEFINE_string(
-  'root', None, 'Folder of all runs.', required=True, flag_values=FLAGS
-)
-flags.DEFINE_string(
-  'output_dir', str(OUTPUT), 'Folder of tables and figures.', flag_values=FLAGS
-)
-flags.DEFINE_enum(
-  'plan',
-  'remedies',
-  list(LEARNING_PLANS),
-  'Of experiments/paper/settings.py.',
-  flag_values=FLAGS,
+_define = parsing.definers(FLAGS)
+_define.string('root', None, 'Folder of all runs.', required=True)
+_define.string('output_dir', str(RESULTS / 'learning'), 'Folder of tables and figures.')
+_define.enum(
+  'plan', 'remedies', list(LEARNING_PLANS), 'Of experiments/paper/settings.py.'
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Assessed:
-  """Evaluations of a variant on a task, at the same steps with the same seeds.
-
-  Attributes:
-    steps: environment steps [T].
-    seeds: the seeds.
-    returns: undiscounted, of the mode [seeds, T].
-    values: V at the first state [seeds, T].
-    discounted: the discounted return from there [seeds, T].
-    entropy: per action dimension, in nats [seeds, T].
-    folders: of the runs.
-  """
-
-  steps: np.ndarray
-  seeds: tuple[int, ...]
-  returns: np.ndarray
-  values: np.ndarray
-  discounted: np.ndarray
-  entropy: np.ndarray
-  folders: tuple[str, ...]
-
-  @property
-  def excess(self) -> np.ndarray:
-    """V less what came [seeds, T]."""
-    return self.values - self.discounted
-
-  @property
-  def over_training(self) -> np.ndarray:
-    """Each seed's mean return over all evaluations but the one before training."""
-    return self.returns[:, self.steps > 0].mean(axis=1)
-
-  @property
-  def overestimation(self) -> np.ndarray:
-    """The excess at the last step, as a fraction of the discounted return [seeds]."""
-    return self.excess[:, -1] / np.abs(self.discounted[:, -1])
-
-
-def main(argv: Sequence[str]) -> int:
-  """Runs the command; returns its exit status."""
-  if len(argv) > 1:
-    print(f'Unknown arguments: {" ".join(argv[1:])}.', file=sys.stderr)
-    return 2
-  try:
+def main() -> None:
+  """Writes figures and tables, and says which."""
+  with parsing.refusing(ValueError):
     written = write_all(FLAGS.root, FLAGS.output_dir, LEARNING_PLANS[FLAGS.plan])
-  except ValueError as error:
-    print(error, file=sys.stderr)
-    return 2
   print('\n'.join(written))
-  return 0
 
 
 def write_all(root: str, output: str, studies: Sequence[Study]) -> list[str]:
@@ -112,9 +61,9 @@ def write_all(root: str, output: str, studies: Sequence[Study]) -> list[str]:
     A line for each task, of what was written and how many runs are in it.
 
   Raises:
-    ValueError: where no run is finished, or one has other settings or no such columns.
+    ValueError: if no run is finished, or one has other settings or no such columns.
   """
-  by_task: dict[str, dict[str, Assessed]] = {}
+  found: dict[str, dict[str, Assessed]] = {}
   wanted = dict.fromkeys((task for study in studies for task in study.tasks), 0)
   for study in studies:
     for task in study.tasks:
@@ -122,13 +71,13 @@ def write_all(root: str, output: str, studies: Sequence[Study]) -> list[str]:
       for variant in study.variants:
         assessed = load(root, task, variant, study.num_steps)
         if assessed is not None:
-          by_task.setdefault(task, {})[variant.label] = assessed
-  if not by_task:
+          found.setdefault(task, {})[variant.label] = assessed
+  if not found:
     raise ValueError(f'No run of {len(studies)} studies is finished in {root}.')
   written = []
-  for task, variants in by_task.items():
-    stem = os.path.join(output, f'overestimation_{task.partition(":")[2]}')
-    count = sum(len(assessed.seeds) for assessed in variants.values())
+  for task, variants in found.items():
+    stem = os.path.join(output, f'overestimation_{plans.short_name(task)}')
+    count = sum(len(assessed[RETURN].seeds) for assessed in variants.values())
     note = f'{count} of {wanted[task]} runs are finished and shown.'
     tables.write(make_table(task, variants, note), stem)
     draw(task, variants, f'{stem}.png')
@@ -137,19 +86,21 @@ def write_all(root: str, output: str, studies: Sequence[Study]) -> list[str]:
 
 
 def load(root: str, task: str, variant: Variant, num_steps: int) -> Assessed | None:
-  """Reads the finished runs of a variant on a task; None where there is none."""
-  curves = [
-    data.load_curves(root, task, variant, column, num_steps)
-    for column in (RETURN, VALUE, DISCOUNTED, ENTROPY)
-  ]
-  first = curves[0]
-  if first is None:
-    return None
-  return Assessed(first.steps, first.seeds, *(c.values for c in curves), first.folders)
+  """Reads the finished runs of a variant on a task; None if there is none."""
+  found = {
+    column: data.load_curves(root, task, variant, column, num_steps)
+    for column in COLUMNS
+  }
+  return None if found[RETURN] is None else found
+
+
+def excess(assessed: Assessed) -> np.ndarray:
+  """Returns V at the first state less what came [seeds, T]."""
+  return assessed[VALUE].values - assessed[DISCOUNTED].values
 
 
 def make_table(task: str, variants: dict[str, Assessed], note: str) -> tables.Table:
-  """All evaluations as rows, and the last ones as the summary.
+  """Makes a table of all evaluations, with the last ones as its summary.
 
   Args:
     task: an environment name.
@@ -157,9 +108,12 @@ def make_table(task: str, variants: dict[str, Assessed], note: str) -> tables.Ta
     note: how many runs it is of.
   """
   rows = [
-    row for label, assessed in variants.items() for row in _rows(task, label, assessed)
+    {'task': task, 'variant': label, 'seed': seed, 'step': int(step)}
+    | {column: float(assessed[column].values[i, t]) for column in COLUMNS}
+    for label, assessed in variants.items()
+    for i, seed in enumerate(assessed[RETURN].seeds)
+    for t, step in enumerate(assessed[RETURN].steps)
   ]
-  summary = [_summary(label, assessed) for label, assessed in variants.items()]
   notes = [
     note,
     'Means over seeds, ± the standard deviation of a sample. V is at the first state, '
@@ -171,11 +125,13 @@ def make_table(task: str, variants: dict[str, Assessed], note: str) -> tables.Ta
   return tables.Table(
     f'Over-estimation on {task}',
     rows,
-    summary,
+    [_summary(label, assessed) for label, assessed in variants.items()],
     notes,
-    tuple(folder for assessed in variants.values() for folder in assessed.folders),
+    tuple(
+      folder for assessed in variants.values() for folder in assessed[RETURN].folders
+    ),
     (task,),
-    {label: assessed.seeds for label, assessed in variants.items()},
+    {label: assessed[RETURN].seeds for label, assessed in variants.items()},
   )
 
 
@@ -189,67 +145,45 @@ def draw(task: str, variants: dict[str, Assessed], path: str) -> None:
   """
   from matplotlib.ticker import EngFormatter
 
-  figure, panels = plotting.make_panels(3)
+  figure, all_axes = panels.make_panels(3)
   for index, (label, assessed) in enumerate(variants.items()):
-    count = len(assessed.seeds)
-    label = f'{label} ({count} seed{"s" if count > 1 else ""})'
-    for axes, values in zip(
-      panels, (assessed.returns, assessed.excess, assessed.entropy)
-    ):
-      mean, spread = values.mean(axis=0), std_over_seeds(values)
-      plotting.draw_line(
-        axes, assessed.steps, mean, mean - spread, mean + spread, index, label
-      )
-  panels[0].set_title("the mode's return")
-  panels[1].set_title('V at the first state, less the discounted return')
-  panels[1].set_yscale('symlog', linthresh=_LINEAR)
-  panels[1].yaxis.set_major_formatter('{x:,.0f}')
-  panels[1].axhline(0, color='0.4', linewidth=1, zorder=0)
-  panels[2].set_title('entropy of the policy, nats per dimension')
-  panels[2].set_ylim(bottom=0)
-  for axes in panels:
+    shown = assessed[RETURN].values, excess(assessed), assessed[ENTROPY].values
+    for axes, values in zip(all_axes, shown):
+      curve = panels.Curve.of_seeds(assessed[RETURN].steps, values, label)
+      panels.draw_curve(axes, curve, index)
+  all_axes[0].set_title("the mode's return")
+  all_axes[1].set_title('V at the first state, less the discounted return')
+  all_axes[1].set_yscale('symlog', linthresh=_LINEAR)
+  all_axes[1].yaxis.set_major_formatter('{x:,.0f}')
+  all_axes[1].axhline(0, color='0.4', linewidth=1, zorder=0)
+  all_axes[2].set_title('entropy of the policy, nats per dimension')
+  all_axes[2].set_ylim(bottom=0)
+  for axes in all_axes:
     axes.set_xlabel('environment steps')
     axes.xaxis.set_major_formatter(EngFormatter(sep=''))
     axes.set_xlim(left=0)
   figure.suptitle(task)
-  has_bands = any(len(assessed.seeds) > 1 for assessed in variants.values())
+  has_bands = any(len(assessed[RETURN].seeds) > 1 for assessed in variants.values())
   band = 'line: mean over seeds; band: their standard deviation' if has_bands else None
-  lines.legend_below(figure, panels[0], band)
-  plotting.save_figure(figure, path)
-
-
-def _rows(task: str, label: str, assessed: Assessed) -> list[tables.Row]:
-  """A row for each seed and step."""
-  return [
-    {
-      'task': task,
-      'variant': label,
-      'seed': seed,
-      'step': int(step),
-      RETURN: float(assessed.returns[i, t]),
-      VALUE: float(assessed.values[i, t]),
-      DISCOUNTED: float(assessed.discounted[i, t]),
-      ENTROPY: float(assessed.entropy[i, t]),
-    }
-    for i, seed in enumerate(assessed.seeds)
-    for t, step in enumerate(assessed.steps)
-  ]
+  lines.legend_below(figure, all_axes[0], band)
+  panels.save_figure(figure, path)
 
 
 def _summary(label: str, assessed: Assessed) -> tables.Row:
-  """The last step of a variant."""
-  fractions = assessed.overestimation
+  """Returns the last step of a variant."""
+  returns, value, discounted, entropy = (assessed[column] for column in COLUMNS)
+  fractions = excess(assessed)[:, -1] / np.abs(discounted.values[:, -1])
   each = f' ({", ".join(f"{x:+.0%}" for x in fractions)})' if len(fractions) > 1 else ''
   return {
     'variant': label,
-    'seeds': len(assessed.seeds),
-    'steps': f'{int(assessed.steps[-1]):,}',
-    'return': tables.over_seeds(assessed.returns[:, -1]),
-    'mean over training': tables.over_seeds(assessed.over_training),
-    'V': tables.over_seeds(assessed.values[:, -1]),
-    'discounted return': tables.over_seeds(assessed.discounted[:, -1]),
+    'seeds': len(returns.seeds),
+    'steps': f'{int(returns.steps[-1]):,}',
+    'return': tables.over_seeds(returns.values[:, -1]),
+    'mean over training': tables.over_seeds(data.over_training(returns)),
+    'V': tables.over_seeds(value.values[:, -1]),
+    'discounted return': tables.over_seeds(discounted.values[:, -1]),
     'over-estimation': f'{fractions.mean():+.0%}{each}',
-    'entropy per dimension': tables.over_seeds(assessed.entropy[:, -1], 3),
+    'entropy per dimension': tables.over_seeds(entropy.values[:, -1], 3),
   }
 
 

@@ -1,4 +1,4 @@
-"""Probes whether the policy stays uniform where no action is better than another.
+"""Probes whether the policy stays uniform if no action is better than another.
 
     python -m experiments.learning.probe
 
@@ -14,19 +14,23 @@ Shapes: B batch, D action dimensions, R rows of data.
 
 import dataclasses
 import functools
+import math
 import os
-import pathlib
 import sys
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from absl import flags
+import numpy as np
+from dm_env import specs
 
+from experiments import RESULTS
+from experiments.learning import lines
 from iq_acme import process
 from iq_acme.commands import parsing
 from iq_acme.storage import files
+from iq_acme.training import metrics_files, panels
 
-OUTPUT = pathlib.Path(__file__).resolve().parent.parent / 'results' / 'learning'
 MARKS = (100, 200, 400, 800, 1600, 3200)  # SGD steps that are written down.
 OBSERVATIONS, ACTIONS, ACTION_VALUES = 11, 3, 11  # Hopper's, and the paper's n.
 ROWS = 10_000  # As many as the warm-up brings.
@@ -73,12 +77,11 @@ SETTINGS = {
 
 
 FLAGS = parsing.new_flags()
-flags.DEFINE_string(
-  'output_dir', str(OUTPUT), 'Folder of the table and the figure.', flag_values=FLAGS
+_define = parsing.definers(FLAGS)
+_define.string(
+  'output_dir', str(RESULTS / 'learning'), 'Folder of the table and the figure.'
 )
-flags.DEFINE_multi_enum(
-  'setting', [], list(SETTINGS), 'Only this; may be repeated.', flag_values=FLAGS
-)
+_define.multi_enum('setting', [], list(SETTINGS), 'Only this; may be repeated.')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,8 +114,6 @@ def make_data(reward: float, signal: bool, seed: int = 0) -> Data:
       value i, where the best, b(s), is 8 or 2 by the sign of a linear function of s.
     seed: of everything.
   """
-  import numpy as np
-
   rng = np.random.default_rng(seed)
   states = rng.normal(size=(3, ROWS, OBSERVATIONS)).astype(np.float32)
   indices = rng.integers(0, ACTION_VALUES, (ROWS, ACTIONS))
@@ -143,7 +144,6 @@ def run(
     chance; NaN without a signal.
   """
   import jax
-  import numpy as np
 
   from iq_acme import update
   from iq_acme.config import IQConfig
@@ -180,11 +180,8 @@ def run(
       }
 
 
-def main(argv: Sequence[str]) -> int:
-  """Probes every setting, writes the table and the figure; returns the exit status."""
-  if len(argv) > 1:
-    print(f'Unknown arguments: {" ".join(argv[1:])}.', file=sys.stderr)
-    return 2
+def main() -> None:
+  """Probes every setting, and writes the table and the figure."""
   process.limit_threads(1)
   rows = []
   for signal in (False, True):
@@ -194,23 +191,10 @@ def main(argv: Sequence[str]) -> int:
         rows.append({column: row[column] for column in COLUMNS})
         print(_line(rows[-1]), flush=True)
   os.makedirs(FLAGS.output_dir, exist_ok=True)
-  write_csv(os.path.join(FLAGS.output_dir, 'probe.csv'), rows)
+  path = os.path.join(FLAGS.output_dir, 'probe.csv')
+  metrics_files.write_rows(path, rows, digits=6)
   draw(rows, os.path.join(FLAGS.output_dir, 'probe.png'))
   print(f'Written to {files.readable_path(FLAGS.output_dir)}.')
-  return 0
-
-
-def write_csv(path: str, rows: Sequence[Row]) -> None:
-  """Writes rows under their names, numbers with 6 significant digits."""
-  from experiments.paper import tables
-
-  tables.write_csv(
-    path,
-    [
-      {k: f'{v:.6g}' if isinstance(v, float) else v for k, v in row.items()}
-      for row in rows
-    ],
-  )
 
 
 def draw(rows: Sequence[Row], path: str) -> None:
@@ -220,35 +204,25 @@ def draw(rows: Sequence[Row], path: str) -> None:
     rows: of `COLUMNS`.
     path: the picture to write.
   """
-  import math
-
-  from experiments.learning import lines
-  from iq_acme.training import plotting
-
-  figure, panels = plotting.make_panels(2)
-  for signal, axes in enumerate(panels):
+  figure, all_axes = panels.make_panels(2)
+  for signal, axes in enumerate(all_axes):
     for index, name in enumerate(dict.fromkeys(row['setting'] for row in rows)):
       chosen = [r for r in rows if r['setting'] == name and r['signal'] == signal]
       steps = [row['sgd_step'] for row in chosen]
       entropy = [row['policy_entropy_per_dim'] for row in chosen]
-      plotting.draw_line(axes, steps, entropy, entropy, entropy, index, name)
+      panels.draw_line(axes, steps, entropy, entropy, entropy, index, name)
     lines.mark_uniform(axes, math.log(ACTION_VALUES))
     axes.set(xscale='log', xlabel='SGD steps', ylim=(-0.05, 2.6))
     axes.set_xticks(MARKS, [f'{mark:,}' for mark in MARKS])
     axes.minorticks_off()
     axes.set_ylabel('entropy of the policy, nats per dimension')
-  panels[0].set_title('noise: every action is paid the same')
-  panels[1].set_title('signal: the best action depends on the state')
-  lines.legend_below(figure, panels[0])
-  plotting.save_figure(figure, path)
+  all_axes[0].set_title('noise: every action is paid the same')
+  all_axes[1].set_title('signal: the best action depends on the state')
+  lines.legend_below(figure, all_axes[0])
+  panels.save_figure(figure, path)
 
 
 def _make_spec() -> Any:
-  import types
-
-  import numpy as np
-  from dm_env import specs
-
   return types.SimpleNamespace(
     observations=specs.Array((OBSERVATIONS,), np.float32),
     actions=specs.BoundedArray((ACTIONS,), np.float32, -1.0, 1.0),
@@ -256,14 +230,12 @@ def _make_spec() -> Any:
 
 
 def _to_action(indices: Any) -> Any:
-  """The middle value is 0, the ends are -1 and 1."""
+  """Returns the actions of indices: the middle value is 0, the ends are -1 and 1."""
   return indices / ((ACTION_VALUES - 1) / 2) - 1
 
 
 def _fraction(actions: Any, best: Any) -> float:
-  """The mean of 1 - |i - b| / 5 over [R, D]."""
-  import numpy as np
-
+  """Returns the mean of 1 - |i - b| / 5 over [R, D]."""
   distance = np.abs(np.asarray(actions) - _to_action(best))
   return float(np.mean(1 - distance * (ACTION_VALUES - 1) / 2 / 5))
 

@@ -6,4 +6,6 @@ from experiments.paper import command
 from iq_acme.commands import parsing
 
 if __name__ == '__main__':
-  sys.exit(parsing.run(command.main, command.FLAGS, command.__doc__))
+  sys.exit(
+    parsing.run(command.main, command.FLAGS, command.__doc__, takes_arguments=True)
+  )

@@ -24,28 +24,25 @@ time unless --workers says more, and SAC, the baseline, still one process. Such 
 their exports and their figures lie in folders of their own, runs/paper_distributed and
 experiments/results/paper_distributed: give the flag to all commands.
 
-Exit status: 0, 1 where a run failed, 2 for bad input, 130 after Ctrl-C.
+Exit status: 0, 1 if a run failed, 2 for bad input, 130 after Ctrl-C.
 """
 
 import contextlib
 import os
-import pathlib
 import shlex
 import shutil
 import sys
 from collections.abc import Sequence
 
+from experiments import RESULTS
 from experiments.paper import costs, plans, random_scores, run_pool
 from experiments.paper import jobs as paper_jobs
 from experiments.paper.command_flags import FLAGS
 from experiments.paper.overview import Overview
 from experiments.paper.settings import MEASURED_PLANS, PAPER_PLANS, Study
-from iq_acme.commands import distribution_flags
+from iq_acme.commands import distribution_flags, parsing
 from iq_acme.storage import files
 
-_RESULTS = pathlib.Path(__file__).resolve().parent.parent / 'results'
-
-_REFUSED = 2
 _NOT_FOR_PLOT = (
   'seeds',
   'workers',
@@ -58,18 +55,15 @@ _NOT_FOR_PLOT = (
 _EXPORTED_FILES = ('config.json', 'versions.json', 'eval.csv', 'summary.json')
 
 
-def main(argv: Sequence[str]) -> int:
-  """Runs the script; returns its exit status."""
-  command, *names = argv[1:] or ['']
-  try:
+def main(arguments: Sequence[str]) -> int:
+  """Runs the command that the first argument names; returns its exit status."""
+  command, *names = arguments or ['']
+  with parsing.refusing(ValueError):
     if command not in _COMMANDS:
       raise ValueError(
         f'The first argument is {command!r}; it must be {", ".join(_COMMANDS)}.'
       )
     return _COMMANDS[command](names)
-  except ValueError as error:
-    print(error, file=sys.stderr)
-    return _REFUSED
 
 
 def plan(names: Sequence[str]) -> int:
@@ -105,20 +99,19 @@ def run(names: Sequence[str]) -> int:
   cores = _cores()
   runs = plans.expand(_select(names))
   num_steps = {run.name: plans.recorded_steps(run, _root()) for run in runs}
-  where, place = f'cores {", ".join(map(str, cores))}', 'core'
+  where = f'cores {", ".join(map(str, cores))}'
   if FLAGS.run_distributed:
-    where, place = f'{len(cores)} at a time, {FLAGS.num_actors} actors each', 'place'
+    where = f'{len(cores)} at a time, {FLAGS.num_actors} actors each'
   print(f'{len(jobs)} runs, {where}, logs in each folder:')
   print(f'  {os.path.join(_root(), "<task>", "<variant>", "seed_<n>", "log.txt")}')
-  overview = Overview(len(jobs), num_steps, len(cores), place)
-  with contextlib.closing(overview):
+  with contextlib.closing(Overview(num_steps)) as overview:
     outcome = run_pool.run_jobs(jobs, cores, overview)
   print(
     f'{len(outcome.done)} of {len(jobs)} runs done, {len(outcome.failures)} failed, '
     f'{len(outcome.not_started)} to do.'
   )
-  for failure in outcome.failures:
-    print(f'FAILED {failure.job.name}: {failure.reason}\n  log: {failure.job.log}')
+  for job, reason in outcome.failures:
+    print(f'FAILED {job.name}: {reason}\n  log: {job.log}')
   if outcome.signal is not None:
     print('The same command goes on.')
   return outcome.exit_status
@@ -152,7 +145,7 @@ def export(names: Sequence[str]) -> int:
 
 def plot(names: Sequence[str]) -> int:
   """Draws the figures and tables that there are runs for, all or those named."""
-  from experiments.paper import comparisons, figures
+  from experiments.paper import comparisons, data, figures
 
   for name in _NOT_FOR_PLOT:
     if FLAGS[name].present:
@@ -164,25 +157,19 @@ def plot(names: Sequence[str]) -> int:
   _check_root()
   _select([*MEASURED_PLANS, *PAPER_PLANS])  # Refuses what no plan has.
   measured = files.read_json(random_scores.PATH) or {}
-  root, output = (
-    FLAGS.root or _exported() or _root(),
-    FLAGS.output or str(_RESULTS / _kind()),
+  output = FLAGS.output or str(RESULTS / _kind())
+  source = data.Source(
+    FLAGS.root or _exported() or _root(), FLAGS.tasks, FLAGS.algorithms, FLAGS.steps
   )
-  selection = {
-    'names': names,
-    'tasks': FLAGS.tasks,
-    'algorithm_names': FLAGS.algorithms,
-    'last_step': FLAGS.steps,
-  }
   random_returns = {task: entry['return_mean'] for task, entry in measured.items()}
-  lines = figures.draw_all(root, output, random_returns, **selection)
-  lines += comparisons.write_all(root, output, **selection)
+  lines = figures.draw_all(source, output, random_returns, names)
+  lines += comparisons.write_all(source, output, names)
   print('\n'.join(lines))
   return 0
 
 
 def _kind() -> str:
-  """The folder of these runs and their results: never those of the other kind."""
+  """Names the folder of these runs and their results: not that of the other kind."""
   return 'paper_distributed' if FLAGS.run_distributed else 'paper'
 
 
@@ -196,10 +183,10 @@ def _check_root() -> None:
 
 
 def _exported() -> str | None:
-  """The folder of exported runs; None if they are not to count."""
+  """Returns the folder of exported runs; None if they are not to count."""
   if FLAGS.exported == 'none':
     return None
-  return FLAGS.exported or str(_RESULTS / _kind() / 'runs')
+  return FLAGS.exported or str(RESULTS / _kind() / 'runs')
 
 
 def _num_workers() -> int:
@@ -207,7 +194,7 @@ def _num_workers() -> int:
 
 
 def _status(run: plans.Run) -> plans.Status:
-  """How far a run has come, on this machine or on the one that exported it."""
+  """Tells how far a run has come, on this machine or on the one that exported it."""
   here = plans.status(run, _root())
   folder = _exported()
   exported = plans.status(run, folder) if folder is not None else here
@@ -219,27 +206,25 @@ def _costs() -> costs.Costs:
 
 
 def _job_settings() -> paper_jobs.JobSettings:
-  """What the flags say of all runs.
+  """Makes what the flags say of all runs.
 
   Raises:
     ValueError: for a flag of distributed runs without --run_distributed, or one that
       they do not have.
   """
   distribution_flags.check_flags(FLAGS)
-  distribution = None
-  if FLAGS.run_distributed:
-    if FLAGS['first_core'].present:
-      raise ValueError('--first_core is for runs that are not distributed.')
-    distribution = paper_jobs.Distribution(
-      FLAGS.num_actors, FLAGS.lp_launch_type, FLAGS.listen
-    )
+  if FLAGS.run_distributed and FLAGS['first_core'].present:
+    raise ValueError('--first_core is for runs that are not distributed.')
   return paper_jobs.JobSettings(
-    _root(), FLAGS.checkpoint_period, FLAGS.checkpoint_replay, distribution
+    _root(),
+    FLAGS.checkpoint_period,
+    FLAGS.checkpoint_replay,
+    distribution_flags.repeat_flags(FLAGS),
   )
 
 
 def _jobs(names: Sequence[str]) -> list[run_pool.Job]:
-  """A job for each run of these plans; says which are done elsewhere."""
+  """Makes a job for each run of these plans; says which are done elsewhere."""
   if not names:
     raise ValueError(f'Say which plans to run: {", ".join(plans.PLANS)}.')
   if os.path.exists(_root()) and not os.path.isdir(_root()):
@@ -274,7 +259,7 @@ def _select(names: Sequence[str]) -> list[Study]:
 
 
 def _cores() -> list[int]:
-  """The cores to use, which must exist; of distributed runs, their places alone."""
+  """Returns the cores to use, which must exist; of distributed runs, places alone."""
   if FLAGS.run_distributed:
     return list(range(_num_workers()))
   usable = sorted(os.sched_getaffinity(0))

@@ -7,69 +7,54 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.stats
 
-from experiments.paper import data, plans, tables
+from experiments.paper import data, tables
 from experiments.paper.data import Curves
 from experiments.paper.settings import (
   COEFFICIENTS,
   COMPARISONS,
   SUITES,
   TEMPERATURES,
+  Comparison,
   Variant,
 )
 
-METRIC = 'mode_return_mean'
 _SWEEPS = {'temperature': TEMPERATURES, 'munchausen_coefficient': COEFFICIENTS}
 # To deal seeds out; all ways of 20 seeds against 20 would take weeks.
 _MOST_WAYS = 20_000
 NAMES = ('comparisons', 'sweeps')
 
 
-def write_all(
-  root: str,
-  output: str,
-  *,
-  names: Sequence[str] = (),
-  tasks: Sequence[str] = (),
-  algorithm_names: Sequence[str] = (),
-  last_step: int | None = None,
-) -> list[str]:
-  """Writes the tables that there are runs for, as `paper_figures.draw_all` its figures.
+def write_all(source: data.Source, output: str, names: Sequence[str] = ()) -> list[str]:
+  """Writes the tables that there are runs for, as `figures.draw_all` its figures.
 
   Args:
-    root: the folder of all runs.
+    source: the runs.
     output: the folder for tables.
-    names: the only tables to write, of `NAMES`; all where empty.
-    tasks: the only tasks; all where empty.
-    algorithm_names: the only algorithms; all where empty.
-    last_step: the budget: runs that have not reached it are left out. Where None, runs
-      are compared as far as both reach.
+    names: the only tables to write, of `NAMES`; all if empty.
 
   Returns:
     What was written, and what was not and why, a line each.
   """
-  kept_tasks = plans.select_tasks((*SUITES['gym'], *SUITES['adroit']), tasks)
-
-  def load(variants: Sequence[Variant]) -> dict[tuple[str, str], Curves]:
-    kept = plans.select_variants(variants, algorithm_names)
-    return data.load_all(root, kept_tasks, kept, METRIC, last_step)
-
-  lines = []
-  if not names or 'comparisons' in names:
-    algorithms = dict.fromkeys(n for c in COMPARISONS for n in (c.ahead, c.behind))
-    curves = load([Variant(name) for name in algorithms])
-    lines.append(_write_comparisons(curves, os.path.join(output, 'comparisons')))
-  if not names or 'sweeps' in names:
-    curves = load([variant for sweep in _SWEEPS.values() for variant in sweep])
-    lines.append(_write_sweeps(curves, os.path.join(output, 'sweeps')))
-  return lines
+  tasks = (*SUITES['gym'], *SUITES['adroit'])
+  algorithms = dict.fromkeys(n for c in COMPARISONS for n in (c.ahead, c.behind))
+  variants = {
+    'comparisons': [Variant(name) for name in algorithms],
+    'sweeps': [variant for sweep in _SWEEPS.values() for variant in sweep],
+  }
+  write = {'comparisons': _write_comparisons, 'sweeps': _write_sweeps}
+  return [
+    write[name](source.load(tasks, variants[name]), os.path.join(output, name))
+    for name in NAMES
+    if not names or name in names
+  ]
 
 
 def permutation_p_value(ahead: np.ndarray, behind: np.ndarray) -> float:
-  """How likely a lead as large as this one would be, were both of one distribution.
+  """Tells how likely so large a lead would be, were both of one distribution.
 
   One-sided: the share of all ways to deal the seeds out again in which the difference
   of the means is at least what it is; of three seeds against three 0.05 at the least, of
-  two against two 0.17. Exact up to seven seeds or so each; where there are more ways
+  two against two 0.17. Exact up to seven seeds or so each; if there are more ways
   than `_MOST_WAYS`, of as many drawn at random, the same ones each time.
 
   Args:
@@ -77,7 +62,7 @@ def permutation_p_value(ahead: np.ndarray, behind: np.ndarray) -> float:
     behind: one number for each seed [m].
 
   Returns:
-    The p-value; NaN where either is a single seed, which has no spread to speak of.
+    The p-value; NaN if either is a single seed, which has no spread to speak of.
   """
   if min(len(ahead), len(behind)) < 2:
     return float('nan')
@@ -93,38 +78,20 @@ def permutation_p_value(ahead: np.ndarray, behind: np.ndarray) -> float:
   return float(result.pvalue)
 
 
-def _write_comparisons(curves: dict[tuple[str, str], Curves], stem: str) -> str:
+def _write_comparisons(curves: data.AllCurves, stem: str) -> str:
   rows, summary, used = [], [], {}
   for comparison in COMPARISONS:
-    for task in dict.fromkeys(task for task, _ in curves):
-      keys = [(task, comparison.ahead), (task, comparison.behind)]
-      if not all(key in curves for key in keys):
+    for task, lines in data.by_task(curves).items():
+      names = comparison.ahead, comparison.behind
+      if not all(name in lines for name in names):
         continue
-      used |= {key: curves[key] for key in keys}
-      step = data.last_common_step([curves[key] for key in keys])
-      if step == 0:
-        continue
-      pair = [curves[key].cut(step) for key in keys]
-      row = {'claim': comparison.claim, 'task': task, 'step': step}
-      shown = {
-        'claim': comparison.claim,
-        'task': task,
-        'steps': f'{step:,}',
-        'ahead, it says': f'{comparison.ahead} ({len(pair[0].seeds)})',
-        'behind': f'{comparison.behind} ({len(pair[1].seeds)})',
-      }
-      for name, values in (
-        ('last', [one.values[:, -1] for one in pair]),
-        ('mean over training', [data.over_training(one) for one in pair]),
-      ):
-        p = permutation_p_value(*values)
-        means = [float(v.mean()) for v in values]
-        row |= {f'{name}: ahead': means[0], f'{name}: behind': means[1]}
-        row |= {f'{name}: p': p}
-        shown[name] = ' : '.join(tables.over_seeds(v) for v in values)
-        shown[f'p, {name}'] = '' if np.isnan(p) else f'{p:.2f}'
-      rows.append({**row, 'ahead': comparison.ahead, 'behind': comparison.behind})
-      summary.append(shown)
+      used |= {(task, name): lines[name] for name in names}
+      step = data.last_common_step([lines[name] for name in names])
+      if step > 0:
+        pair = [lines[name].cut(step) for name in names]
+        row, shown = _compare(comparison, task, step, pair)
+        rows.append(row)
+        summary.append(shown)
   if not rows:
     return 'not written: comparisons: no task with two algorithms that a claim names'
   notes = [
@@ -136,63 +103,66 @@ def _write_comparisons(curves: dict[tuple[str, str], Curves], stem: str) -> str:
     '± is the standard deviation over seeds (of a sample). "mean over training" is over '
     'all evaluations but the one before training.',
   ]
-  notes += data.left_out_notes(used)
-  _write("The paper's comparisons", rows, summary, notes, used, stem)
+  title = "The paper's comparisons"
+  table = tables.Table.of_curves(title, rows, summary, notes, used, has_picture=False)
+  tables.write(table, stem)
   return f'{stem}.csv, .md'
 
 
-def _write_sweeps(curves: dict[tuple[str, str], Curves], stem: str) -> str:
+def _compare(
+  comparison: Comparison, task: str, step: int, pair: Sequence[Curves]
+) -> tuple[tables.Row, tables.Row]:
+  """Returns a comparison on a task, for the file and for the page."""
+  ahead, behind = pair
+  row = {'claim': comparison.claim, 'task': task, 'step': step}
+  shown = {
+    'claim': comparison.claim,
+    'task': task,
+    'steps': f'{step:,}',
+    'ahead, it says': f'{comparison.ahead} ({len(ahead.seeds)})',
+    'behind': f'{comparison.behind} ({len(behind.seeds)})',
+  }
+  for name, values in (
+    ('last', [one.values[:, -1] for one in pair]),
+    ('mean over training', [data.over_training(one) for one in pair]),
+  ):
+    p = permutation_p_value(*values)
+    row |= {
+      f'{name}: ahead': float(values[0].mean()),
+      f'{name}: behind': float(values[1].mean()),
+      f'{name}: p': p,
+    }
+    shown[name] = ' : '.join(tables.over_seeds(v) for v in values)
+    shown[f'p, {name}'] = '' if np.isnan(p) else f'{p:.2f}'
+  return {**row, 'ahead': comparison.ahead, 'behind': comparison.behind}, shown
+
+
+def _write_sweeps(curves: data.AllCurves, stem: str) -> str:
   rows, summary, used = [], [], {}
-  for task in dict.fromkeys(task for task, _ in curves):
-    lines = {
+  for task, lines in data.by_task(curves).items():
+    sweeps = {
       field: {
-        f'{variant.overrides[field]:g}': curves[task, variant.label]
+        f'{variant.overrides[field]:g}': lines[variant.label]
         for variant in sweep
-        if (task, variant.label) in curves
+        if variant.label in lines
       }
       for field, sweep in _SWEEPS.items()
       if data.is_swept(curves, task, sweep)
     }
-    swept = [line for line in lines.values() if len(line) > 1]
-    if not swept:
+    sweeps = {field: sweep for field, sweep in sweeps.items() if len(sweep) > 1}
+    if not sweeps:
       continue
     # All at one step and of the same seeds, so that their spreads can be compared.
-    every = [one for line in swept for one in line.values()]
+    every = [one for sweep in sweeps.values() for one in sweep.values()]
     step = data.last_common_step(every)
-    seeds = set.intersection(*(set(one.seeds) for one in every))
+    seeds = sorted(set.intersection(*(set(one.seeds) for one in every)))
     if step == 0 or not seeds:
       continue
-    for field, line in lines.items():
-      if len(line) < 2:
-        continue
-      cut = {value: one.cut(step, sorted(seeds)) for value, one in line.items()}
+    for field, sweep in sweeps.items():
+      cut = {value: one.cut(step, seeds) for value, one in sweep.items()}
       used |= {(task, f'{field}={value}'): one for value, one in cut.items()}
-      last = {value: float(one.values[:, -1].mean()) for value, one in cut.items()}
-      whole = {v: float(data.over_training(one).mean()) for v, one in cut.items()}
-      for value in cut:
-        rows.append(
-          {
-            'task': task,
-            'step': step,
-            'field': field,
-            'value': value,
-            'last': last[value],
-            'mean over training': whole[value],
-            'seeds': len(cut[value].seeds),
-          }
-        )
-      summary.append(
-        {
-          'task': task,
-          'field': field,
-          'steps': f'{step:,}',
-          'seeds': ', '.join(map(str, sorted(seeds))),
-          'last, by value': _listed(last),
-          'spread of last': f'{_spread(last):,.0f}',
-          'mean over training, by value': _listed(whole),
-          'spread of mean': f'{_spread(whole):,.0f}',
-        }
-      )
+      rows += _sweep_rows(task, field, cut)
+      summary.append(_sweep_summary(task, field, cut))
   if not rows:
     return 'not written: sweeps: no task with two values of a field'
   notes = [
@@ -200,35 +170,39 @@ def _write_sweeps(curves: dict[tuple[str, str], Curves], stem: str) -> str:
     'task are cut to the last step that all of their runs have come to, and to the seeds '
     'that all of their values have.'
   ]
-  notes += data.left_out_notes(used)
-  _write('Spread of the sweeps', rows, summary, notes, used, stem)
+  title = 'Spread of the sweeps'
+  table = tables.Table.of_curves(title, rows, summary, notes, used, has_picture=False)
+  tables.write(table, stem)
   return f'{stem}.csv, .md'
 
 
-def _write(
-  title: str,
-  rows: list[tables.Row],
-  summary: list[tables.Row],
-  notes: list[str],
-  used: dict[tuple[str, str], Curves],
-  stem: str,
-) -> None:
-  table = tables.Table(
-    title=title,
-    rows=rows,
-    summary=summary,
-    notes=notes,
-    folders=tuple(folder for one in used.values() for folder in one.folders),
-    tasks=tuple(dict.fromkeys(task for task, _ in used)),
-    seeds={f'{task} {label}': one.seeds for (task, label), one in used.items()},
-    has_picture=False,
-  )
-  tables.write(table, stem)
+def _sweep_rows(task: str, field: str, sweep: dict[str, Curves]) -> list[tables.Row]:
+  return [
+    {
+      'task': task,
+      'step': int(one.steps[-1]),
+      'field': field,
+      'value': value,
+      'last': float(one.values[:, -1].mean()),
+      'mean over training': float(data.over_training(one).mean()),
+      'seeds': len(one.seeds),
+    }
+    for value, one in sweep.items()
+  ]
 
 
-def _spread(by_value: dict[str, float]) -> float:
-  return max(by_value.values()) - min(by_value.values())
-
-
-def _listed(by_value: dict[str, float]) -> str:
-  return ', '.join(f'{value}: {number:,.0f}' for value, number in by_value.items())
+def _sweep_summary(task: str, field: str, sweep: dict[str, Curves]) -> tables.Row:
+  rows = _sweep_rows(task, field, sweep)
+  shown = {
+    'task': task,
+    'field': field,
+    'steps': f'{rows[0]["step"]:,}',
+    'seeds': ', '.join(map(str, next(iter(sweep.values())).seeds)),
+  }
+  for name, title in (('last', 'last'), ('mean over training', 'mean')):
+    values = [row[name] for row in rows]
+    shown[f'{name}, by value'] = ', '.join(
+      f'{r["value"]}: {r[name]:,.0f}' for r in rows
+    )
+    shown[f'spread of {title}'] = f'{max(values) - min(values):,.0f}'
+  return shown

@@ -13,6 +13,7 @@ from iq_acme.storage import files
 from iq_acme.training.evaluations import read_evaluations
 from iq_acme.training.run_directory import RunDirectory
 
+METRIC = 'mode_return_mean'
 # Of versions.json, what evaluations depend on.
 _PACKAGES = ('dm-acme', 'jax', 'gymnasium', 'gymnasium-robotics', 'mujoco', 'numpy')
 
@@ -36,7 +37,7 @@ class Curves:
   left_out: tuple[str, ...] = ()
 
   def cut(self, last_step: int, seeds: Sequence[int] | None = None) -> 'Curves':
-    """The same up to a step, and for some seeds only."""
+    """Returns the same up to a step, and for some seeds only."""
     kept = self.steps <= last_step
     rows = [i for i, seed in enumerate(self.seeds) if seeds is None or seed in seeds]
     return Curves(
@@ -46,6 +47,9 @@ class Curves:
       tuple(self.folders[i] for i in rows),
       self.left_out,
     )
+
+
+AllCurves = dict[tuple[str, str], Curves]  # By task and the variant's label.
 
 
 def load_curves(
@@ -58,15 +62,15 @@ def load_curves(
     task: an environment name.
     variant: an algorithm and its overrides.
     metric: a column of `eval.csv`.
-    last_step: where given, runs that have not come so far are left out, and others
-      are cut there. Where None, all are cut to the shortest, and so many of the
+    last_step: if given, runs that have not come so far are left out, and others
+      are cut there. If None, all are cut to the shortest, and so many of the
       shortest are left out as leave the most evaluations of all seeds together.
 
   Returns:
-    Their evaluations; None where there are none.
+    Their evaluations; None if there are none.
 
   Raises:
-    ValueError: where `eval.csv` has no such column, or a run has other settings.
+    ValueError: if `eval.csv` has no such column, or a run has other settings.
   """
   parent = os.path.dirname(
     os.path.join(root, plans.make_run(task, variant, 0, 1).folder)
@@ -100,7 +104,7 @@ def load_curves(
 
 
 def _most_steps(lengths: dict[int, int]) -> tuple[int, ...]:
-  """The seeds that have the most steps in all, each cut to the shortest of them."""
+  """Returns the seeds with the most steps in all, each cut to the shortest of them."""
   longest_first = sorted(lengths, key=lambda seed: (-lengths[seed], seed))
   count = max(
     range(1, len(lengths) + 1),
@@ -109,24 +113,54 @@ def _most_steps(lengths: dict[int, int]) -> tuple[int, ...]:
   return tuple(sorted(longest_first[:count]))
 
 
-def load_all(
-  root: str,
-  tasks: Sequence[str],
-  variants: Sequence[Variant],
-  metric: str,
-  last_step: int | None,
-) -> dict[tuple[str, str], Curves]:
-  """All curves there are, by task and label, in that order; see `load_curves`."""
-  loaded = {
-    (task, variant.label): load_curves(root, task, variant, metric, last_step)
-    for task in tasks
-    for variant in variants
-  }
-  return {key: curves for key, curves in loaded.items() if curves is not None}
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """Runs that figures and tables are made of.
+
+  Attributes:
+    root: the folder of all runs.
+    tasks: the only tasks; all if empty.
+    algorithm_names: the only algorithms; all if empty.
+    last_step: the budget: runs that have not reached it are left out. If None, runs are
+      taken as far as those beside them reach.
+  """
+
+  root: str
+  tasks: Sequence[str] = ()
+  algorithm_names: Sequence[str] = ()
+  last_step: int | None = None
+
+  @property
+  def is_whole(self) -> bool:
+    """Whether these are all runs, as far as they reach."""
+    return not self.tasks and not self.algorithm_names and self.last_step is None
+
+  def load(
+    self,
+    tasks: Sequence[str],
+    variants: Sequence[Variant],
+    metric: str = METRIC,
+    always: Sequence[str] = (),
+  ) -> AllCurves:
+    """Reads all curves there are, by task and label, in that order.
+
+    Args:
+      tasks: of which those are kept that are among the source's.
+      variants: likewise.
+      metric: a column of `eval.csv`.
+      always: algorithms that are kept in any case.
+    """
+    names = self.algorithm_names and [*self.algorithm_names, *always]
+    loaded = {
+      (task, one.label): load_curves(self.root, task, one, metric, self.last_step)
+      for task in plans.select_tasks(tasks, self.tasks)
+      for one in plans.select_variants(variants, names)
+    }
+    return {key: curves for key, curves in loaded.items() if curves is not None}
 
 
-def left_out_notes(curves: dict[tuple[str, str], Curves]) -> list[str]:
-  """A sentence for each curve that is not of all of its seeds."""
+def left_out_notes(curves: AllCurves) -> list[str]:
+  """Returns a sentence for each curve that is not of all of its seeds."""
   return [
     f'{task} {label} is without {", ".join(one.left_out)}.'
     for (task, label), one in curves.items()
@@ -134,10 +168,16 @@ def left_out_notes(curves: dict[tuple[str, str], Curves]) -> list[str]:
   ]
 
 
-def is_swept(
-  curves: dict[tuple[str, str], Curves], task: str, sweep: Sequence[Variant]
-) -> bool:
-  """Whether a task has a run of the sweep that is not of the paper's settings anyway."""
+def by_task(curves: AllCurves) -> dict[str, dict[str, Curves]]:
+  """Returns the curves of each task, by label."""
+  found: dict[str, dict[str, Curves]] = {}
+  for (task, label), one in curves.items():
+    found.setdefault(task, {})[label] = one
+  return found
+
+
+def is_swept(curves: AllCurves, task: str, sweep: Sequence[Variant]) -> bool:
+  """Tells if a task has a run of the sweep other than of the paper's settings."""
   return any(
     (task, variant.label) in curves and plans.is_changed(task, variant)
     for variant in sweep
@@ -145,13 +185,13 @@ def is_swept(
 
 
 def last_common_step(curves: Sequence[Curves]) -> int:
-  """The last step that all of them have, 0 where they share none."""
+  """Returns the last step that all of them have, 0 if they share none."""
   common = set.intersection(*(set(one.steps.tolist()) for one in curves))
   return max(common, default=0)
 
 
 def over_training(curves: Curves) -> np.ndarray:
-  """Each seed's mean over all evaluations but the one before training [seeds]."""
+  """Averages each seed's evaluations but the one before training [seeds]."""
   later = curves.values[:, curves.steps > 0]
   return (later if later.shape[1] else curves.values).mean(axis=1)
 
@@ -178,7 +218,7 @@ class Scored:
 
 
 def score_variants(
-  curves: dict[tuple[str, str], Curves],
+  curves: AllCurves,
   random_returns: dict[str, float],
   tasks: Sequence[str],
   labels: Sequence[str],
@@ -196,7 +236,7 @@ def score_variants(
     Their scores on the seeds and steps that they share.
 
   Raises:
-    ValueError: where they share no seed or step, or a baseline is no better than
+    ValueError: if they share no seed or step, or a baseline is no better than
       random.
   """
   used = [curves[task, label] for task in tasks for label in {*labels, BASELINE}]
@@ -211,17 +251,20 @@ def score_variants(
     # All the baseline's seeds: the scale should be as exact as it can be.
     baseline = curves[task, BASELINE].cut(steps[-1])
     references[task] = (random_returns[task], float(baseline.values[:, -1].mean()))
-  by_label = {}
-  for label in labels:
-    normalized = {}
-    for task in tasks:
-      one = curves[task, label].cut(steps[-1], seeds)
-      kept = np.isin(one.steps, steps)
-      try:
-        normalized[task] = scores.normalize(one.values[:, kept], *references[task])
-      except ValueError as error:
-        raise ValueError(f'{task} at {steps[-1]:,} steps: {error}') from None
-    by_label[label] = scores.stack_tasks(normalized)
+
+  def normalize(task: str, label: str) -> np.ndarray:
+    one = curves[task, label].cut(steps[-1], seeds)
+    try:
+      return scores.normalize(
+        one.values[:, np.isin(one.steps, steps)], *references[task]
+      )
+    except ValueError as error:
+      raise ValueError(f'{task} at {steps[-1]:,} steps: {error}') from None
+
+  by_label = {
+    label: np.stack([normalize(task, label) for task in tasks], axis=1)
+    for label in labels
+  }
   folders = tuple(folder for one in used for folder in one.folders)
   return Scored(
     np.array(steps), by_label, tuple(tasks), tuple(seeds), references, folders
@@ -229,7 +272,7 @@ def score_variants(
 
 
 def provenance(folders: Sequence[str]) -> dict[str, list[str]]:
-  """What runs were made with: each value that occurs, by 'commit' and package."""
+  """Lists what runs were made with: each value that occurs, by 'commit' and package."""
   found: dict[str, set[str]] = {}
   for folder in folders:
     for start in files.read_json(RunDirectory(folder).versions) or []:

@@ -15,30 +15,13 @@ from iq_acme.training import metrics_files
 from iq_acme.training.run_directory import RunDirectory
 
 # Environment steps per second once learning has begun, evaluations excluded: runs of
-# 4,000 steps (--min_replay_size=1000), one on each of two cores of a shared machine.
+# 4,000 steps (--min_replay_size=1000), one on each of two cores of a shared machine. In
+# the order of `TASKS`.
 DEFAULT_SPEEDS = {
-  'iq': {
-    'gym:Hopper-v4': 158.0,
-    'gym:Walker2d-v4': 145.0,
-    'gym:HalfCheetah-v4': 134.0,
-    'gym:Ant-v4': 122.0,
-    'gym:Humanoid-v4': 84.0,
-    'adroit:door': 100.0,
-    'adroit:hammer': 94.0,
-    'adroit:pen': 104.0,
-  },
-  'sac': {
-    'gym:Hopper-v4': 93.0,
-    'gym:Walker2d-v4': 94.0,
-    'gym:HalfCheetah-v4': 89.0,
-    'gym:Ant-v4': 84.0,
-    'gym:Humanoid-v4': 50.0,
-    'adroit:door': 70.0,
-    'adroit:hammer': 70.0,
-    'adroit:pen': 77.0,
-  },
+  'iq': dict(zip(TASKS, (158.0, 145.0, 134.0, 122.0, 84.0, 100.0, 94.0, 104.0))),
+  'sac': dict(zip(TASKS, (93.0, 94.0, 89.0, 84.0, 50.0, 70.0, 70.0, 77.0))),
 }
-# Where a task is in no table: the slowest but Humanoid.
+# If a task is in no table: the slowest but Humanoid.
 _FALLBACK_SPEEDS = {'iq': 94.0, 'sac': 70.0}
 # From the same runs, rounded.
 _EXPLORING_SPEED = 800.0  # Steps per second before learning starts.
@@ -80,7 +63,7 @@ class Estimates:
       self._measured.setdefault(key, []).extend(speeds)
 
   def speed(self, run: Run) -> Speed:
-    """The speed to expect of a run."""
+    """Returns the speed to expect of a run."""
     if own := self._measured.get((run.task, run.algorithm)):
       return Speed(statistics.median(own), 'these runs')
     alike = [
@@ -96,7 +79,7 @@ class Estimates:
     return Speed(default, 'default')
 
   def hours(self, run: Run, steps_done: int = 0) -> float:
-    """Hours that are left of a run on its core.
+    """Returns hours that are left of a run on its core.
 
     Args:
       run: the run.
@@ -121,7 +104,7 @@ class Estimates:
 
 
 def bytes_kept(run: Run, with_replay: bool) -> int:
-  """Disk space of a finished run: one checkpoint, with its replay or without."""
+  """Returns the bytes of a finished run: one checkpoint, with its replay or without."""
   task = TASKS.get(run.task)
   width = task.bytes_per_transition if task else 1_000
   replay = width * min(run.num_steps, 1_000_000) if with_replay else 0
@@ -129,7 +112,7 @@ def bytes_kept(run: Run, with_replay: bool) -> int:
 
 
 def wall_hours(hours: Sequence[float], workers: int) -> float:
-  """Hours until jobs are done that so many workers take in order."""
+  """Returns hours until jobs are done that so many workers take in order."""
   free_at = [0.0] * workers
   for duration in hours:
     first = free_at.index(min(free_at))
@@ -138,7 +121,7 @@ def wall_hours(hours: Sequence[float], workers: int) -> float:
 
 
 def learning_speeds(path: str) -> list[float]:
-  """Steps per second of the evaluation periods of `eval.csv` that were all learning."""
+  """Returns steps per second of those evaluation periods that were all learning."""
   rows = metrics_files.read_rows(path)
   return [
     row['steps_per_second']

@@ -55,7 +55,7 @@ class Run:
     return f'{self.task} {self.variant} seed {self.seed}'
 
   def flags(self, num_steps: int | None = None) -> list[str]:
-    """Flags of `train` that describe it, with other steps if need be."""
+    """Returns flags of `train` that describe it, with other steps if need be."""
     return [
       f'--algorithm={self.algorithm}',
       f'--env_name={self.task}',
@@ -86,7 +86,7 @@ def select(
   tasks: Sequence[str] = (),
   algorithm_names: Sequence[str] = (),
 ) -> list[Study]:
-  """The studies of plans, shrunk to a budget.
+  """Returns the studies of plans, shrunk to a budget.
 
   Args:
     names: of `settings.PLANS`; none stands for all that were measured.
@@ -99,7 +99,7 @@ def select(
     The studies that are left, in order.
 
   Raises:
-    ValueError: for an unknown name, or where nothing is left.
+    ValueError: for an unknown name, or if nothing is left.
   """
   for name in names:
     if name not in PLANS:
@@ -109,7 +109,7 @@ def select(
       raise ValueError(f'{field} is {value}; it must be at least 1.')
   studies = [study for name in names for study in PLANS[name]]
   _check_known(
-    'tasks', tasks, {t for s in studies for t in (*s.tasks, *map(_short, s.tasks))}
+    'tasks', tasks, {t for s in studies for t in (*s.tasks, *map(short_name, s.tasks))}
   )
   _check_known('algorithms', algorithm_names, algorithms.NAMES)
   shrunk = []
@@ -132,14 +132,14 @@ def select(
 
 
 def select_tasks(tasks: Sequence[str], named: Sequence[str]) -> list[str]:
-  """Those that are named, in full or by the part behind the colon; all where none is."""
-  return [task for task in tasks if not named or {task, _short(task)} & set(named)]
+  """Returns those that are named, in full or behind the colon; all if none is."""
+  return [task for task in tasks if not named or {task, short_name(task)} & set(named)]
 
 
 def select_variants(
   variants: Sequence[Variant], algorithm_names: Sequence[str]
 ) -> list[Variant]:
-  """Those that amount to a named algorithm, as M-IQ without a coefficient does to IQ."""
+  """Returns what amounts to a named algorithm: M-IQ without a coefficient is IQ."""
   return [
     variant
     for variant in variants
@@ -148,7 +148,7 @@ def select_variants(
 
 
 def expand(studies: Iterable[Study]) -> list[Run]:
-  """The runs of studies, each once, the first seed of all before the second of any.
+  """Lists the runs of studies, each once, the first seed of all before the second.
 
   A run that several studies share, such as a sweep's middle value that is the paper's
   own, is one run, of the largest number of steps.
@@ -163,7 +163,7 @@ def expand(studies: Iterable[Study]) -> list[Run]:
 
 
 def study_runs(study: Study) -> list[Run]:
-  """The runs of one study: by variant, task and seed."""
+  """Lists the runs of one study: by variant, task and seed."""
   return [
     make_run(task, variant, seed, study.num_steps)
     for variant in study.variants
@@ -173,7 +173,7 @@ def study_runs(study: Study) -> list[Run]:
 
 
 def make_run(task: str, variant: Variant, seed: int, num_steps: int) -> Run:
-  """A run, described by what differs from the paper's settings and nothing else."""
+  """Makes a run, described by what differs from the paper's settings alone."""
   config = algorithms.make_config(variant.algorithm, task, variant.overrides)
   # An override can make another algorithm of it: coefficient 0 is IQ.
   algorithm = algorithms.algorithm_name(config)
@@ -187,18 +187,18 @@ def make_run(task: str, variant: Variant, seed: int, num_steps: int) -> Run:
 
 
 def is_changed(task: str, variant: Variant) -> bool:
-  """Whether a variant has a setting on a task that is not the paper's anyway."""
+  """Tells whether a variant has a setting on a task that is not the paper's anyway."""
   return bool(make_run(task, variant, 0, 1).overrides)
 
 
 def status(run: Run, root: str) -> Status:
-  """How far a run has come in a folder of runs.
+  """Tells how far a run has come in a folder of runs.
 
   It is finished with an evaluation at its last step. So is a run of more steps that has
   come so far: what it goes on with is not asked for here.
 
   Raises:
-    ValueError: where what lies there was run with other settings.
+    ValueError: if what lies there was run with other settings.
   """
   check_settings(run, root)
   folder = os.path.join(root, run.folder)
@@ -246,17 +246,18 @@ def check_settings(run: Run, root: str) -> None:
 
 
 def recorded_steps(run: Run, root: str) -> int:
-  """Steps of the run's folder, where an earlier plan asked for more, else its own."""
+  """Returns the steps of the run's folder if an earlier plan asked for more."""
   config = files.read_json(RunDirectory(os.path.join(root, run.folder)).config)
   return max(run.num_steps, (config or {}).get('num_steps', 0))
 
 
 def _named_by(variant: Variant) -> str:
-  """The algorithm a variant amounts to; the same on every task."""
+  """Returns the algorithm a variant amounts to; the same on every task."""
   return make_run('gym:HalfCheetah-v4', variant, 0, 1).algorithm
 
 
-def _short(task: str) -> str:
+def short_name(task: str) -> str:
+  """Returns a task's name behind the colon, such as 'Hopper-v4'."""
   return task.partition(':')[2]
 
 

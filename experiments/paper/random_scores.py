@@ -10,47 +10,33 @@ Tasks that are in the file already are measured again only if named.
 import contextlib
 import math
 import os
-import pathlib
 import sys
-from collections.abc import Sequence
 from typing import Any
 
-from absl import flags
+import numpy as np
 
+from experiments import RESULTS
 from experiments.paper.settings import TASKS
-from iq_acme import seeding
+from iq_acme import make_environment, seeding
 from iq_acme.commands import parsing
-from iq_acme.episodes import run_episodes, summarize
+from iq_acme.episodes import Actor, run_episodes, summarize
 from iq_acme.storage import files
 from iq_acme.training import versions
 
 FLAGS = parsing.new_flags()
-
-PATH = str(
-  pathlib.Path(__file__).resolve().parent.parent / 'results' / 'random_scores.json'
-)
-
-flags.DEFINE_list(
-  'random_tasks', [], 'Tasks; unset: those not in the file yet.', flag_values=FLAGS
-)
-flags.DEFINE_integer(
-  'random_episodes', 100, 'Episodes of each task.', lower_bound=2, flag_values=FLAGS
-)
-flags.DEFINE_integer(
-  'random_seed', 0, 'Seed of episodes and actions.', lower_bound=0, flag_values=FLAGS
-)
-flags.DEFINE_string(
-  'random_output', PATH, 'File to write or to add to.', flag_values=FLAGS
-)
+_define = parsing.definers(FLAGS)
+PATH = str(RESULTS / 'random_scores.json')
+_define.list('random_tasks', [], 'Tasks; unset: those not in the file yet.')
+_define.integer('random_episodes', 100, 'Episodes of each task.', lower_bound=2)
+_define.integer('random_seed', 0, 'Seed of episodes and actions.', lower_bound=0)
+_define.string('random_output', PATH, 'File to write or to add to.')
 _PACKAGES = ('gymnasium', 'gymnasium-robotics', 'mujoco', 'numpy')
 
 
-class UniformActor:
+class UniformActor(Actor):
   """Takes actions uniformly within their bounds."""
 
   def __init__(self, action_spec: Any, seed: int):
-    import numpy as np
-
     self._spec = action_spec
     self._rng = np.random.default_rng(seed)
 
@@ -58,28 +44,16 @@ class UniformActor:
     spec = self._spec
     return self._rng.uniform(spec.minimum, spec.maximum, spec.shape).astype(spec.dtype)
 
-  def observe_first(self, timestep: Any) -> None:
-    pass
 
-  def observe(self, action: Any, next_timestep: Any) -> None:
-    pass
-
-
-def main(argv: Sequence[str]) -> int:
-  """Runs the script; returns its exit status."""
-  if len(argv) > 1:
-    print(f'Arguments that are no flags: {argv[1:]}.', file=sys.stderr)
-    return 2
+def main() -> None:
+  """Measures the tasks that the flags name."""
   known = files.read_json(FLAGS.random_output) or {}
   # Before anything is written, which would mark the commit as changed.
   collected = versions.collect_versions()
   tasks = FLAGS.random_tasks or [task for task in TASKS if task not in known]
   for task in tasks:
-    try:
+    with parsing.refusing(ValueError):
       entry = measure(task, FLAGS.random_episodes, FLAGS.random_seed)
-    except ValueError as error:
-      print(error, file=sys.stderr)
-      return 2
     known[task] = {
       **entry,
       'command': collected['command'],
@@ -93,7 +67,6 @@ def main(argv: Sequence[str]) -> int:
     )
     os.makedirs(os.path.dirname(os.path.abspath(FLAGS.random_output)), exist_ok=True)
     files.write_json(FLAGS.random_output, known)
-  return 0
 
 
 def measure(task: str, num_episodes: int, seed: int) -> dict[str, Any]:
@@ -110,8 +83,6 @@ def measure(task: str, num_episodes: int, seed: int) -> dict[str, Any]:
   Raises:
     ValueError: for an unknown task.
   """
-  from iq_acme import make_environment
-
   env_seed, actor_seed = seeding.derive_seeds(seed, 'evaluation', 0, 2)
   with contextlib.closing(make_environment(task, env_seed)) as environment:
     actor = UniformActor(environment.action_spec(), actor_seed)

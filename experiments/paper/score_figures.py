@@ -8,18 +8,23 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from experiments.paper import data, tables
-from experiments.paper.data import Curves, Scored
+from experiments.paper.data import AllCurves, Curves, Scored
 from experiments.paper.settings import BASELINE, EVALUATION_EPISODES
-from iq_acme.training import plotting
+from iq_acme.training import panels
 from iq_acme.training.evaluations import std_over_seeds
 
-AllCurves = Mapping[tuple[str, str], Curves]  # By task and the variant's label.
 # A baseline's lead over random actions, in standard errors, that makes a scale.
 _FEWEST_ERRORS = 2.0
 # Fewer scores than this, and a bootstrap interval is hardly more than their range.
 _FEW_SCORES = 5
 _FEWEST_LINES = 2
 _ALL_TASKS = '_all_tasks'
+# Heading, column, what the band is.
+_PANELS = (
+  ('mean', 'mean', 'band: std of seeds'),
+  ('median', 'median', None),
+  ('interquartile mean', 'iqm', 'band: bootstrap interval'),
+)
 
 
 def draw(
@@ -35,14 +40,14 @@ def draw(
   """Draws the tasks that share the most lines, and all tasks by the lines of all.
 
   Tasks without a scale are left out: those without a random score or a run of the
-  baseline, and those where the baseline is ahead of random actions by less than two
+  baseline, and those on which the baseline is ahead of random actions by less than two
   standard errors at the step that is compared.
 
   Args:
     curves: returns.
     deviations: by task, the standard deviation over episodes of the baseline's
       evaluations.
-    stem: path of the figure without an ending; that of all tasks, where it is another,
+    stem: path of the figure without an ending; that of all tasks, if it is another,
       has '_all_tasks' behind it.
     title: of the figure.
     order: all labels that there can be, for their colours.
@@ -53,26 +58,12 @@ def draw(
   Returns:
     What was drawn, and what was not and why, a line each.
   """
-  notes, tasks = [], []
-  for task in dict.fromkeys(task for task, _ in curves):
-    if task not in random_returns:
-      notes.append(
-        f'{task} is left out: no random score (experiments/paper/random_scores.py).'
-      )
-    elif (task, BASELINE) not in curves:
-      notes.append(f'{task} is left out: no run of {BASELINE}.')
-    elif len(_labels(curves, task)) < _FEWEST_LINES:
-      notes.append(f'{task} is left out: no run but of {BASELINE}.')
-    else:
-      tasks.append(task)
+  tasks, notes = _comparable(curves, random_returns)
   scales = _Scales(curves, deviations, random_returns)
   most = _most_lines(curves, tasks, scales)
   everywhere = _all_tasks(curves, tasks, scales)
   figures = {stem: most}
-  if everywhere.tasks and (everywhere.tasks, everywhere.labels) != (
-    most.tasks,
-    most.labels,
-  ):
+  if everywhere.tasks and not everywhere.shows_the_same(most):
     figures[f'{stem}{_ALL_TASKS}'] = everywhere
   elif is_whole:
     tables.remove(f'{stem}{_ALL_TASKS}')  # It would say the same, but of before.
@@ -80,14 +71,8 @@ def draw(
   for path, selection in figures.items():
     reasons = [*notes, *selection.notes]
     lines += [f'{os.path.basename(path)}: {note}' for note in reasons]
-    if len(selection.labels) < _FEWEST_LINES or not selection.tasks:
-      reason = f'no task with {BASELINE} and another algorithm'
-      lines.append(tables.not_drawn(path, reason))
-      continue
     try:
-      scored = data.score_variants(
-        curves, random_returns, selection.tasks, selection.labels
-      )
+      scored = selection.score(curves, random_returns)
     except ValueError as error:
       lines.append(tables.not_drawn(path, str(error)))
       continue
@@ -99,6 +84,25 @@ def draw(
   return lines
 
 
+def _comparable(
+  curves: AllCurves, random_returns: Mapping[str, float]
+) -> tuple[list[str], list[str]]:
+  """Returns the tasks with a line beside the baseline, and why others are left out."""
+  tasks, notes = [], []
+  for task, lines in data.by_task(curves).items():
+    if task not in random_returns:
+      reason = 'no random score (experiments/paper/random_scores.py)'
+    elif BASELINE not in lines:
+      reason = f'no run of {BASELINE}'
+    elif len(lines) < _FEWEST_LINES:
+      reason = f'no run but of {BASELINE}'
+    else:
+      tasks.append(task)
+      continue
+    notes.append(f'{task} is left out: {reason}.')
+  return tasks, notes
+
+
 @dataclasses.dataclass(frozen=True)
 class _Selection:
   """What a figure shows, and why tasks are not in it."""
@@ -106,6 +110,14 @@ class _Selection:
   tasks: list[str]
   labels: list[str]
   notes: list[str]
+
+  def shows_the_same(self, other: '_Selection') -> bool:
+    return (self.tasks, self.labels) == (other.tasks, other.labels)
+
+  def score(self, curves: AllCurves, random_returns: Mapping[str, float]) -> Scored:
+    if len(self.labels) < _FEWEST_LINES or not self.tasks:
+      raise ValueError(f'no task with {BASELINE} and another algorithm')
+    return data.score_variants(curves, random_returns, self.tasks, self.labels)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +129,7 @@ class _Scales:
   random_returns: Mapping[str, float]
 
   def keep(self, tasks: Sequence[str], labels: Sequence[str]) -> _Selection:
-    """The tasks that have a scale at the step at which all of them are compared."""
+    """Selects the tasks that have a scale at the step at which all are compared."""
     notes: list[str] = []
     kept = list(tasks)
     while kept:
@@ -132,7 +144,7 @@ class _Scales:
     return _Selection(kept, list(labels), notes)
 
   def _problem(self, task: str, step: int) -> str | None:
-    """Why a task has no scale at a step, None where it has."""
+    """Says why a task has no scale at a step, None if it has."""
     cut = self.curves[task, BASELINE].cut(step)
     if not cut.steps.size:
       return None  # Nothing is shared, which `paper_data.score_variants` refuses.
@@ -150,11 +162,12 @@ class _Scales:
 
 
 def _most_lines(curves: AllCurves, tasks: Sequence[str], scales: _Scales) -> _Selection:
-  """The lines of the task that has most, and all tasks that have all of these."""
+  """Selects the lines of the task that has most, and all tasks that have all of these."""
+  lines = data.by_task(curves)
   left, notes = list(tasks), []
   while left:
-    labels = max((_labels(curves, task) for task in left), key=len)
-    common = [task for task in left if set(labels) <= set(_labels(curves, task))]
+    labels = max((list(lines[task]) for task in left), key=len)
+    common = [task for task in left if set(labels) <= set(lines[task])]
     selection = scales.keep(common, labels)
     if selection.tasks:
       return dataclasses.replace(selection, notes=notes + selection.notes)
@@ -164,35 +177,30 @@ def _most_lines(curves: AllCurves, tasks: Sequence[str], scales: _Scales) -> _Se
 
 
 def _all_tasks(curves: AllCurves, tasks: Sequence[str], scales: _Scales) -> _Selection:
-  """All tasks, and the lines that all of them have."""
-  labels = list(dict.fromkeys(one for task in tasks for one in _labels(curves, task)))
+  """Selects all tasks, and the lines that all of them have."""
+  labels = dict.fromkeys(label for task, label in curves if task in tasks)
   return scales.keep(
     tasks, [one for one in labels if all((task, one) in curves for task in tasks)]
   )
 
 
-def _labels(curves: AllCurves, task: str) -> list[str]:
-  return [label for other, label in curves if other == task]
-
-
 def _episodes_error(deviations: np.ndarray) -> float:
-  """Standard error of a mean over seeds [seeds] that the episodes alone make."""
+  """Returns the standard error of a mean over seeds [seeds] by the episodes alone."""
   variances = deviations**2 / (EVALUATION_EPISODES - 1)  # Theirs is of these episodes.
   return math.sqrt(variances.sum()) / len(deviations)
 
 
 def _left_out(curves: AllCurves, scored: Scored) -> list[str]:
-  """What there is, and is not shown, because not all lines have it."""
+  """Returns what there is, and is not shown, because not all lines have it."""
   lines, last_shown = [], int(scored.steps[-1])
-  for task in dict.fromkeys(task for task, _ in curves):
-    own = {label: one for (other, label), one in curves.items() if other == task}
+  for task, own in data.by_task(curves).items():
     if task not in scored.tasks:
       continue
     shown = [one for label, one in own.items() if label in scored.scores]
     missing = [label for label in own if label not in scored.scores]
     seeds = sorted({s for one in shown for s in one.seeds} - set(scored.seeds))
     last = max(int(one.steps[-1]) for one in shown)
-    parts = [f'{", ".join(missing)}'] if missing else []
+    parts = [', '.join(missing)] if missing else []
     if seeds:
       parts.append(f'seed{"s" * (len(seeds) > 1)} {", ".join(map(str, seeds))}')
     if last > last_shown:
@@ -243,31 +251,28 @@ def _plot(
   scored: Scored,
   rows: list[tables.Row],
   path: str,
-  heading: str,
+  title: str,
   order: Sequence[str],
 ) -> None:
   seeds = len(scored.seeds)
-  figure = plotting.make_figure(columns=3, rows=1)
-  panels = figure.subplots(1, 3)
-  columns = (('mean', 'seed_std'), ('median', None), ('iqm', 'interval'))
-  for axes, (column, band) in zip(panels, columns):
+  figure = panels.make_figure(columns=3, rows=1)
+  for axes, (heading, column, band) in zip(figure.subplots(1, 3), _PANELS):
     for label in scored.scores:
       own = [row for row in rows if row['variant'] == label]
-      center = np.array([row[column] for row in own])
-      if band == 'interval':
-        low = np.array([row['iqm_low'] for row in own])
-        high = np.array([row['iqm_high'] for row in own])
-      else:
-        spread = np.array([row[band] for row in own]) if band else np.zeros(len(own))
-        low, high = center - spread, center + spread
-      index = order.index(label)
-      plotting.draw_line(axes, scored.steps, center, low, high, index, label)
+      center, spread, low, high = (
+        np.array([row[name] for row in own])
+        for name in (column, 'seed_std', 'iqm_low', 'iqm_high')
+      )
+      low, high = {
+        'mean': (center - spread, center + spread),
+        'median': (center, center),
+        'iqm': (low, high),
+      }[column]
+      panels.draw_line(axes, scored.steps, center, low, high, order.index(label), label)
     axes.axhline(100, color='0.6', linewidth=0.8, linestyle='--', zorder=0)
-    caption = {'seed_std': 'band: std of seeds', 'interval': 'band: bootstrap interval'}
-    title = {'mean': 'mean', 'median': 'median', 'iqm': 'interquartile mean'}[column]
-    plotting.label_axes(axes, title, caption.get(band) if seeds > 1 else None, 'score')
+    panels.label_axes(axes, heading, band if seeds > 1 else None, 'score')
   figure.suptitle(
-    f'{heading} ({int(scored.steps[-1]):,} steps, {seeds} seed{"s" * (seeds > 1)}: '
+    f'{title} ({int(scored.steps[-1]):,} steps, {seeds} seed{"s" * (seeds > 1)}: '
     f'{", ".join(t.partition(":")[2] for t in scored.tasks)})'
   )
-  plotting.save_figure(figure, path)
+  panels.save_figure(figure, path)

@@ -5,7 +5,7 @@ intervals are those of "Deep Reinforcement Learning at the Edge of the Statistic
 Precipice" (https://arxiv.org/abs/2108.13264), as in its library, rliable.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 from scipy import stats
@@ -32,7 +32,7 @@ def normalize(
     Scores in percent, of the same shape.
 
   Raises:
-    ValueError: where the baseline is no better than random, so that there is no scale.
+    ValueError: if the baseline is no better than random, so that there is no scale.
   """
   if not baseline_return > random_return:
     raise ValueError(
@@ -61,38 +61,18 @@ def check_scores(scores: np.ndarray) -> np.ndarray:
   return scores
 
 
-def stack_tasks(by_task: Mapping[str, np.ndarray]) -> np.ndarray:
-  """Scores [runs, tasks, ...] from the runs' scores of each task.
-
-  Args:
-    by_task: scores [runs, ...] by task, such as one at each of T steps.
-
-  Raises:
-    ValueError: where tasks have different numbers of runs, or there are none.
-  """
-  counts = {task: len(scores) for task, scores in by_task.items()}
-  if not counts:
-    raise ValueError('There are no tasks to aggregate over.')
-  if len(set(counts.values())) > 1:
-    listed = ', '.join(f'{task} {count}' for task, count in counts.items())
-    raise ValueError(
-      f'Every task needs as many runs as the others; there are {listed}.'
-    )
-  return np.stack([np.asarray(scores, float) for scores in by_task.values()], axis=1)
-
-
 def mean(scores: np.ndarray) -> np.ndarray:
-  """Mean over tasks of the mean over runs; [..., runs, tasks] -> [...]."""
+  """Averages over tasks the mean over runs; [..., runs, tasks] -> [...]."""
   return scores.mean(axis=(-2, -1))
 
 
 def median(scores: np.ndarray) -> np.ndarray:
-  """Median over tasks of the mean over runs; [..., runs, tasks] -> [...]."""
+  """Takes the median over tasks of the mean over runs; [..., runs, tasks] -> [...]."""
   return np.median(scores.mean(axis=-2), axis=-1)
 
 
 def interquartile_mean(scores: np.ndarray) -> np.ndarray:
-  """Mean of the middle half of all runs of all tasks; [..., runs, tasks] -> [...].
+  """Averages the middle half of all runs of all tasks; [..., runs, tasks] -> [...].
 
   A quarter of the scores, rounded down, is left out at either end.
   """
@@ -100,7 +80,7 @@ def interquartile_mean(scores: np.ndarray) -> np.ndarray:
 
 
 def seed_std(scores: np.ndarray) -> float:
-  """Standard deviation over runs of the mean over tasks; of a sample, 0 for one run."""
+  """Returns the std over runs of the mean over tasks, of a sample; 0 for one run."""
   return float(std_over_seeds(check_scores(scores).mean(axis=1)))
 
 
@@ -112,7 +92,7 @@ def bootstrap_interval(
   resamples: int = 2_000,
   seed: int = 0,
 ) -> tuple[float, float]:
-  """Percentile interval of an aggregate, from a stratified bootstrap.
+  """Estimates the percentile interval of an aggregate, by a stratified bootstrap.
 
   Each resample draws, for every task by itself, as many runs as there are, with
   replacement; tasks are kept.

@@ -1,7 +1,6 @@
 """The table behind each figure, as CSV for programs and Markdown for people."""
 
 import contextlib
-import csv
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ import numpy as np
 
 from experiments.paper import data, scores
 from iq_acme.storage import files
-from iq_acme.training import versions
+from iq_acme.training import metrics_files, versions
 from iq_acme.training.evaluations import std_over_seeds
 
 Row = dict[str, Any]
@@ -47,9 +46,31 @@ class Table:
   seeds: Mapping[str, Sequence[int]]
   has_picture: bool = True
 
+  @classmethod
+  def of_curves(
+    cls,
+    title: str,
+    rows: list[Row],
+    summary: list[Row],
+    notes: Sequence[str],
+    curves: data.AllCurves,
+    has_picture: bool = True,
+  ) -> 'Table':
+    """Makes the table of some curves, which says what was left out of them."""
+    return cls(
+      title,
+      rows,
+      summary,
+      [*notes, *data.left_out_notes(curves)],
+      tuple(folder for one in curves.values() for folder in one.folders),
+      tuple(data.by_task(curves)),
+      {f'{task} {label}': one.seeds for (task, label), one in curves.items()},
+      has_picture,
+    )
+
 
 def score_rows(scored: data.Scored) -> list[Row]:
-  """Aggregates of each variant at each step, with 95% intervals of the IQM."""
+  """Aggregates each variant at each step, with 95% intervals of the IQM."""
   rows = []
   for label, values in scored.scores.items():
     for t, step in enumerate(scored.steps):
@@ -71,7 +92,7 @@ def score_rows(scored: data.Scored) -> list[Row]:
 
 
 def curve_rows(task: str, label: str, curves: data.Curves) -> list[Row]:
-  """Mean and standard deviation over seeds at each step, of a sample."""
+  """Returns mean and standard deviation over seeds at each step, of a sample."""
   spread = std_over_seeds(curves.values)
   return [
     {
@@ -87,7 +108,7 @@ def curve_rows(task: str, label: str, curves: data.Curves) -> list[Row]:
 
 
 def curve_summary(task: str, label: str, curves: data.Curves) -> Row:
-  """The last evaluation, and the mean of all after the first, which is more robust."""
+  """Returns the last evaluation, and the mean of all after the first: more robust."""
   last = curves.values[:, -1]
   is_rate = bool(np.nanmax(np.abs(curves.values)) <= 1)  # Such as of success.
   digits = 2 if is_rate else 1
@@ -104,7 +125,7 @@ def curve_summary(task: str, label: str, curves: data.Curves) -> Row:
 
 
 def score_summary(scored: data.Scored, rows: Sequence[Row]) -> list[Row]:
-  """The last step of each variant's scores."""
+  """Returns the last step of each variant's scores."""
   return [
     {
       'variant': row['variant'],
@@ -127,21 +148,13 @@ def write(table: Table, stem: str) -> None:
     stem: path without an ending.
   """
   os.makedirs(os.path.dirname(os.path.abspath(stem)), exist_ok=True)
-  write_csv(f'{stem}.csv', table.rows)
+  metrics_files.write_rows(f'{stem}.csv', table.rows)
   with files.replacing(f'{stem}.md') as path, open(path, 'w') as file:
     file.write(_markdown(table, os.path.basename(stem)))
 
 
-def write_csv(path: str, rows: Sequence[Row]) -> None:
-  """Writes rows with the same keys under their names."""
-  with files.replacing(path) as temporary, open(temporary, 'w', newline='') as file:
-    writer = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
-
-
 def not_drawn(stem: str, reason: str) -> str:
-  """A line that says so, and where files of an earlier time are still there."""
+  """Returns a line that says so, and if files of an earlier time are still there."""
   there = [e for e in ('png', 'csv', 'md') if os.path.exists(f'{stem}.{e}')]
   earlier = f' ({", ".join(there)} of an earlier time are still there)' if there else ''
   return f'not drawn: {os.path.basename(stem)}: {reason}{earlier}'
@@ -155,7 +168,7 @@ def remove(stem: str) -> None:
 
 
 def markdown_rows(rows: Sequence[Row]) -> str:
-  """A Markdown table of rows with the same keys."""
+  """Returns a Markdown table of rows with the same keys."""
   columns = list(rows[0])
   lines = [columns, ['---'] * len(columns)]
   lines += [[str(row[column]) for column in columns] for row in rows]
@@ -163,7 +176,7 @@ def markdown_rows(rows: Sequence[Row]) -> str:
 
 
 def over_seeds(values: np.ndarray, digits: int = 1) -> str:
-  """Mean and, where there are several seeds, their standard deviation."""
+  """Shows the mean and, if there are several seeds, their standard deviation."""
   if len(values) == 1:
     return f'{values[0]:,.{digits}f}'
   return f'{values.mean():,.{digits}f} ± {std_over_seeds(values):,.{digits}f}'

@@ -46,7 +46,7 @@ class TableConfig(IQConfig):
 def bridge(
   num_updates: int = 10, num_sgd_steps: int = 1500, temperature: float = 0.5
 ) -> Study:
-  """The agent's own update against IQ-DP, on 30 states and 25 actions.
+  """Holds the agent's own update against IQ-DP, on 30 states and 25 actions.
 
   Args:
     num_updates: Iterations.
@@ -163,7 +163,7 @@ def deep_iterates(
 def enumerate_transitions(
   mdp: tabular.FiniteMDP, action_shape: Sequence[int]
 ) -> update.Transition:
-  """Every transition of a deterministic MDP once, observations one-hot.
+  """Lists every transition of a deterministic MDP once, observations one-hot.
 
   Args:
     mdp: One deterministic MDP of S states and A joint actions.
@@ -195,7 +195,7 @@ def _solve(
   config: TableConfig,
   num_sgd_steps: int,
 ) -> update.TrainingState:
-  """One iteration: minimise Eq. 2 against fixed targets, then copy the networks."""
+  """Minimises Eq. 2 against fixed targets, then copies the networks: one iteration."""
   rates = jnp.geomspace(FIRST_LEARNING_RATE, LAST_LEARNING_RATE, num_sgd_steps)
 
   def step(

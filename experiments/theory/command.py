@@ -7,22 +7,18 @@ statement, and `statements.md`: the statement, its place in the paper, how it wa
 checked, and the result. It takes about two minutes of CPU time.
 """
 
-import csv
 import pathlib
-import sys
 import time
 from collections.abc import Callable, Sequence
-
-from absl import flags
 
 from experiments.theory import bridge as theory_bridge
 from experiments.theory import factorisation as theory_factorisation
 from experiments.theory import figures as theory_figures
 from experiments.theory import limits
 from experiments.theory import studies as theory_studies
-from experiments.theory.common import Row, Statement, Study
+from experiments.theory.common import Statement, Study
 from iq_acme.commands import parsing
-from iq_acme.training import quiet
+from iq_acme.training import metrics_files, quiet
 
 STUDIES: dict[str, Callable[[], Study]] = {
   'equivalence': theory_studies.equivalence,
@@ -37,31 +33,17 @@ STUDIES: dict[str, Callable[[], Study]] = {
 }
 
 FLAGS = parsing.new_flags()
-
-flags.DEFINE_string(
-  'output_dir',
-  'experiments/results/theory',
-  'Folder to write tables and figures to.',
-  flag_values=FLAGS,
+_define = parsing.definers(FLAGS)
+_define.string(
+  'output_dir', 'experiments/results/theory', 'Folder to write tables and figures to.'
 )
-flags.DEFINE_multi_enum(
-  'figure',
-  [],
-  list(theory_figures.FIGURES),
-  'Only this figure; may be repeated.',
-  flag_values=FLAGS,
+_define.multi_enum(
+  'figure', [], list(theory_figures.FIGURES), 'Only this figure; may be repeated.'
 )
 
 
-def main(argv: Sequence[str]) -> int:
-  """Runs the studies, then writes their tables and figures.
-
-  Args:
-    argv: The command line after absl took its flags.
-  """
-  if len(argv) > 1:
-    print(f'Unknown arguments: {" ".join(argv[1:])}.', file=sys.stderr)
-    return 2
+def main() -> None:
+  """Runs the studies, then writes their tables and figures."""
   quiet.quiet_logs()
   output_dir = pathlib.Path(FLAGS.output_dir)
   output_dir.mkdir(parents=True, exist_ok=True)
@@ -72,7 +54,8 @@ def main(argv: Sequence[str]) -> int:
     start = time.time()
     studies[name] = STUDIES[name]()
     print(f'{name}: {time.time() - start:.0f} s', flush=True)
-    write_csv(output_dir / f'{name}.csv', studies[name].rows)
+    path = str(output_dir / f'{name}.csv')
+    metrics_files.write_rows(path, studies[name].rows, digits=6)
   for figure in figures:
     draw, sources = theory_figures.FIGURES[figure]
     picture = draw(*(studies[name].rows for name in sources))
@@ -81,17 +64,6 @@ def main(argv: Sequence[str]) -> int:
     statements = [line for study in studies.values() for line in study.statements]
     write_statements(output_dir / 'statements.md', statements)
   print(f'Written to {output_dir}.')
-
-
-def write_csv(path: pathlib.Path, rows: Sequence[Row]) -> None:
-  """Writes rows under their names, numbers with 6 significant digits."""
-  with path.open('w', newline='') as file:
-    writer = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(
-      {k: f'{v:.6g}' if isinstance(v, float) else v for k, v in row.items()}
-      for row in rows
-    )
 
 
 def write_statements(path: pathlib.Path, statements: Sequence[Statement]) -> None:

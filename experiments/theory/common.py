@@ -33,21 +33,21 @@ class Study(NamedTuple):
 
 
 def garnets(num_mdps: int, seed: int) -> tabular.FiniteMDP:
-  """The Garnet MDPs of all studies here, `[num_mdps]` of them."""
+  """Draws the Garnet MDPs of all studies here, `[num_mdps]` of them."""
   return tabular.garnet(30, 4, 4, DISCOUNT, num_mdps=num_mdps, seed=seed)
 
 
 def summary(values: np.ndarray) -> Row:
-  """Median, 10th and 90th percentile and maximum over MDPs or seeds, `[M]`."""
+  """Returns median, 10th and 90th percentile and maximum over MDPs or seeds, `[M]`."""
   low, median, high = np.percentile(values, (10, 50, 90))
   return {'p10': low, 'median': median, 'p90': high, 'max': values.max()}
 
 
 def log_spaced(num_updates: int, num_points: int) -> Iterable[int]:
-  """Some updates from 0 to `num_updates` - 1, evenly spaced in log(k + 1)."""
+  """Returns some updates from 0 to `num_updates` - 1, evenly spaced in log(k + 1)."""
   return sorted({round(x) - 1 for x in np.geomspace(1, num_updates, num_points)})
 
 
 def loglog_slope(x: np.ndarray, y: np.ndarray) -> float:
-  """Least-squares exponent p of y ~ x^p."""
+  """Returns least-squares exponent p of y ~ x^p."""
   return float(np.polyfit(np.log(x), np.log(y), 1)[0])

@@ -15,7 +15,7 @@ NUM_UPDATES = 100  # gamma^100 is 3e-5
 
 
 def factorisation(num_seeds: int = 16, temperature: float = 0.2) -> Study:
-  """Section 4: what a factorised policy loses as actions entangle (alpha = 0).
+  """Measures what a factorised policy loses as actions entangle (Section 4, alpha = 0).
 
   Args:
     num_seeds: MDPs of 30 states and 5 x 5 actions for each entanglement.
@@ -53,7 +53,7 @@ def factorised_iterates(
   num_updates: int,
   weighting: str = 'uniform',
 ) -> list[tabular.IQIterate]:
-  """IQ-DP with a factorised policy: each update is Eq. 2's least-squares solution.
+  """Runs IQ-DP with a factorised policy: updates are Eq. 2's least-squares solutions.
 
   What the projection takes away from the target is Theorem 2's error.
 
@@ -88,7 +88,7 @@ def factorised_iterates(
 
 
 def _gaps(mdp: tabular.FiniteMDP, shape: tuple[int, ...], temperature: float) -> Row:
-  """The quantities of `factorisation` on one MDP."""
+  """Measures the quantities of `factorisation` on one MDP."""
   q = tabular.optimal_q(mdp, temperature)
   exact = tabular.softmax(q, temperature)
   uniform = np.full_like(exact, 1 / mdp.num_actions)
@@ -110,7 +110,7 @@ def _gaps(mdp: tabular.FiniteMDP, shape: tuple[int, ...], temperature: float) ->
 def _mean_soft_value(
   mdp: tabular.FiniteMDP, policy: np.ndarray, temperature: float
 ) -> float:
-  """Entropy-regularised value of a policy, averaged over states."""
+  """Returns entropy-regularised value of a policy, averaged over states."""
   q = tabular.policy_q(mdp, policy, temperature)
   value = (policy * q).sum(axis=-1) + temperature * tabular.entropy(policy)
   return float(value.mean())

@@ -1,6 +1,7 @@
 """The theory figures, each drawn from the rows of its CSV files and nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib
 
@@ -19,17 +20,10 @@ BAND_NOTE = 'line: median, band: 10th to 90th percentile'
 
 
 def draw_equivalence(rows: list[Row]) -> Figure:
-  """Theorem 1: deviation of IQ-DP from MD-VI over temperature, a line per alpha."""
+  """Draws how far IQ-DP is from MD-VI (Theorem 1), a line per alpha."""
   figure, panels = _panels(2, share_y=True)
   for axes, quantity in zip(panels, ('V', 'tau ln pi')):
-    for alpha, color in zip(_values(rows, 'alpha'), COLORS):
-      _draw_band(
-        axes,
-        _select(rows, alpha=alpha, quantity=quantity),
-        'temperature',
-        color,
-        rf'$\alpha$ = {alpha:g}',
-      )
+    _draw_alphas(axes, _select(rows, quantity=quantity), 'temperature')
     axes.set(xscale='log', yscale='log', xlabel=r'temperature $\tau$')
     axes.set_title({'V': r'$V_k$', 'tau ln pi': r'$\tau\,\ln\pi_k$'}[quantity])
   panels[0].set_ylabel(
@@ -41,7 +35,7 @@ def draw_equivalence(rows: list[Row]) -> Figure:
 
 
 def draw_bounds(rows: list[Row]) -> Figure:
-  """Theorem 2: distance and bound over updates, a panel per alpha and kind of error."""
+  """Draws Theorem 2's distance and bound, a panel per alpha and kind of error."""
   alphas, kinds = _values(rows, 'alpha'), _values(rows, 'errors')
   shape = len(alphas), len(kinds)
   figure, panels = plt.subplots(*shape, figsize=(11, 5.4), sharex=True, sharey=True)
@@ -76,16 +70,14 @@ def draw_bounds(rows: list[Row]) -> Figure:
 
 
 def draw_averaging(rows: list[Row], gap_rows: list[Row]) -> Figure:
-  """Section 3.2: what i.i.d. errors leave, a line per alpha, with 1 / sqrt(k)."""
+  """Draws what i.i.d. errors leave (Section 3.2), a line per alpha, and 1 / sqrt(k)."""
   figure, panels = _panels(3, width=12)
   for axes, quantity, title in (
     (panels[0], 'average', r'$\|Q_* - h_k\|_\infty$: averaged Q-value'),
     (panels[1], 'policy', r'$\|Q_* - Q_{\pi_{k+2}}\|_\infty$: policy, same MDPs'),
   ):
-    for alpha, color in zip(_values(rows, 'alpha'), COLORS):
-      chosen = _select(rows, alpha=alpha, quantity=quantity)
-      label = rf'$\alpha$ = {alpha:g}'
-      _draw_band(axes, chosen, 'update', color, label, line='mean', shift=1)
+    chosen = _select(rows, quantity=quantity)
+    _draw_alphas(axes, chosen, 'update', line='mean', shift=1)
     axes.set_title(title, fontsize=10)
   panels[1].set_ylim(1e-4, None)
   for alpha, color in zip(_values(gap_rows, 'alpha'), (COLORS[0], COLORS[4])):
@@ -112,28 +104,16 @@ def draw_averaging(rows: list[Row], gap_rows: list[Row]) -> Figure:
 
 
 def draw_limits(rows: list[Row], convergence_rows: list[Row]) -> Figure:
-  """Section 3.1: convergence without errors, and the limit of low temperatures."""
+  """Draws convergence without errors and the limit of low temperatures, Section 3.1."""
   figure, panels = _panels(2)
-  for alpha, color in zip(_values(convergence_rows, 'alpha'), COLORS):
-    _draw_band(
-      panels[0],
-      _select(convergence_rows, alpha=alpha),
-      'update',
-      color,
-      rf'$\alpha$ = {alpha:g}',
-      shift=1,
-    )
+  _draw_alphas(panels[0], convergence_rows, 'update', shift=1)
   panels[0].set(xscale='log', yscale='log', xlabel='updates $k + 1$', ylim=(1e-15, 20))
   panels[0].set_ylabel(
     r'$\|Q_*^{(1-\alpha)\tau} - Q_{\pi_{k+2}}^{(1-\alpha)\tau}\|_\infty$'
   )
   panels[0].set_title(r'convergence without errors, $\tau$ = 0.1', fontsize=10)
-  for alpha, color in zip(_values(rows, 'alpha'), (COLORS[0], *COLORS[1:3], COLORS[4])):
-    chosen = _select(rows, alpha=alpha)
-    _draw_band(panels[1], chosen, 'temperature', color, rf'$\alpha$ = {alpha:g}')
-  lowest = _select(rows, alpha=0.0)
-  temperature, bound = _column(lowest, 'temperature'), _column(lowest, 'bound')
-  panels[1].plot(temperature, bound, ':', color='0.3', label=r'bound for $\alpha$ = 0')
+  _draw_alphas(panels[1], rows, 'temperature', (*COLORS[:3], COLORS[4]))
+  _draw_limit(panels[1], _select(rows, alpha=0.0), r'bound for $\alpha$ = 0', y='bound')
   panels[1].set(xscale='log', yscale='log', xlabel=r'temperature $\tau$')
   panels[1].set_ylabel('distance from the limit')
   panels[1].set_title(r'$\tau \to 0$: value iteration, Advantage Learning', fontsize=10)
@@ -143,24 +123,18 @@ def draw_limits(rows: list[Row], convergence_rows: list[Row]) -> Figure:
 
 
 def draw_dueling(rows: list[Row]) -> Figure:
-  """Section 3.3: the soft advantage against dueling's, with max and with mean."""
+  """Draws the soft advantage against dueling's, with max and mean (Section 3.3)."""
   figure, panels = _panels(2)
   distinct, tied = _select(rows, quantity='distinct'), _select(rows, quantity='tied')
-  temperature = _column(tied, 'temperature')
   _draw_band(panels[0], distinct, 'temperature', COLORS[0], 'normal logits')
-  panels[0].plot(
-    temperature, _column(tied, 'max'), 'o', ms=3.5, color=COLORS[1], label='all tied'
-  )
-  panels[0].plot(
-    temperature, _column(tied, 'limit'), ':', color='0.3', label=r'$\tau\,\ln A$'
-  )
+  temperature, largest = _column(tied, 'temperature'), _column(tied, 'max')
+  panels[0].plot(temperature, largest, 'o', ms=3.5, color=COLORS[1], label='all tied')
+  _draw_limit(panels[0], tied, r'$\tau\,\ln A$')
   panels[0].set(xscale='log', yscale='log', ylim=(1e-6, 100))
   panels[0].set_title('distance from dueling with max', fontsize=10)
   mean = _select(rows, quantity='mean')
   _draw_band(panels[1], mean, 'temperature', COLORS[3], 'normal logits')
-  panels[1].plot(
-    temperature, _column(mean, 'limit'), ':', color='0.3', label=r'$\tau\,\ln A$'
-  )
+  _draw_limit(panels[1], mean, r'$\tau\,\ln A$')
   panels[1].set(xscale='log', yscale='log', ylim=(0.1, 100))
   panels[1].set_title('dueling with mean: soft value of Q minus V', fontsize=10)
   for axes in panels:
@@ -172,28 +146,18 @@ def draw_dueling(rows: list[Row]) -> Figure:
 
 
 def draw_factorisation(rows: list[Row]) -> Figure:
-  """Section 4: what a factorised policy loses, over the strength of entanglement."""
+  """Draws what a factorised policy loses, over the strength of entanglement."""
   figure, panels = _panels(2)
-  for axes, lines in (
-    (
-      panels[0],
-      (
-        ('total correlation', 'total correlation (least possible)', COLORS[4]),
-        ('KL, uniform', 'Eq. 2, uniform data', COLORS[0]),
-        ('KL, on-policy', 'Eq. 2, on-policy data', COLORS[1]),
-      ),
-    ),
-    (
-      panels[1],
-      (
-        ('loss, uniform', 'uniform data', COLORS[0]),
-        ('loss, on-policy', 'on-policy data', COLORS[1]),
-        ('loss, replay', 'data of all policies so far', COLORS[2]),
-      ),
-    ),
+  for axes, quantity, label, color in (
+    (panels[0], 'total correlation', 'total correlation (least possible)', COLORS[4]),
+    (panels[0], 'KL, uniform', 'Eq. 2, uniform data', COLORS[0]),
+    (panels[0], 'KL, on-policy', 'Eq. 2, on-policy data', COLORS[1]),
+    (panels[1], 'loss, uniform', 'uniform data', COLORS[0]),
+    (panels[1], 'loss, on-policy', 'on-policy data', COLORS[1]),
+    (panels[1], 'loss, replay', 'data of all policies so far', COLORS[2]),
   ):
-    for quantity, label, color in lines:
-      _draw_band(axes, _select(rows, quantity=quantity), 'entanglement', color, label)
+    _draw_band(axes, _select(rows, quantity=quantity), 'entanglement', color, label)
+  for axes in panels:
     axes.set_xlabel('entanglement: RMS interaction, in the unit of rewards')
     axes.legend(fontsize=8, loc='upper left')
   panels[0].set_ylabel('KL(exact softmax || factorised), nats')
@@ -205,7 +169,7 @@ def draw_factorisation(rows: list[Row]) -> Figure:
 
 
 def draw_bridge(rows: list[Row]) -> Figure:
-  """The deep agent's update against IQ-DP: deviation after each iteration."""
+  """Draws how far the deep agent's update is from IQ-DP after each iteration."""
   figure, panels = _panels(2, share_y=True)
   for axes, quantity, title in (
     (panels[0], 'soft_advantage', r'$\tau\,\ln\pi$'),
@@ -214,14 +178,8 @@ def draw_bridge(rows: list[Row]) -> Figure:
     for (setting, color), marker in zip(zip(_values(rows, 'setting'), COLORS), 'os^'):
       chosen = _select(rows, setting=setting)
       update = _column(chosen, 'update') + 1
-      axes.plot(
-        update,
-        _column(chosen, quantity),
-        marker + '-',
-        color=color,
-        ms=4,
-        label=setting,
-      )
+      values = _column(chosen, quantity)
+      axes.plot(update, values, marker + '-', color=color, ms=4, label=setting)
     axes.set(yscale='log', xlabel='iterations', title=title)
   chosen = _select(rows, setting=_values(rows, 'setting')[0])
   panels[0].plot(
@@ -275,17 +233,26 @@ def _draw_band(
   line: str = 'median',
   shift: int = 0,
 ) -> None:
-  """A line with a band from the 10th to the 90th percentile."""
+  """Draws a line with a band from the 10th to the 90th percentile."""
   positions = _column(rows, x) + shift
   axes.plot(positions, _column(rows, prefix + line), color=color, lw=1.6, label=label)
-  axes.fill_between(
-    positions,
-    _column(rows, f'{prefix}p10'),
-    _column(rows, f'{prefix}p90'),
-    color=color,
-    alpha=0.18,
-    lw=0,
-  )
+  low, high = _column(rows, f'{prefix}p10'), _column(rows, f'{prefix}p90')
+  axes.fill_between(positions, low, high, color=color, alpha=0.18, lw=0)
+
+
+def _draw_alphas(
+  axes: Axes, rows: list[Row], x: str, colors: Sequence[str] = COLORS, **options: Any
+) -> None:
+  """Draws a band for each alpha; options are those of `_draw_band`."""
+  for alpha, color in zip(_values(rows, 'alpha'), colors):
+    label = rf'$\alpha$ = {alpha:g}'
+    _draw_band(axes, _select(rows, alpha=alpha), x, color, label, **options)
+
+
+def _draw_limit(axes: Axes, rows: list[Row], label: str, y: str = 'limit') -> None:
+  """Draws what the temperature bounds, dotted."""
+  temperature = _column(rows, 'temperature')
+  axes.plot(temperature, _column(rows, y), ':', color='0.3', label=label)
 
 
 def _values(rows: list[Row], name: str) -> list[float | int | str]:

@@ -21,7 +21,7 @@ TEMPERATURES = tuple(np.geomspace(1e-5, 10.0, 25))
 
 
 def zero_temperature(num_mdps: int = 50, num_updates: int = 200) -> Study:
-  """Section 3.1: value iteration and Advantage Learning as tau goes to 0.
+  """Compares with value iteration and Advantage Learning as tau goes to 0, Section 3.1.
 
   Args:
     num_mdps: Garnet MDPs.
@@ -83,7 +83,7 @@ def zero_temperature(num_mdps: int = 50, num_updates: int = 200) -> Study:
 
 
 def convergence(num_mdps: int = 50, num_updates: int = 1500, seed: int = 6) -> Study:
-  """Section 3.1: without errors, IQ-DP finds the regularised optimum.
+  """Shows that without errors IQ-DP finds the regularised optimum (Section 3.1).
 
   Args:
     num_mdps: Garnet MDPs.
@@ -118,7 +118,7 @@ def convergence(num_mdps: int = 50, num_updates: int = 1500, seed: int = 6) -> S
 
 
 def dueling(num_states: int = 200, num_actions: int = 11, seed: int = 5) -> Study:
-  """Section 3.3: the soft advantage, its limit, and the mean variant.
+  """Compares the soft advantage with its limit and the mean variant (Section 3.3).
 
   Args:
     num_states: Vectors of logits, standard normal.
@@ -127,7 +127,7 @@ def dueling(num_states: int = 200, num_actions: int = 11, seed: int = 5) -> Stud
 
   Returns:
     Rows over temperature and quantity: the soft advantage's distance from dueling's
-    with max, where actions are distinct and where all tie, and how far V falls short
+    with max, if actions are distinct and if all tie, and how far V falls short
     of the soft value with the mean.
   """
   logits = np.random.default_rng(seed).normal(size=(num_states, num_actions))

@@ -30,7 +30,7 @@ NAMES = (*_IQ_ALGORITHMS, 'sac')
 
 
 def make_config(name: str, task: str, overrides: Mapping[str, Any] = {}) -> Config:
-  """The paper's settings of an algorithm for a task (Section 6), with changes.
+  """Returns the paper's settings of an algorithm for a task (Section 6), with changes.
 
   Args:
     name: one of `NAMES`.
@@ -78,7 +78,7 @@ def algorithm_name(config: Config) -> str:
 def wrap_environment(
   config: Config, environment: 'dm_env.Environment'
 ) -> 'dm_env.Environment':
-  """The environment as the algorithm takes it: SAC's has actions in [-1, 1]."""
+  """Wraps the environment as the algorithm takes it: SAC's has actions in [-1, 1]."""
   if isinstance(config, SACHyperparameters):
     from iq_acme.baselines.sac import agent
 
@@ -108,7 +108,7 @@ def make_agent(
     checkpoint_replay: whether checkpoints hold what is in replay.
 
   Raises:
-    ValueError: where the environment or a checkpoint does not fit.
+    ValueError: if the environment or a checkpoint does not fit.
   """
   from acme import specs
 

@@ -1,7 +1,6 @@
 """absl flags from the fields of a configuration, so that no field is named twice."""
 
 import dataclasses
-import decimal
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -9,55 +8,68 @@ from typing import Any, TypeVar
 
 from absl import flags
 
+from iq_acme.commands import parsing
+
 _Config = TypeVar('_Config')
+_KINDS = {float: 'float', int: 'integer', str: 'string', bool: 'boolean'}
 
 
-def define_flags(config_class: type, flag_values: flags.FlagValues) -> None:
-  """Defines a flag for every field of a dataclass.
-
-  A flag that is not given is None, and leaves its field to `apply_flags`'s base.
+def define_flags(
+  config_class: type,
+  flag_values: flags.FlagValues,
+  names: Sequence[str] | None = None,
+  defaults: Mapping[str, Any] | None = None,
+) -> None:
+  """Defines flags for the fields of a dataclass.
 
   Args:
     config_class: a dataclass whose fields are numbers, strings, booleans or sequences
       of integers, or None besides. Field metadata may hold a 'help', and words
       'elsewhere' that say what other default holds for which task or algorithm.
     flag_values: where to define them.
+    names: of the fields; None stands for all.
+    defaults: values of flags that are not given, if others than the fields' own. If
+      None, such a flag is None, and leaves its field to `apply_flags`'s base.
 
   Raises:
     TypeError: if a field is of another type.
   """
+  define = parsing.definers(flag_values)
   hints = typing.get_type_hints(config_class)
   for field in dataclasses.fields(config_class):
-    define = _DEFINERS.get(_without_none(hints[field.name]))
-    if define is None:
-      raise TypeError(f'No flag for {field.name} of type {hints[field.name]}.')
+    if names is not None and field.name not in names:
+      continue
+    hint = _without_none(hints[field.name])
     text = field.metadata.get('help', field.name.replace('_', ' '))
-    define(
-      field.name,
-      None,
-      f'{text} {_default_text(field)}',
-      flag_values=flag_values,
-    )
+    default = None
+    if defaults is None:
+      text += f' {_default_text(field)}'
+    else:
+      default = defaults.get(field.name, field.default)
+    if hint in (Sequence[int], tuple[int, ...]):
+      parser, serializer = _IntegersParser(), flags.CsvListSerializer(',')
+      text += ' Separated by commas.'
+      flags.DEFINE(parser, field.name, default, text, flag_values, serializer)
+    elif hint in _KINDS:
+      getattr(define, _KINDS[hint])(field.name, default, text)
+    else:
+      raise TypeError(f'No flag for {field.name} of type {hints[field.name]}.')
 
 
-def define_integer(
-  name: str,
-  default: int | None,
-  text: str,
-  flag_values: flags.FlagValues,
-  lower_bound: int | None = None,
-) -> None:
-  """Defines a flag for an integer, which may be written as 1e6.
+def given(config_class: type, flag_values: flags.FlagValues) -> dict[str, Any]:
+  """Returns the values of a dataclass's flags that have one, by field.
 
   Args:
-    name: of the flag.
-    default: its value if it is not given.
-    text: its help.
-    flag_values: where to define it.
-    lower_bound: the least value that is taken; None bounds nothing.
+    config_class: the dataclass; fields without a flag are left out.
+    flag_values: parsed flags, defined by `define_flags`.
   """
-  parser = _IntegerParser(lower_bound)
-  flags.DEFINE(parser, name, default, text, flag_values, flags.ArgumentSerializer())
+  names = [field.name for field in dataclasses.fields(config_class)]
+  values = {name: flag_values[name].value for name in names if name in flag_values}
+  return {
+    name: tuple(value) if isinstance(value, list) else value
+    for name, value in values.items()
+    if value is not None
+  }
 
 
 def apply_flags(base: _Config, flag_values: flags.FlagValues) -> _Config:
@@ -73,14 +85,7 @@ def apply_flags(base: _Config, flag_values: flags.FlagValues) -> _Config:
   Raises:
     ValueError: if the configuration refuses a value.
   """
-  given: Mapping[str, Any] = {
-    field.name: value
-    for field in dataclasses.fields(base)
-    if (value := flag_values[field.name].value) is not None
-  }
-  return dataclasses.replace(
-    base, **{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
-  )
+  return dataclasses.replace(base, **given(type(base), flag_values))
 
 
 def _default_text(field: dataclasses.Field) -> str:
@@ -98,55 +103,8 @@ def _without_none(hint: Any) -> Any:
   return hint
 
 
-def _define_integers(
-  name: str, default: None, text: str, flag_values: flags.FlagValues
-) -> None:
-  parser = _IntegersParser()
-  flags.DEFINE(
-    parser,
-    name,
-    default,
-    f'{text} Separated by commas.',
-    flag_values,
-    flags.CsvListSerializer(','),
-  )
-
-
-class _IntegerParser(flags.IntegerParser):
-  """Parses '1000000', '1_000_000' and '1e6', but no fraction."""
-
-  def convert(self, argument: str | int) -> int:
-    try:
-      return super().convert(argument)
-    except ValueError:
-      # Exact, where a float would round large seeds.
-      number = _decimal(argument)
-      if number is None or number != int(number):
-        raise ValueError(f'{argument!r} is not an integer') from None
-      return int(number)
-
-
-def _decimal(argument: str) -> decimal.Decimal | None:
-  try:
-    number = decimal.Decimal(argument)
-  except decimal.InvalidOperation:
-    return None
-  # int() of more digits than any count has would take forever.
-  return number if number.is_finite() and number.adjusted() < 20 else None
-
-
 class _IntegersParser(flags.ListParser):
   """Parses '256,256'."""
 
   def parse(self, argument: str | list[int]) -> list[int]:
     return [int(item) for item in super().parse(argument)]
-
-
-_DEFINERS = {
-  float: flags.DEFINE_float,
-  int: define_integer,
-  str: flags.DEFINE_string,
-  bool: flags.DEFINE_boolean,
-  Sequence[int]: _define_integers,
-  tuple[int, ...]: _define_integers,
-}

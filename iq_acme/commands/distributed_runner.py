@@ -1,16 +1,16 @@
 """One training run as a Launchpad program, with the folder of a local run."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
 
-from iq_acme.commands.program_files import BestPolicy, ProgramLoggers, TaskFactory
 from iq_acme.config import IQConfig
 from iq_acme.storage.checkpoints import CheckpointInfo, CheckpointStore
-from iq_acme.training import metrics_files, plotting, versions
+from iq_acme.training import metrics_files, plotting, runner
 from iq_acme.training.run_directory import RunDirectory
-from iq_acme.training.runner import Outcome, check_folder
+from iq_acme.training.runner import Outcome
 from iq_acme.training.settings import RunSettings
 
 
@@ -52,10 +52,9 @@ def run(settings: RunSettings, config: IQConfig, options: ProgramOptions) -> Out
   directory = RunDirectory(settings.workdir)
   with directory.lock():
     run_config = {**settings.config(), 'distributed': True}
-    finished = check_folder(directory, settings, run_config)
-    if finished is not None:
-      return finished
-    return _run(settings, config, options, directory, run_config)
+    return runner.check_folder(directory, settings, run_config) or _run(
+      settings, config, options, directory, run_config
+    )
 
 
 def _run(
@@ -66,12 +65,12 @@ def _run(
   run_config: dict[str, Any],
 ) -> Outcome:
   # Late, because they load TensorFlow.
-  from iq_acme import launch, make_distributed_iq
+  from iq_acme import launch, make_distributed_iq, make_environment
 
   start = _checkpoint_step(directory, CheckpointStore.latest_intact)
   try:
     program = make_distributed_iq(
-      TaskFactory(settings.env_name, settings.env_options),
+      functools.partial(make_environment, settings.env_name, **settings.env_options),
       config=config,
       num_actors=options.num_actors,
       seed=settings.seed,
@@ -84,13 +83,15 @@ def _run(
       keep_checkpoints=options.keep_checkpoints,
       checkpoint_replay=options.checkpoint_replay,
       environment_patience=settings.environment_patience,
-      logger_factory=ProgramLoggers(directory.path, settings.tensorboard),
+      logger_factory=functools.partial(
+        directory.make_logger, tensorboard=settings.tensorboard
+      ),
       policy_metadata=settings.metadata(),
-      evaluation_hook=BestPolicy(directory.path),
+      evaluation_hook=directory.keep_best,
     )
   except RuntimeError as error:  # A task that cannot be made here, as a local run says.
     raise ValueError(str(error)) from error
-  _open_directory(settings, directory, run_config, start)
+  runner.open_folder(directory, settings, run_config, start)
   result = launch(
     program,
     options.launch_type,
@@ -108,24 +109,11 @@ def _run(
   return Outcome(result.finished, step, status)
 
 
-def _open_directory(
-  settings: RunSettings, directory: RunDirectory, run_config: dict[str, Any], start: int
-) -> None:
-  """Records this start, and drops what lies beyond the checkpoint it begins at."""
-  directory.write_config(run_config)
-  directory.add_versions(versions.collect_versions())
-  directory.update_summary(finished=False)
-  if cut := directory.cut_after(start):
-    print(f'Dropped {cut} rows of metrics from beyond step {start:,}.', flush=True)
-  if settings.tensorboard:
-    metrics_files.mark_start(directory.tensorboard, start)
-
-
 def _checkpoint_step(
   directory: RunDirectory,
   find: Callable[[CheckpointStore], CheckpointInfo | None],
 ) -> int:
-  """The step of a checkpoint, 0 without one.
+  """Returns the step of a checkpoint, 0 without one.
 
   Args:
     directory: of the run.
@@ -139,7 +127,7 @@ def _checkpoint_step(
 
 
 def _last_evaluation(directory: RunDirectory, start: int) -> int | None:
-  """The step of the last evaluation that a resume keeps."""
+  """Returns the step of the last evaluation that a resume keeps."""
   rows = metrics_files.read_rows(directory.evaluations)
   steps = [int(row[metrics_files.STEP_COLUMN]) for row in rows]
   return max((step for step in steps if step <= start), default=None)

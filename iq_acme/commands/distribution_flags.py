@@ -2,6 +2,8 @@
 
 from absl import flags
 
+from iq_acme.commands import parsing
+
 # Those that have no effect without --run_distributed.
 DEPENDENT = ('num_actors', 'lp_launch_type', 'listen')
 
@@ -13,31 +15,30 @@ def define_flags(run_distributed_help: str, flag_values: flags.FlagValues) -> No
     run_distributed_help: what the first of them does in this script.
     flag_values: where to define them.
   """
-  flags.DEFINE_boolean(
-    'run_distributed', False, run_distributed_help, flag_values=flag_values
-  )
-  flags.DEFINE_integer(
-    'num_actors',
-    4,
-    'Actors of a distributed run.',
-    lower_bound=1,
-    flag_values=flag_values,
-  )
-  flags.DEFINE_enum(
+  define = parsing.definers(flag_values)
+  define.boolean('run_distributed', False, run_distributed_help)
+  define.integer('num_actors', 4, 'Actors of a distributed run.', lower_bound=1)
+  define.enum(
     'lp_launch_type',
     'local_mp',
     ['local_mp', 'local_mt'],
     'A process, or a thread, for each node of a distributed run.',
-    flag_values=flag_values,
   )
-  flags.DEFINE_enum(
+  define.enum(
     'listen',
     'local',
     ['local', 'all'],
     'Who can reach the servers of a distributed run: this machine, or all that can reach '
     'it, none of whom is asked who they are.',
-    flag_values=flag_values,
   )
+
+
+def repeat_flags(flag_values: flags.FlagValues) -> list[str]:
+  """Returns the flags as they are to be given to a run; none if it is of one process."""
+  if not flag_values.run_distributed:
+    return []
+  names = ('run_distributed', *DEPENDENT)
+  return [flag_values[name].serialize() for name in names]
 
 
 def check_flags(flag_values: flags.FlagValues) -> None:

@@ -13,8 +13,6 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from absl import flags
-
 from iq_acme import seeding
 from iq_acme.baselines.sac import config
 from iq_acme.commands import parsing
@@ -32,34 +30,21 @@ if TYPE_CHECKING:
   Wrapper = Callable[[dm_env.Environment], dm_env.Environment]
 
 FLAGS = parsing.new_flags()
+_define = parsing.definers(FLAGS)
+_define.string('policy', None, 'Policy file, such as runs/x/policy.npz.', required=True)
+_define.integer('num_episodes', 5, 'Episodes.', lower_bound=1)
+_define.integer('seed', 0, 'Seed of the episodes and of samples.', lower_bound=0)
+_define.boolean('deterministic', True, "Act by the policy's mode, not by samples.")
+_define.string('env_name', None, 'Task; unset: the one the policy was trained on.')
+_define.string('video', None, 'Video to write, such as out.mp4.')
+_define.integer('frames_per_second', 30, 'Of the video.', lower_bound=1)
 
-flags.DEFINE_string(
-  'policy', None, 'Policy file, such as runs/x/policy.npz.', flag_values=FLAGS
-)
-flags.DEFINE_integer('num_episodes', 5, 'Episodes.', lower_bound=1, flag_values=FLAGS)
-flags.DEFINE_integer(
-  'seed', 0, 'Seed of the episodes and of samples.', lower_bound=0, flag_values=FLAGS
-)
-flags.DEFINE_boolean(
-  'deterministic', True, "Act by the policy's mode, not by samples.", flag_values=FLAGS
-)
-flags.DEFINE_string(
-  'env_name', None, 'Task; unset: the one the policy was trained on.', flag_values=FLAGS
-)
-flags.DEFINE_string(
-  'video', None, 'Video to write, such as out.mp4.', flag_values=FLAGS
-)
-flags.DEFINE_integer(
-  'frames_per_second', 30, 'Of the video.', lower_bound=1, flag_values=FLAGS
-)
-flags.mark_flag_as_required('policy', flag_values=FLAGS)
-
-_FAILED, _REFUSED = 1, 2
+_FAILED = 1
 # Those that imageio writes by itself or with the codec that it asks ffmpeg for.
 _VIDEO_ENDINGS = ('.mp4', '.mov', '.mkv', '.avi', '.gif')
 
 
-class PolicyActor:
+class PolicyActor(Actor):
   """A loaded policy as the actor of an evaluation."""
 
   def __init__(self, policy: 'LoadedPolicy', deterministic: bool, seed: int):
@@ -69,12 +54,6 @@ class PolicyActor:
 
   def select_action(self, observation: Any) -> Any:
     return self._policy(observation, deterministic=self._deterministic)
-
-  def observe_first(self, timestep: 'dm_env.TimeStep') -> None:
-    pass
-
-  def observe(self, action: Any, next_timestep: 'dm_env.TimeStep') -> None:
-    pass
 
 
 class Video:
@@ -106,23 +85,17 @@ class Video:
     return self._stack.__exit__(*exception)
 
 
-def main(argv: Sequence[str]) -> int:
-  """Runs the script; returns its exit status."""
-  if len(argv) > 1:
-    print(f'Arguments that are no flags: {argv[1:]}.', file=sys.stderr)
-    return _REFUSED
+def main() -> int:
+  """Runs the command; returns its exit status."""
   quiet.quiet_logs()
   from iq_acme.storage import serialization
 
-  try:
+  with parsing.refusing(OSError, ValueError):
     _check_video()
     header = serialization.load_header(FLAGS.policy)
     is_sac = header.get('format') == config.POLICY_FORMAT
     make_actor, wrap = _load_sac() if is_sac else _load_iq()
     name, options = _task(header['metadata'])
-  except (OSError, ValueError) as error:
-    print(error, file=sys.stderr)
-    return _REFUSED
   try:
     episodes = _run(make_actor, wrap, name, options)
   except (OSError, ValueError, RuntimeError, ModuleNotFoundError) as error:
@@ -154,12 +127,10 @@ def _load_iq() -> tuple['ActorFactory', 'Wrapper']:
   from iq_acme import load_policy
 
   policy = load_policy(FLAGS.policy)
-
-  def make_actor(environment: 'dm_env.Environment', seed: int) -> Actor:
-    del environment
-    return PolicyActor(policy, FLAGS.deterministic, seed)
-
-  return make_actor, lambda environment: environment
+  return (
+    lambda environment, seed: PolicyActor(policy, FLAGS.deterministic, seed),
+    lambda environment: environment,
+  )
 
 
 def _load_sac() -> tuple['ActorFactory', 'Wrapper']:
@@ -180,24 +151,17 @@ def _run(
   from iq_acme import make_environment
 
   env_seed, actor_seed = seeding.derive_seeds(FLAGS.seed, 'evaluation', 0, 2)
+  if FLAGS.video:
+    options = {**options, 'render_mode': 'rgb_array'}
   with contextlib.ExitStack() as stack:
-    if not FLAGS.video:
-      environment = wrap(make_environment(name, env_seed, **options))
-      stack.enter_context(contextlib.closing(environment))
-      actor = make_actor(environment, actor_seed)
-      return run_episodes(actor, environment, FLAGS.num_episodes)
-    environment = wrap(
-      make_environment(name, env_seed, **{**options, 'render_mode': 'rgb_array'})
-    )
+    environment = wrap(make_environment(name, env_seed, **options))
     stack.enter_context(contextlib.closing(environment))
     actor = make_actor(environment, actor_seed)
-    video = stack.enter_context(Video(FLAGS.video, FLAGS.frames_per_second))
-    return run_episodes(
-      actor,
-      environment,
-      FLAGS.num_episodes,
-      on_timestep=lambda: video.append(environment.render()),
-    )
+    show = {}
+    if FLAGS.video:
+      video = stack.enter_context(Video(FLAGS.video, FLAGS.frames_per_second))
+      show = {'on_timestep': lambda: video.append(environment.render())}
+    return run_episodes(actor, environment, FLAGS.num_episodes, **show)
 
 
 def _print_table(name: str, episodes: Sequence[Episode]) -> None:

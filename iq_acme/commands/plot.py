@@ -4,39 +4,27 @@ python -m iq_acme plot --runs='runs/gym_HalfCheetah-v4/*/*' --output=curves.png
 """
 
 import glob
-import sys
 from collections.abc import Sequence
-
-from absl import flags
 
 from iq_acme.commands import parsing
 from iq_acme.training import plotting
 
 FLAGS = parsing.new_flags()
-
-flags.DEFINE_multi_string(
-  'runs', [], 'Folders of runs, as a pattern; may be repeated.', flag_values=FLAGS
-)
-flags.DEFINE_string('output', 'curves.png', 'Picture to write.', flag_values=FLAGS)
-flags.DEFINE_string(
-  'metric', 'mode_return_mean', 'Column of eval.csv.', flag_values=FLAGS
-)
+_define = parsing.definers(FLAGS)
+_define.multi_string('runs', [], 'Folders of runs, as a pattern; may be repeated.')
+_define.string('output', 'curves.png', 'Picture to write.')
+_define.string('metric', 'mode_return_mean', 'Column of eval.csv.')
 
 
-def main(argv: Sequence[str]) -> int:
-  """Runs the script; returns its exit status."""
-  # A shell that has already expanded an unquoted pattern leaves folders as arguments.
-  patterns = [*FLAGS.runs, *argv[1:]]
+def main(arguments: Sequence[str]) -> None:
+  """Draws the runs; a shell that has expanded a pattern leaves folders as arguments."""
+  patterns = [*FLAGS.runs, *arguments]
   folders = sorted({folder for pattern in patterns for folder in glob.glob(pattern)})
-  try:
+  with parsing.refusing(OSError, ValueError):
     plotting.plot_runs(folders, FLAGS.output, FLAGS.metric)
-  except (OSError, ValueError) as error:
-    print(error, file=sys.stderr)
-    return 2
   print(f'{len(folders)} folders: {FLAGS.output}')
-  return 0
 
 
 def run_command(argv: Sequence[str] | None = None) -> int:
   """Runs the command with its arguments; returns the exit status."""
-  return parsing.run(main, FLAGS, __doc__, argv)
+  return parsing.run(main, FLAGS, __doc__, argv, takes_arguments=True)

@@ -11,18 +11,14 @@ Exit status: 0 when the last step is reached, 1 when the run failed, 2 when it w
 refused (flags, folder), 130 after Ctrl-C and 143 after SIGTERM, both resumable.
 """
 
-import ast
-import contextlib
-import dataclasses
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
-
-from absl import flags
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from iq_acme import process
-from iq_acme.commands import algorithms, config_flags, distribution_flags, parsing
+from iq_acme.commands import algorithms, distribution_flags, parsing, run_flags
+from iq_acme.commands.parsing import refusing
+from iq_acme.commands.run_flags import FLAGS
 from iq_acme.config import IQConfig
 
 if TYPE_CHECKING:
@@ -33,150 +29,65 @@ if TYPE_CHECKING:
   from iq_acme.training.runner import Outcome
   from iq_acme.training.settings import RunSettings
 
-FLAGS = parsing.new_flags()
-
-flags.DEFINE_enum(
-  'algorithm',
-  None,
-  algorithms.NAMES,
-  'What is trained; unset: m_iq, or what the other flags make of it.',
-  flag_values=FLAGS,
-)
-flags.DEFINE_string('env_name', 'gym:HalfCheetah-v4', 'Task.', flag_values=FLAGS)
-flags.DEFINE_multi_string(
-  'env_option',
-  [],
-  'Option of the environment, name=value; may be repeated.',
-  flag_values=FLAGS,
-)
-config_flags.define_integer(
-  'num_steps', 100_000, 'Environment steps at which the run ends.', flag_values=FLAGS
-)
-config_flags.define_integer('seed', 0, 'Seed of the run.', flag_values=FLAGS)
-flags.DEFINE_string(
-  'workdir',
-  None,
-  'Folder of the run; unset: runs/<task>/<algorithm>/seed_<seed>.',
-  flag_values=FLAGS,
-)
-config_flags.define_integer(
-  'evaluation_period', 10_000, 'Steps between evaluations.', flag_values=FLAGS
-)
-config_flags.define_integer(
-  'evaluation_episodes',
-  5,
-  'Episodes of an evaluation, for either policy.',
-  flag_values=FLAGS,
-)
-config_flags.define_integer(
-  'checkpoint_period', 50_000, 'Steps between checkpoints.', flag_values=FLAGS
-)
-config_flags.define_integer(
-  'keep_checkpoints', 2, 'Checkpoints kept, the newest.', flag_values=FLAGS
-)
-config_flags.define_integer(
-  'environment_patience',
-  60,
-  'Seconds in one call of the environment after which a line says so.',
-  flag_values=FLAGS,
-)
-flags.DEFINE_boolean(
-  'checkpoint_replay',
-  True,
-  'Save replay with each checkpoint. Without it a resumed run refills replay first.',
-  flag_values=FLAGS,
-)
-flags.DEFINE_boolean(
-  'tensorboard', True, 'Write TensorBoard events.', flag_values=FLAGS
-)
-config_flags.define_integer(
-  'num_threads',
-  None,
-  'Threads of XLA, TensorFlow and BLAS; unset: all cores.',
-  lower_bound=1,
-  flag_values=FLAGS,
-)
-config_flags.define_integer(
-  'cpu_core',
-  None,
-  'Bind the run to num_threads (default 1) cores from this one on.',
-  flag_values=FLAGS,
-)
-distribution_flags.define_flags('Run as a Launchpad program of many nodes.', FLAGS)
-config_flags.define_flags(IQConfig, FLAGS)
-
-_FAILED, _REFUSED = 1, 2
-_ENVIRONMENT_ARGUMENTS = {'name': 'env_name', 'seed': 'seed'}
+_FAILED = 1
 
 
-def main(argv: Sequence[str]) -> int:
+def main() -> int:
   """Runs what the flags say; returns the exit status."""
-  if len(argv) > 1:
-    return _refuse(f'Arguments that are no flags: {argv[1:]}.')
-  try:
+  with refusing(ValueError):
     if FLAGS.num_threads is not None or FLAGS.cpu_core is not None:
       process.limit_threads(FLAGS.num_threads or 1, FLAGS.cpu_core)
-    config = _make_config()
-    settings = _settings(config)
+    config = run_flags.make_config()
+    settings = run_flags.make_settings(config)
     distribution_flags.check_flags(FLAGS)
-  except ValueError as error:
-    return _refuse(str(error))
+  if FLAGS.run_distributed and not isinstance(config, IQConfig):
+    raise parsing.Refusal(
+      f'--run_distributed is given, but {settings.algorithm} runs in one process only.'
+    )
   try:
-    if FLAGS.run_distributed:
-      return _train_distributed(settings, config)
-    return _train(settings, config)
+    _print_title(settings, config)
+    # Late, because threads are limited before and the flags' help needs none of it.
+    from iq_acme.storage import files
+    from iq_acme.training import quiet, run_directory, versions
+
+    quiet.quiet_logs()
+    train = _train_distributed if FLAGS.run_distributed else _train
+    with refusing(run_directory.RunDirectoryError, files.DamagedFileError):
+      outcome = train(settings, config)
+    return _report(outcome, settings.workdir, versions.command_line())
   except KeyboardInterrupt:  # While loading, before the run takes signals over.
     return 130
+  except RuntimeError as error:
+    if not isinstance(error, _failures()):
+      raise
+    print(f'\nStopped: {error}', file=sys.stderr)
+    return _FAILED
 
 
-def _make_config() -> algorithms.Config:
-  """The configuration that the flags describe.
+def _failures() -> tuple[type[Exception], ...]:
+  """Returns what ends a run; late, so that one that is refused loads no TensorFlow."""
+  from iq_acme import NonFiniteActionError, NonFiniteLossError
 
-  Raises:
-    ValueError: for a value that makes no sense, a hyperparameter that the algorithm
-      does not have, or one that makes another algorithm of the one that is named.
-  """
-  name = FLAGS.algorithm or 'm_iq'
-  base = algorithms.make_config(name, FLAGS.env_name)
-  known = {field.name for field in dataclasses.fields(base)}
-  for field in dataclasses.fields(IQConfig):
-    if field.name not in known and FLAGS[field.name].value is not None:
-      raise ValueError(
-        f'--{field.name} is given, but {name} has no such hyperparameter; it has '
-        f'{", ".join(sorted(known))}.'
-      )
-  config = config_flags.apply_flags(base, FLAGS)
-  found = algorithms.algorithm_name(config)
-  if FLAGS.algorithm and found != name:
-    advice = (
-      f'say --algorithm={found}' if found in algorithms.NAMES else 'leave them out'
-    )
-    raise ValueError(f'With these flags {name} is {found}; {advice}.')
-  return config
+  if not FLAGS.run_distributed:
+    return NonFiniteActionError, NonFiniteLossError
+  from iq_acme.distributed import NodeFailedError
+
+  return NonFiniteActionError, NonFiniteLossError, NodeFailedError
 
 
-class _Refusal(Exception):
-  """Input that nothing can be made of, in words."""
-
-
-def _train(settings: 'RunSettings', config: algorithms.Config) -> int:
-  _print_title(settings, config)
-  # Late, because threads are limited before and the flags' help needs none of it.
+def _train(settings: 'RunSettings', config: algorithms.Config) -> 'Outcome':
   from iq_acme import make_environment
-  from iq_acme.storage import files
-  from iq_acme.training import quiet, run_directory, runner, versions
-
-  quiet.quiet_logs()
+  from iq_acme.training import runner
 
   def make_task(seed: int) -> 'dm_env.Environment':
-    with _refusing(ValueError, RuntimeError):
+    with refusing(ValueError, RuntimeError):
       environment = make_environment(settings.env_name, seed, **settings.env_options)
       return algorithms.wrap_environment(config, environment)
 
   def make_agent(
     environment: 'dm_env.Environment', workdir: str, logger: 'Logger'
   ) -> 'Agent':
-    with _refusing(ValueError):
+    with refusing(ValueError):
       return algorithms.make_agent(
         config,
         environment,
@@ -187,35 +98,12 @@ def _train(settings: 'RunSettings', config: algorithms.Config) -> int:
         checkpoint_replay=FLAGS.checkpoint_replay,
       )
 
-  try:
-    outcome = runner.run(settings, make_task, make_agent)
-  except (
-    _Refusal,
-    run_directory.RunDirectoryError,
-    files.DamagedFileError,
-  ) as error:
-    return _refuse(str(error))
-  except RuntimeError as error:
-    # Here, so that a run that is refused or finished need not wait for TensorFlow.
-    from iq_acme import NonFiniteActionError, NonFiniteLossError
-
-    if not isinstance(error, (NonFiniteActionError, NonFiniteLossError)):
-      raise
-    print(f'\nStopped: {error}', file=sys.stderr)
-    return _FAILED
-  return _report(outcome, settings.workdir, versions.command_line())
+  return runner.run(settings, make_task, make_agent)
 
 
-def _train_distributed(settings: 'RunSettings', config: algorithms.Config) -> int:
-  if not isinstance(config, IQConfig):
-    return _refuse(
-      f'--run_distributed is given, but {settings.algorithm} runs in one process only.'
-    )
-  _print_title(settings, config)
+def _train_distributed(settings: 'RunSettings', config: IQConfig) -> 'Outcome':
   from iq_acme.commands import distributed_runner
-  from iq_acme.training import quiet, run_directory, versions
 
-  quiet.quiet_logs()
   options = distributed_runner.ProgramOptions(
     num_actors=FLAGS.num_actors,
     launch_type=FLAGS.lp_launch_type,
@@ -223,19 +111,8 @@ def _train_distributed(settings: 'RunSettings', config: algorithms.Config) -> in
     checkpoint_replay=FLAGS.checkpoint_replay,
     listen=FLAGS.listen,
   )
-  try:
-    outcome = distributed_runner.run(settings, config, options)
-  except (ValueError, run_directory.RunDirectoryError) as error:
-    return _refuse(str(error))
-  except RuntimeError as error:
-    # Here, so that a run that is refused or finished need not wait for TensorFlow.
-    from iq_acme.distributed import NodeFailedError
-
-    if not isinstance(error, NodeFailedError):
-      raise
-    print(f'\nStopped: {error}', file=sys.stderr)
-    return _FAILED
-  return _report(outcome, settings.workdir, versions.command_line())
+  with refusing(ValueError):
+    return distributed_runner.run(settings, config, options)
 
 
 def _print_title(settings: 'RunSettings', config: algorithms.Config) -> None:
@@ -264,70 +141,6 @@ def _report(outcome: 'Outcome', workdir: str, command: str) -> int:
     )
   print(line)
   return outcome.exit_status
-
-
-@contextlib.contextmanager
-def _refusing(*errors: type[Exception]) -> Iterator[None]:
-  try:
-    yield
-  except errors as error:
-    raise _Refusal(str(error)) from error
-
-
-def _settings(config: algorithms.Config) -> 'RunSettings':
-  from iq_acme.training.settings import RunSettings
-
-  algorithm = algorithms.algorithm_name(config)
-  return RunSettings(
-    env_name=FLAGS.env_name,
-    env_options=parse_options(FLAGS.env_option),
-    algorithm=algorithm,
-    workdir=FLAGS.workdir or _default_workdir(algorithm),
-    num_steps=FLAGS.num_steps,
-    seed=FLAGS.seed,
-    agent_config=dataclasses.asdict(config),
-    agent_defaults=dataclasses.asdict(type(config)()),
-    evaluation_period=FLAGS.evaluation_period,
-    evaluation_episodes=FLAGS.evaluation_episodes,
-    checkpoint_period=FLAGS.checkpoint_period,
-    environment_patience=FLAGS.environment_patience,
-    tensorboard=FLAGS.tensorboard,
-  )
-
-
-def parse_options(options: Sequence[str]) -> dict[str, Any]:
-  """Returns options by name, from 'name=value' with a Python literal or a word.
-
-  Args:
-    options: such as ['original_reward_sign=False'].
-
-  Raises:
-    ValueError: if one has no '=', or names what has a flag of its own.
-  """
-  parsed = {}
-  for option in options:
-    name, equals, value = option.partition('=')
-    if not (name and equals):
-      raise ValueError(f'--env_option={option!r} is not of the form name=value.')
-    if name in _ENVIRONMENT_ARGUMENTS:
-      raise ValueError(
-        f'--env_option={option!r}: say --{_ENVIRONMENT_ARGUMENTS[name]}.'
-      )
-    try:
-      parsed[name] = ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-      parsed[name] = value
-  return parsed
-
-
-def _default_workdir(algorithm: str) -> str:
-  task = FLAGS.env_name.replace(':', '_').replace('/', '_')
-  return os.path.join('runs', task, algorithm, f'seed_{FLAGS.seed}')
-
-
-def _refuse(message: str) -> int:
-  print(message, file=sys.stderr)
-  return _REFUSED
 
 
 def run_command(argv: Sequence[str] | None = None) -> int:

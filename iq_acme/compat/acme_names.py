@@ -2,13 +2,13 @@
 
 dm-acme 0.4.0 was written for JAX 0.2; the oldest JAX that can still be installed
 beside it on Python 3.10 has dropped a few names that it uses. Importing this module
-puts them back, each only where it is missing, and makes TensorFlow, gym and JAX
+puts them back, each only if it is missing, and makes TensorFlow, gym and JAX
 quieter. It imports neither Acme nor TensorFlow, so it can come before both.
 
 Each patch names what in Acme needs it. A patch can go when nothing in the installed
 Acme mentions its name any more; `tests/compat/patches_test.py` says so when that happens.
 
-It also loads libpython for Reverb and Launchpad where the running Python was built
+It also loads libpython for Reverb and Launchpad if the running Python was built
 without it (see `load_libpython`).
 
 Set `IQ_ACME_VERBOSE=1` to see every notice that is silenced here.
@@ -127,7 +127,7 @@ def _drop_gym_notice() -> None:
 
 
 def load_libpython() -> pathlib.Path | None:
-  """Loads libpython where the running Python is built without the shared library.
+  """Loads libpython if the running Python is built without the shared library.
 
   Reverb's and Launchpad's extensions name `libpython3.10.so.1.0` as a library they
   need. Some builds of Python (uv's, conda's) link it statically and keep the file
@@ -136,7 +136,7 @@ def load_libpython() -> pathlib.Path | None:
   started from this one find it through `LD_LIBRARY_PATH`.
 
   Returns:
-    The file that had to be loaded, or None where the loader needed no help or no such
+    The file that had to be loaded, or None if the loader needed no help or no such
     file was found (`python -m iq_acme doctor` then says what to do).
   """
   name = f'libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0'
@@ -162,7 +162,7 @@ def _can_load(library: str, mode: int) -> bool:
 
 
 def _library_folders() -> list[pathlib.Path]:
-  """Where a Python installation may keep its shared library."""
+  """Lists where a Python installation may keep its shared library."""
   executable = pathlib.Path(sys.executable).resolve()
   configured = sysconfig.get_config_var('LIBDIR')
   folders = [pathlib.Path(sys.base_prefix) / 'lib', executable.parent.parent / 'lib']

@@ -17,35 +17,9 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from iq_acme.compat import loopback
+from iq_acme.training.versions import PACKAGES, package_version
 
 _PATIENCE = 300.0  # Seconds that one check may take; cold disks are slow.
-
-# Those that decide whether the rest fits together.
-_VERSIONS = [
-  'iq_acme',
-  'dm-acme',
-  'dm-launchpad',
-  'dm-reverb',
-  'tensorflow-cpu',
-  'protobuf',
-  'jax',
-  'jaxlib',
-  'dm-haiku',
-  'optax',
-  'rlax',
-  'distrax',
-  'chex',
-  'tensorflow-probability',
-  'numpy',
-  'dm-env',
-  'gymnasium',
-  'gymnasium-robotics',
-  'mujoco',
-  'dm-control',
-  'gym',
-  'setuptools',
-  'matplotlib',
-]
 
 _PYTHON = (
   'Python 3.10 is needed: Launchpad is built for no newer one. `make clean install` '
@@ -195,7 +169,7 @@ def run_check(check: Check, patience: float = _PATIENCE) -> tuple[bool, str]:
 
 
 def _error_line(log: str) -> str:
-  """The line of a traceback that names the error; its message may have more lines."""
+  """Returns the line of a traceback that names the error; a message may have more."""
   lines = [line.rstrip() for line in log.splitlines() if line.strip()]
   errors = [line for line in lines if re.match(r'[\w.]*(Error|Exception)\b', line)]
   return (errors or lines or ['no message'])[-1]
@@ -205,18 +179,15 @@ def _version_lines() -> Iterator[str]:
   """Yields a line for Python and for each package: what is installed, what wanted."""
   yield f'{"python":24}{platform.python_version():12}{platform.platform()}'
   wanted = _wanted()
-  for name in _VERSIONS:
-    try:
-      version = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-      version = 'missing'
+  for name in PACKAGES:
+    version = package_version(name) or 'missing'
     specifiers = wanted.get(name, '')
     remark = '' if _fits(version, specifiers) else f'wanted: {specifiers}'
     yield f'{name:24}{version:12}{remark}'.rstrip()
 
 
 def _wanted() -> dict[str, str]:
-  """What setup.py asks for, by package; empty if iq_acme is not installed."""
+  """Reads what setup.py asks for, by package; empty if iq_acme is not installed."""
   try:
     lines = importlib.metadata.requires('iq_acme') or []
   except importlib.metadata.PackageNotFoundError:
@@ -226,7 +197,7 @@ def _wanted() -> dict[str, str]:
 
 
 def _fits(version: str, specifiers: str) -> bool:
-  """Whether a version is one that setup.py allows; true if that is not known."""
+  """Tells whether setup.py allows a version; true if that is not known."""
   if not specifiers:
     return True
   try:

@@ -73,7 +73,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def _loader(fullname: str) -> type[importlib.machinery.SourceFileLoader] | None:
-  """The loader of a module that is run in another way; None for all others."""
+  """Returns the loader of a module that is run in another way; None for all others."""
   if tfp.does_without_tensorflow(fullname):
     return tfp.Loader
   return _WrappingLoader if fullname in _WRAP else None

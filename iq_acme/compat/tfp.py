@@ -3,16 +3,16 @@
 distrax and rlax import TensorFlow Probability (TFP) for its JAX half, which needs
 no TensorFlow, and yet meets it twice:
 
-- TFP's top package loads its TensorFlow half at once where TensorFlow is already in
+- TFP's top package loads its TensorFlow half at once if TensorFlow is already in
   the process, and that half refuses TensorFlow 2.8. A user's `import reverb` before
   ours, or a Launchpad child process, is enough. TFP looks for TensorFlow only while
   its top package is imported, which takes a few milliseconds and loads nothing else.
   So it is imported here, early and with TensorFlow out of sight; whatever is imported
   afterwards finds it done.
 - A few modules of the JAX half load TensorFlow wherever it is installed, seconds and
-  hundreds of megabytes, for nothing but docstrings, and do without where it is not.
+  hundreds of megabytes, for nothing but docstrings, and do without if it is not.
   They are told that it is not. Only their own import statements are: TensorFlow can be
-  imported by whoever wants it, also meanwhile. Where tf_keras is installed, without
+  imported by whoever wants it, also meanwhile. If tf_keras is installed, without
   which TFP's TensorFlow half does not work, they are left as they are for its sake.
 
 The first can go once Launchpad's TensorFlow is one that TFP accepts, which is when
@@ -65,7 +65,7 @@ def _import_without(tensorflow: types.ModuleType) -> None:
 
 
 def does_without_tensorflow(fullname: str) -> bool:
-  """Whether a module loads TensorFlow for docstrings alone, and is to do without."""
+  """Tells whether a module loads TensorFlow for docstrings alone."""
   return fullname in _DO_WITHOUT_TENSORFLOW and not util.find_spec('tf_keras')
 
 
@@ -78,7 +78,7 @@ class Loader(importlib.machinery.SourceFileLoader):
 
 
 def _import_no_tensorflow(name: str, *arguments: Any, **keywords: Any) -> Any:
-  """What an import statement calls, for a module that does without TensorFlow."""
+  """Imports for the statements of a module that does without TensorFlow."""
   if name.partition('.')[0] == 'tensorflow':
     raise ModuleNotFoundError(f'{name} is kept from this module.', name=name)
   return builtins.__import__(name, *arguments, **keywords)

@@ -17,6 +17,7 @@ from typing import Any
 
 from absl import flags
 
+from iq_acme import process
 from iq_acme.storage import files
 from iq_acme.supervisor import supervision
 
@@ -30,7 +31,7 @@ _POLL_SECONDS = 0.05
 
 def main(folder: str) -> None:
   """Launches the program of a folder, and ends this process with it."""
-  supervision.die_with_parent(int(os.environ[supervision.LAUNCHER_VARIABLE]))
+  process.die_with_parent(int(os.environ[supervision.LAUNCHER_VARIABLE]))
   os.environ[supervision.LAUNCHER_VARIABLE] = str(os.getpid())  # Of the nodes.
   records = supervision.Records(folder)
   with open(os.path.join(folder, supervision.JOB), 'rb') as file:

@@ -4,20 +4,18 @@ import contextlib
 import dataclasses
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from types import FrameType
+from collections.abc import Mapping, Sequence
 
 import cloudpickle
 import launchpad as lp
 from absl import flags
 
 from iq_acme.compat import loopback
+from iq_acme.process import StopSignals
 from iq_acme.supervisor import supervision
 from iq_acme.supervisor.resources import local_resources
 
@@ -138,12 +136,14 @@ class _Launch:
     self._logs = logs
     self._stop_seconds = stop_seconds
     self._listen = listen
-    self._signals: list[int] = []
+    self._stop = StopSignals(
+      'stopping and saving. Once more ends it at once.', self._records.request_stop
+    )
     self._shown = 0
 
   def run(self) -> LaunchResult:
     """Starts the launcher and follows it to its end."""
-    with self._taking_signals():
+    with self._stop:
       with open(os.path.join(self._logs, 'launcher.log'), 'w') as log:
         process = subprocess.Popen(
           [sys.executable, '-m', _LAUNCHER, self._records.folder],
@@ -181,17 +181,16 @@ class _Launch:
     deadline: float | None = None
     while process.poll() is None:
       self._show()
-      if self._signals and deadline is None:
-        self._records.request_stop()
+      if self._stop.requested() and deadline is None:
         # Before the program is set up there is nothing to save.
         patience = self._stop_seconds if self._records.opened() else 0.0
         deadline = time.monotonic() + patience
-      if len(self._signals) > 1 or (deadline and time.monotonic() > deadline):
+      if self._stop.count > 1 or (deadline and time.monotonic() > deadline):
         return
       time.sleep(_POLL_SECONDS)
 
   def _outcome(self, status: int) -> LaunchResult:
-    number = self._signals[0] if self._signals else None
+    number = self._stop.received
     result = self._records.result()
     if result is not None:
       finished = result.pop('finished')
@@ -238,33 +237,6 @@ class _Launch:
         # Where nobody reads any more, the program still has to end well.
         with contextlib.suppress(BrokenPipeError):
           print(line.decode(), end='', flush=True)
-
-  @contextlib.contextmanager
-  def _taking_signals(self) -> Iterator[None]:
-    """Only remembers SIGINT and SIGTERM, where Python lets this thread have them."""
-    if threading.current_thread() is not threading.main_thread():
-      yield
-      return
-    previous = {
-      number: signal.signal(number, self._take)
-      for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-      yield
-    finally:
-      for number, handler in previous.items():
-        signal.signal(number, handler)
-
-  def _take(self, number: int, unused_frame: FrameType | None) -> None:
-    self._signals.append(number)
-    if len(self._signals) == 1:
-      name = signal.Signals(number).name
-      # os.write, because print may be what the signal interrupted; whoever read this
-      # may have been ended by the same Ctrl-C.
-      with contextlib.suppress(OSError):
-        os.write(
-          2, f'\n{name}: stopping and saving. Once more ends it at once.\n'.encode()
-        )
 
 
 def last_words(lines: Sequence[str]) -> list[str]:

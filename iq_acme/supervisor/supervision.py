@@ -6,7 +6,6 @@ there: why they failed, lines for the terminal, and how the program ended. A pro
 that something else has launched has no such folder, and runs all the same.
 """
 
-import ctypes
 import dataclasses
 import json
 import os
@@ -19,6 +18,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from iq_acme.process import die_with_parent
 from iq_acme.storage import files
 
 FOLDER_VARIABLE = 'IQ_ACME_LAUNCH_FOLDER'
@@ -28,7 +28,6 @@ JOB = 'job.pkl'
 
 _CONSOLE, _RESULT, _STOP, _OPENED = 'console', 'result.json', 'stop', 'opened'
 _FAILURE_PREFIX = 'failure_'
-_PR_SET_PDEATHSIG = 1
 # After a stop, what a node's thread gets to come to its own end.
 _GRACE_SECONDS = 1.0
 
@@ -148,18 +147,6 @@ def report_failure(node: str, error: BaseException) -> None:
   if records := Records.of_this_process():
     reason = f'{type(error).__name__}: {error}'
     records.add_failure(Failure(node, reason, details, time.time()))
-
-
-def die_with_parent(parent: int | None = None) -> None:
-  """Has the system kill this process when its parent ends, however that ends.
-
-  Args:
-    parent: the parent's process id, where it is known; this process ends at once if
-      the parent is gone by now.
-  """
-  ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-  if parent is not None and os.getppid() != parent:
-    os._exit(1)
 
 
 def run_node(

@@ -31,10 +31,10 @@ def read_evaluations(folder: str, metric: str) -> Evaluations | None:
 
   Returns:
     The evaluations, those of a distributed run by the steps that they were due at;
-    None where the folder holds none.
+    None if the folder holds none.
 
   Raises:
-    ValueError: where `eval.csv` has no such column.
+    ValueError: if `eval.csv` has no such column.
   """
   directory = RunDirectory(folder)
   rows = metrics_files.read_rows(directory.evaluations)
@@ -52,7 +52,7 @@ def read_evaluations(folder: str, metric: str) -> Evaluations | None:
 
 
 def std_over_seeds(values: np.ndarray) -> np.ndarray:
-  """Standard deviation over the first axis, of a sample; 0 for a single seed."""
+  """Returns the standard deviation over the first axis, of a sample; 0 for one seed."""
   return values.std(axis=0, ddof=1 if len(values) > 1 else 0)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from iq_acme.storage import files
 
 STEP_COLUMN = 'actor_steps'
+_TAIL_BYTES = 4_000  # More than a row has.
 
 
 class Logger(Protocol):
@@ -166,7 +167,7 @@ def mark_start(folder: str, step: int) -> None:
 
 
 def read_columns(path: str) -> list[str]:
-  """Returns the header of a CSV file, empty where there is none."""
+  """Returns the header of a CSV file, empty if there is none."""
   with contextlib.suppress(FileNotFoundError), open(path, newline='') as file:
     return next(csv.reader(file), [])
   return []
@@ -188,6 +189,38 @@ def read_rows(path: str) -> list[dict[str, float]]:
       for row in csv.DictReader(lines)
     ]
   return []
+
+
+def last_row(path: str) -> dict[str, float]:
+  """Returns the last whole row, empty if there is none, without reading the others."""
+  columns = read_columns(path)
+  with contextlib.suppress(FileNotFoundError), open(path, 'rb') as file:
+    file.seek(max(0, os.path.getsize(path) - _TAIL_BYTES))
+    whole = file.read().decode(errors='replace').rpartition('\n')[0]
+    cells = whole.rpartition('\n')[2].split(',')
+    if len(cells) == len(columns) and cells != columns:
+      return {k: float(v) if v else float('nan') for k, v in zip(columns, cells)}
+  return {}
+
+
+def write_rows(
+  path: str, rows: Sequence[Mapping[str, Any]], digits: int | None = None
+) -> None:
+  """Writes a table, whole or not at all.
+
+  Args:
+    path: the CSV file.
+    rows: values by column; all with the same columns.
+    digits: significant ones that floats are rounded to; None for all.
+  """
+
+  def cell(value: Any) -> Any:
+    return f'{value:.{digits}g}' if digits and isinstance(value, float) else value
+
+  with files.replacing(path) as temporary, open(temporary, 'w', newline='') as file:
+    writer = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
+    writer.writeheader()
+    writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
 
 
 def _add_columns(path: str, names: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from typing import TextIO
 
 import tqdm
 
-_LINE_PERIOD = 60.0  # Seconds between two lines where there is no terminal.
+_LINE_PERIOD = 60.0  # Seconds between two lines if there is no terminal.
 _BAR_PERIOD = 0.2
 _SPEED_SECONDS = 5.0  # Of training, that the shown speed looks back over.
 
@@ -41,7 +41,7 @@ class Clock:
 class Progress:
   """Shows the step, the return, the speed and the time that is left.
 
-  Where nobody reads any more, such as behind `| head`, it is silent and the run goes on.
+  If nobody reads any more, such as behind `| head`, it is silent and the run goes on.
   """
 
   def __init__(
@@ -141,14 +141,5 @@ class Progress:
     elif self._mark is not None and self._step > self._mark[0]:
       seconds_per_step = (now - self._mark[1]) / (self._step - self._mark[0])
       left = (self._num_steps - self._step) * seconds_per_step
-      parts.append(f'ETA {readable_duration(left)}')
+      parts.append(f'ETA {tqdm.tqdm.format_interval(left)}')
     return ' · '.join(parts)
-
-
-def readable_duration(seconds: float) -> str:
-  """Returns a duration such as '1:05:09' or '4:07'."""
-  minutes, seconds = divmod(int(seconds), 60)
-  hours, minutes = divmod(minutes, 60)
-  if hours:
-    return f'{hours}:{minutes:02d}:{seconds:02d}'
-  return f'{minutes}:{seconds:02d}'

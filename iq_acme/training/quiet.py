@@ -53,7 +53,7 @@ def without_reverb_lines() -> Iterator[TextIO]:
 
 @contextlib.contextmanager
 def _open_terminal() -> Iterator[TextIO]:
-  """Standard error as a file of its own."""
+  """Opens standard error as a file of its own."""
   terminal = os.fdopen(os.dup(2), 'w')
   try:
     yield terminal

@@ -115,6 +115,29 @@ class RunDirectory:
     entries = files.read_json(self.versions) or []
     files.write_json(self.versions, [*entries, entry])
 
+  def make_logger(
+    self,
+    label: str,
+    tensorboard: bool,
+    position: Callable[[], Mapping[str, Any]] = dict,
+  ) -> metrics_files.MultiLogger:
+    """Makes the logger of a file of metrics.
+
+    Args:
+      label: who writes it: 'learner', 'actor' or 'evaluator'.
+      tensorboard: whether to write TensorBoard events too.
+      position: see `MultiLogger`.
+    """
+    path, name = {
+      'learner': (self.train, 'learner'),
+      'actor': (self.episodes, 'episodes'),
+      'evaluator': (self.evaluations, 'evaluation'),
+    }[label]
+    loggers: list[metrics_files.Logger] = [metrics_files.CsvFile(path)]
+    if tensorboard:
+      loggers.append(metrics_files.TensorBoard(self.tensorboard, name))
+    return metrics_files.MultiLogger(loggers, position)
+
   def read_summary(self) -> dict[str, Any]:
     """Returns the summary, empty for a new run."""
     return files.read_json(self.summary) or {}
@@ -138,7 +161,7 @@ class RunDirectory:
     self.update_summary(best_evaluation=result)
 
   def _best_so_far(self) -> float:
-    """By summary and policy: a kill between the two must not cost the better one."""
+    """Reads summary and policy: a kill between the two must not cost the better one."""
     from iq_acme.storage import serialization
 
     records = [self.read_summary().get('best_evaluation')]
@@ -150,7 +173,7 @@ class RunDirectory:
   def cut_after(self, step: int) -> int:
     """Drops all rows beyond an actor step, so that no x axis ever goes back.
 
-    The best evaluation and its policy stay, also where they are from beyond it.
+    The best evaluation and its policy stay, also if they are from beyond it.
 
     Args:
       step: the step of the checkpoint from which the run goes on.

@@ -54,12 +54,10 @@ def run(
     RunDirectoryError: if the folder is in use or belongs to another run.
   """
   directory = RunDirectory(settings.workdir)
-  with directory.lock():
-    finished = check_folder(directory, settings, settings.config())
-    if finished is not None:
-      return finished
-    with contextlib.ExitStack() as stack:
-      return _Run(settings, directory, make_environment, make_agent, stack).run()
+  with directory.lock(), contextlib.ExitStack() as stack:
+    return check_folder(directory, settings, settings.config()) or (
+      _Run(settings, directory, make_environment, make_agent, stack).run()
+    )
 
 
 def check_folder(
@@ -88,6 +86,26 @@ def check_folder(
   return Outcome(finished=True, actor_steps=done, exit_status=0)
 
 
+def open_folder(
+  directory: RunDirectory, settings: RunSettings, config: Mapping[str, Any], step: int
+) -> None:
+  """Records this start of a run, and drops what lies beyond the step it begins at.
+
+  Args:
+    directory: the folder, locked.
+    settings: of the run.
+    config: what makes it this run; see `check_folder`.
+    step: the actor step.
+  """
+  directory.write_config(config)
+  directory.add_versions({'actor_steps': step, **versions.collect_versions()})
+  directory.update_summary(finished=False)
+  if cut := directory.cut_after(step):
+    print(f'Dropped {cut} rows of metrics from beyond step {step:,}.', flush=True)
+  if settings.tensorboard:
+    metrics_files.mark_start(directory.tensorboard, step)
+
+
 class _Run:
   """The state of a run while it goes on."""
 
@@ -103,9 +121,13 @@ class _Run:
     self._directory = directory
     watch = EnvironmentWatch()
     self._make_environment = make_environment = watch.factory(make_environment)
-    self._stop = stack.enter_context(process.StopSignals())
     self._saved_path: str | None = None
     self._progress: progress.Progress | None = None
+    self._stop = stack.enter_context(
+      process.StopSignals(
+        'finishing this step and saving. Once more ends the run at once, unsaved.'
+      )
+    )
     stack.enter_context(
       hangs.naming_hangs(
         watch,
@@ -117,14 +139,14 @@ class _Run:
     )
     terminal = stack.enter_context(quiet.without_reverb_lines())
     logs = {
-      label: stack.enter_context(contextlib.closing(self._make_logger(path, label)))
-      for path, label in (
-        (directory.train, 'learner'),
-        (directory.episodes, 'episodes'),
-        (directory.evaluations, 'evaluation'),
+      label: stack.enter_context(
+        contextlib.closing(
+          directory.make_logger(label, settings.tensorboard, self._position)
+        )
       )
+      for label in ('learner', 'actor', 'evaluator')
     }
-    self._episode_log, self._evaluation_log = logs['episodes'], logs['evaluation']
+    self._episode_log, self._evaluation_log = logs['actor'], logs['evaluator']
     # An environment first, to know its specs; its seed depends on where the agent is.
     with contextlib.closing(make_environment(0)) as environment:
       self._agent = make_agent(environment, directory.path, logs['learner'])
@@ -156,7 +178,7 @@ class _Run:
       self._progress.update(agent.actor_steps, self._clock.seconds)
     self._clock.stop()
     if not self._stop.requested():
-      self._evaluate()  # Where the last step is not on the grid.
+      self._evaluate()  # If the last step is not on the grid.
     self._checkpoint()
     # A signal during the last evaluation has abandoned it.
     finished = not self._stop.requested()
@@ -246,17 +268,10 @@ class _Run:
   def _open_directory(self) -> None:
     """Makes the folder fit the step that the agent starts from."""
     directory, step = self._directory, self._agent.actor_steps
-    directory.write_config(self._settings.config())
-    directory.add_versions({'actor_steps': step, **versions.collect_versions()})
-    directory.update_summary(finished=False)
-    cut = directory.cut_after(step)
-    if self._settings.tensorboard:
-      metrics_files.mark_start(directory.tensorboard, step)
     if self._agent.restored_from is not None:
       path = files.readable_path(self._agent.restored_from)
       print(f'Resumed at step {step:,} from {path}.')
-    if cut:
-      print(f'Dropped {cut} rows of metrics from beyond step {step:,}.')
+    open_folder(directory, self._settings, self._settings.config(), step)
     rows = metrics_files.read_rows(directory.evaluations)
     self._evaluated = {int(row['actor_steps']) for row in rows}
     self._clock = progress.Clock(self._seconds_until(step))
@@ -270,12 +285,6 @@ class _Run:
     # Killed between a checkpoint and its summary: the last episode is near enough.
     rows = metrics_files.read_rows(self._directory.episodes)
     return rows[-1]['training_seconds'] if rows else 0.0
-
-  def _make_logger(self, path: str, label: str) -> metrics_files.MultiLogger:
-    loggers: list[metrics_files.Logger] = [metrics_files.CsvFile(path)]
-    if self._settings.tensorboard:
-      loggers.append(metrics_files.TensorBoard(self._directory.tensorboard, label))
-    return metrics_files.MultiLogger(loggers, self._position)
 
   def _position(self) -> dict[str, int]:
     return {

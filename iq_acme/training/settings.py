@@ -21,7 +21,10 @@ class RunSettings:
   algorithm: str = fields.free(
     fields.REQUIRED, 'What is run, for people to read: titles, legends, tables.'
   )
-  workdir: str = fields.free(fields.REQUIRED, "The run's folder.")
+  workdir: str = fields.free(
+    fields.REQUIRED,
+    "The run's folder; of a command, if unset, runs/<task>/<algorithm>/seed_<seed>.",
+  )
   num_steps: int = fields.integer(
     fields.REQUIRED, 'Environment steps at which the run ends.'
   )

@@ -11,26 +11,32 @@ import sys
 from typing import Any
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-_PACKAGES = (
+# Those that decide whether the rest fits together, and what a run computes.
+PACKAGES = [
+  'iq_acme',
   'dm-acme',
-  'dm-reverb',
   'dm-launchpad',
+  'dm-reverb',
   'tensorflow-cpu',
+  'protobuf',
   'jax',
   'jaxlib',
   'dm-haiku',
   'optax',
   'rlax',
   'distrax',
-  'tensorflow-probability',
   'chex',
+  'tensorflow-probability',
   'numpy',
   'dm-env',
   'gymnasium',
   'gymnasium-robotics',
   'mujoco',
   'dm-control',
-)
+  'gym',
+  'setuptools',
+  'matplotlib',
+]
 
 
 def collect_versions() -> dict[str, Any]:
@@ -44,7 +50,7 @@ def collect_versions() -> dict[str, Any]:
     'cpu_count': os.cpu_count(),
     'cpus_usable': len(os.sched_getaffinity(0)),
     'xla_flags': os.environ.get('XLA_FLAGS', ''),
-    'packages': {name: _version(name) for name in _PACKAGES},
+    'packages': {name: package_version(name) for name in PACKAGES},
   }
 
 
@@ -60,7 +66,8 @@ def command_line() -> str:
   return shlex.join([*start, *sys.argv[1:]])
 
 
-def _version(package: str) -> str | None:
+def package_version(package: str) -> str | None:
+  """Returns the version of a package that is installed, None if it is not."""
   try:
     return importlib.metadata.version(package)
   except importlib.metadata.PackageNotFoundError:
@@ -68,7 +75,7 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-  """Returns the checkout's commit, marked where files differ from it.
+  """Returns the checkout's commit, marked if files differ from it.
 
   None for an installed package, which may lie in somebody else's checkout.
   """

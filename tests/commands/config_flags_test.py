@@ -2,12 +2,20 @@ import dataclasses
 from collections.abc import Sequence
 
 import pytest
-import runner_fakes
 from absl import flags
 
+from experiments.paper import command_flags
 from iq_acme import fields
-from iq_acme.commands import algorithms, config_flags, train
+from iq_acme.commands import (
+  algorithms,
+  config_flags,
+  evaluate,
+  plot,
+  run_flags,
+  train,
+)
 from iq_acme.config import IQConfig, paper_config
+from iq_acme.training.settings import RunSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +109,48 @@ def test_value_that_makes_no_sense_is_refused_by_the_configuration():
 
 @pytest.mark.parametrize(('num_steps', 'said'), [(300, True), (301, False)])
 def test_run_too_short_to_learn_says_so(tmp_path, capsys, num_steps, said):
-  settings = runner_fakes.make_settings(tmp_path, num_steps=num_steps)
-  train._print_title(settings, IQConfig(min_replay_size=300))
+  arguments = ['--env_name=gym:Nothing-v0', '--min_replay_size=300']
+  arguments += [f'--num_steps={num_steps}', f'--workdir={tmp_path / "run"}']
+  assert train.run_command(arguments) == 2  # There is no such task.
   assert ('Too short to learn: 300 steps' in capsys.readouterr().out) == said
+
+
+@pytest.mark.parametrize(
+  'values',
+  [train.FLAGS, evaluate.FLAGS, command_flags.FLAGS],
+  ids=['train', 'evaluate', 'paper'],
+)
+def test_every_integer_of_a_command_may_be_written_as_1e6(values):
+  integers = [
+    flag
+    for name in values
+    if isinstance((flag := values[name]).parser, flags.IntegerParser)
+    and flag.name != 'verbosity'  # absl's own.
+  ]
+  assert len(integers) >= 3
+  assert {flag.parser.parse('1e6') for flag in integers} == {1_000_000}
+
+
+def test_flags_of_a_run_are_the_fields_of_its_settings():
+  train.FLAGS.unparse_flags()
+  train.FLAGS(['train', '--checkpoint_period=1e3', '--env_option=x=False'])
+  settings = run_flags.make_settings(run_flags.make_config())
+  assert settings.workdir == 'runs/gym_HalfCheetah-v4/m_iq/seed_0'
+  assert settings.checkpoint_period == 1000 and settings.env_options == {'x': False}
+  for field in dataclasses.fields(RunSettings):
+    if field.name in ('algorithm', 'env_options', 'agent_config', 'agent_defaults'):
+      continue  # Made of several flags.
+    assert train.FLAGS[field.name].help == field.metadata['help']
+    if field.default is not dataclasses.MISSING and field.name != 'checkpoint_period':
+      assert getattr(settings, field.name) == field.default
+
+
+def test_flag_without_a_use_or_a_file_is_refused_in_a_line(capsys):
+  for run, arguments in (
+    (train.run_command, ['--num_steps=many']),
+    (train.run_command, ['word']),
+    (evaluate.run_command, ['--policy=no/such.npz']),
+    (plot.run_command, ['no/such']),
+  ):
+    assert run(arguments) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from matplotlib import image
 
-from iq_acme.training import plotting
+from iq_acme.training import panels, plotting
 
 
 def _write_run(folder, returns, *, seed=0, temperature=0.01, env='gym:A', name='m_iq'):
@@ -116,9 +116,9 @@ def test_seeds_evaluated_at_different_steps_are_refused():
 def _drawn(monkeypatch, folders, path):
   """The panels of `plot_runs`, as they are written."""
   figures = []
-  save = plotting.save_figure
+  save = panels.save_figure
   monkeypatch.setattr(
-    plotting,
+    panels,
     'save_figure',
     lambda figure, to: (figures.append(figure), save(figure, to)),
   )

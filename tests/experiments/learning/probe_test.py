@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.learning import probe
+from iq_acme.training import metrics_files
 
 UNIFORM = math.log(11)
 
@@ -48,7 +49,7 @@ def test_table_and_picture(tmp_path):
     for name in ('today', 'reward 0')
     for s in (0, 1)
   ]
-  probe.write_csv(str(tmp_path / 'probe.csv'), rows)
+  metrics_files.write_rows(str(tmp_path / 'probe.csv'), rows, digits=6)
   probe.draw(rows, str(tmp_path / 'probe.png'))
   lines = (tmp_path / 'probe.csv').read_text().splitlines()
   assert lines[:2] == [','.join(probe.COLUMNS), 'today,0,100,1,1,1,1']

@@ -150,7 +150,7 @@ def test_distributed_plan_runs_iq_as_programs_and_keeps_to_its_own_folders(tmp_p
   result = _paper(*run)
   assert result.returncode == 0, result.stdout + result.stderr
   assert '1 runs, 1 at a time, 1 actors each' in result.stdout
-  assert 'place 0: gym:HalfCheetah-v4 m_iq seed 0' in result.stdout
+  assert 'gym:HalfCheetah-v4 m_iq seed 0 0/300' in result.stdout
   folder = root / 'gym_HalfCheetah-v4' / 'm_iq' / 'seed_0'
   config = json.loads((folder / 'config.json').read_text())
   assert (config['distributed'], config['num_steps']) == (True, 300)

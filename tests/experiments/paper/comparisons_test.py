@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 from written_runs import CHEETAH, HOPPER, read_rows, write_run
 
-from experiments.paper import comparisons
+from experiments.paper import comparisons, data
 from experiments.paper.settings import Variant
 
 
@@ -33,7 +33,9 @@ def test_comparisons_are_made_on_every_task_as_far_as_both_have_come(tmp_path):
     write_run(root, HOPPER, Variant('sac'), [0, 20 + seed, 40, 900], seed=seed)
   write_run(root, CHEETAH, Variant('m_iq'), [-100, 7])
   write_run(root, CHEETAH, Variant('iq'), [-100, 9])
-  lines = comparisons.write_all(str(root), str(output), names=['comparisons'])
+  lines = comparisons.write_all(
+    data.Source(str(root)), str(output), names=['comparisons']
+  )
   assert lines == [f'{output}/comparisons.csv, .md']
   sac, munchausen = read_rows(output / 'comparisons.csv')
   assert (sac['task'], sac['ahead'], sac['behind']) == (HOPPER, 'm_iq', 'sac')
@@ -61,7 +63,7 @@ def test_sweeps_are_spread_at_the_step_that_all_of_a_task_have(tmp_path):
   # Two coefficients, but those of IQ and M-IQ, which are no sweep.
   for name in ('iq', 'm_iq'):
     write_run(root, HOPPER, Variant(name), [0, 1])
-  lines = comparisons.write_all(str(root), str(output), names=['sweeps'])
+  lines = comparisons.write_all(data.Source(str(root)), str(output), names=['sweeps'])
   assert lines == [f'{output}/sweeps.csv, .md']
   page = (output / 'sweeps.md').read_text()
   assert (
@@ -79,11 +81,11 @@ def test_a_budget_and_a_task_can_be_chosen(tmp_path):
     write_run(tmp_path, task, Variant('iq'), [0, 3])
   output = str(tmp_path / 'out')
   lines = comparisons.write_all(
-    str(tmp_path), output, names=['comparisons'], tasks=['Hopper-v4']
+    data.Source(str(tmp_path), tasks=['Hopper-v4']), output, names=['comparisons']
   )
   assert [row['task'] for row in read_rows(f'{output}/comparisons.csv')] == [HOPPER]
   lines = comparisons.write_all(
-    str(tmp_path), output, last_step=20, algorithm_names=['m_iq']
+    data.Source(str(tmp_path), last_step=20, algorithm_names=['m_iq']), output
   )
   assert lines == [
     'not written: comparisons: no task with two algorithms that a claim names',
@@ -105,6 +107,6 @@ def test_sweep_that_shares_no_step_of_training_has_no_spread(tmp_path):
   write_run(tmp_path, CHEETAH, Variant('iq'), [0, 100])
   write_run(tmp_path, CHEETAH, Variant('iq', {'temperature': 0.1}), [50])
   (line,) = comparisons.write_all(
-    str(tmp_path), str(tmp_path / 'out'), names=['sweeps']
+    data.Source(str(tmp_path)), str(tmp_path / 'out'), names=['sweeps']
   )
   assert line.startswith('not written: sweeps')

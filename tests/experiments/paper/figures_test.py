@@ -30,7 +30,7 @@ def root(tmp_path):
 
 def test_pictures_are_drawn_without_a_display(root, tmp_path, monkeypatch):
   monkeypatch.delenv('DISPLAY', raising=False)
-  figures.draw_all(root, str(tmp_path), RANDOM)
+  figures.draw_all(data.Source(root), str(tmp_path), RANDOM)
   for name in ('figure2', 'figure4', 'curves_gym'):
     picture = image.imread(tmp_path / f'{name}.png')
     assert picture.std() > 0.05
@@ -42,13 +42,13 @@ def test_iq_and_m_iq_alone_are_no_sweep_of_the_coefficient(tmp_path):
   for name in ('iq', 'm_iq'):
     write_run(tmp_path, HOPPER, Variant(name), [0, 1])
   (line,) = figures.draw_all(
-    str(tmp_path), str(tmp_path / 'out'), RANDOM, names=['coefficient']
+    data.Source(str(tmp_path)), str(tmp_path / 'out'), RANDOM, names=['coefficient']
   )
   assert line.startswith('not drawn: coefficient')
 
 
 def test_sweep_has_a_line_for_each_value_that_was_run(root, tmp_path):
-  figures.draw_all(root, str(tmp_path), RANDOM, names=['figure4'])
+  figures.draw_all(data.Source(root), str(tmp_path), RANDOM, names=['figure4'])
   rows = read_rows(tmp_path / 'figure4.csv')
   assert {(row['task'], row['variant']) for row in rows} == {
     (CHEETAH, 'iq temperature=0.01'),
@@ -62,16 +62,20 @@ def test_sweep_has_a_line_for_each_value_that_was_run(root, tmp_path):
 def test_success_rates_are_drawn_for_adroit(root, tmp_path):
   for name in ('m_iq', 'sac'):
     write_run(root, 'adroit:door', Variant(name), [-50, 0, 50], success=True)
-  lines = figures.draw_all(root, str(tmp_path), RANDOM, names=['success_adroit'])
+  lines = figures.draw_all(
+    data.Source(root), str(tmp_path), RANDOM, names=['success_adroit']
+  )
   assert lines == [f'{tmp_path / "success_adroit"}.png, .csv, .md']
   assert read_column(tmp_path / 'success_adroit.csv', 'sac', 'mean') == [0.0, 0.1, 0.2]
 
 
 def test_budget_leaves_out_runs_that_have_not_reached_it(root, tmp_path):
-  figures.draw_all(root, str(tmp_path), RANDOM, names=['curves_gym'], last_step=20)
+  figures.draw_all(
+    data.Source(root, last_step=20), str(tmp_path), RANDOM, names=['curves_gym']
+  )
   assert 'iq' in {row['variant'] for row in read_rows(tmp_path / 'curves_gym.csv')}
   lines = figures.draw_all(
-    root, str(tmp_path), RANDOM, names=['curves_gym'], last_step=30
+    data.Source(root, last_step=30), str(tmp_path), RANDOM, names=['curves_gym']
   )
   (line,) = lines
   assert line.startswith('not drawn: curves_gym: no task with two lines to compare')
@@ -150,7 +154,9 @@ def test_seeds_that_are_left_out_are_named(tmp_path):
   write_run(tmp_path, HOPPER, Variant('iq'), [0.0] * 6, seed=0)
   write_run(tmp_path, HOPPER, Variant('iq'), [0.0] * 2, seed=1)
   write_run(tmp_path, HOPPER, Variant('m_iq'), [0.0] * 6, seed=0)
-  figures.draw_all(str(tmp_path), str(tmp_path), RANDOM, names=['curves_gym'])
+  figures.draw_all(
+    data.Source(str(tmp_path)), str(tmp_path), RANDOM, names=['curves_gym']
+  )
   page = (tmp_path / 'curves_gym.md').read_text()
   assert f'- {HOPPER} iq is without seed 1 (10 steps).' in page
 
@@ -162,7 +168,9 @@ def test_all_lines_of_a_task_are_summed_up_at_one_step(tmp_path):
       file.write('actor_steps,mode_return_mean\n')
       file.writelines(f'{step},{100 + step}\n' for step in steps)
   out = tmp_path / 'out'
-  figures.draw_all(str(tmp_path / 'runs'), str(out), RANDOM, names=['curves_gym'])
+  figures.draw_all(
+    data.Source(str(tmp_path / 'runs')), str(out), RANDOM, names=['curves_gym']
+  )
   page = (out / 'curves_gym.md').read_text()
   assert page.count('| 10 | 110.0 |') == 2
 

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from experiments.paper import jobs, plans
+from experiments.paper import command_flags, jobs, plans
 from experiments.paper.settings import Variant
+from iq_acme.commands import distribution_flags
 
 CHEETAH = 'gym:HalfCheetah-v4'
 PLACEMENT = (
@@ -18,7 +19,7 @@ PLACEMENT = (
 )
 
 
-def _command(root, algorithm, distribution=None, core=1):
+def _command(root, algorithm, distribution=(), core=1):
   run = plans.make_run(CHEETAH, Variant(algorithm), 3, 1000)
   settings = jobs.JobSettings(str(root), 500, False, distribution)
   return jobs.make_job(run, settings, lambda: False).command(core)
@@ -59,7 +60,9 @@ def test_a_run_of_one_process_has_a_core_of_its_own(tmp_path):
   ],
 )
 def test_distributed_runs_are_programs_but_for_sac(tmp_path, algorithm, placement):
-  distribution = jobs.Distribution(6, 'local_mp', 'all')
+  command_flags.FLAGS.unparse_flags()
+  command_flags.FLAGS(['paper', '--run_distributed', '--num_actors=6', '--listen=all'])
+  distribution = distribution_flags.repeat_flags(command_flags.FLAGS)
   assert _placement(_command(tmp_path, algorithm, distribution)) == placement
 
 

@@ -39,7 +39,7 @@ class Lines:
     self.said = []
     self.most = 0
 
-  def update(self, running, outcome, waiting):
+  def update(self, running, outcome):
     self.most = max(self.most, len(running))
 
   def say(self, text):
@@ -78,11 +78,6 @@ def _evaluated(folder):
   return [int(row['actor_steps']) for row in rows]
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-  monkeypatch.setattr(run_pool, '_POLL_PERIOD', 0.05)
-
-
 def test_failed_job_is_reported_with_its_last_line_and_the_others_go_on(tmp_path):
   def fail(core):
     return [sys.executable, '-c', 'print("first"); raise SystemExit("no such task\\n")']
@@ -94,9 +89,7 @@ def test_failed_job_is_reported_with_its_last_line_and_the_others_go_on(tmp_path
   lines = Lines()
   outcome = run_pool.run_jobs(jobs, [0], lines)
   assert [job.name for job in outcome.done] == ['good']
-  (failure,) = outcome.failures
-  assert failure.job is jobs[0]
-  assert failure.reason == 'exit status 1: no such task'
+  assert outcome.failures == [(jobs[0], 'exit status 1: no such task')]
   assert outcome.exit_status == 1
   assert any('FAILED: bad' in line and jobs[0].log in line for line in lines.said)
   assert _read(jobs[0].log) == 'first\nno such task\n\n'
@@ -105,9 +98,7 @@ def test_failed_job_is_reported_with_its_last_line_and_the_others_go_on(tmp_path
 def test_job_that_exits_well_without_being_done_has_failed(tmp_path):
   job = make_job(str(tmp_path / 'x'), command=lambda core: [sys.executable, '-c', ''])
   outcome = run_pool.run_jobs([job], [0], Lines())
-  assert [failure.reason for failure in outcome.failures] == [
-    'exit status 0: no output'
-  ]
+  assert outcome.failures == [(job, 'exit status 0: no output')]
 
 
 def test_finished_jobs_are_not_run_again(tmp_path):
@@ -127,7 +118,7 @@ def test_no_more_jobs_at_a_time_than_cores_and_each_on_its_own(tmp_path):
 
   def command(core):
     cores.append(core)
-    return [sys.executable, '-c', 'import time; time.sleep(0.3)']
+    return [sys.executable, '-c', 'import time; time.sleep(1)']
 
   jobs = [make_job(str(tmp_path / str(i)), command=command) for i in range(4)]
   lines = Lines()
@@ -200,7 +191,7 @@ def test_runs_save_where_the_pool_ends_by_an_exception(tmp_path):
   folder = str(tmp_path / 'run')
 
   class Failing(Lines):
-    def update(self, running, outcome, waiting):
+    def update(self, running, outcome):
       if _episodes(folder):
         raise KeyError('a defect')
 
@@ -214,8 +205,8 @@ def test_overview_is_silent_where_nobody_reads_any_more(tmp_path, monkeypatch):
   os.close(read)
   with os.fdopen(write, 'w') as closed:
     monkeypatch.setattr(sys, 'stdout', closed)
-    shown = overview.Overview(1, {'run': 10}, workers=1)
-    shown.update({0: make_job(str(tmp_path / 'run'))}, run_pool.Outcome(), waiting=0)
+    shown = overview.Overview({'run': 10})
+    shown.update([make_job(str(tmp_path / 'run'))], run_pool.Outcome())
     shown.say('a line')
     shown.close()
     monkeypatch.undo()
@@ -254,15 +245,13 @@ time.sleep(60)
   class Stopping(Lines):
     signalled = False  # A second signal would kill it.
 
-    def update(self, running, outcome, waiting):
+    def update(self, running, outcome):
       if running and not self.signalled and 'ready' in _read(job.log):
         self.signalled = True
         signal.raise_signal(signal.SIGINT)
 
   outcome = run_pool.run_jobs([job], [0], Stopping())
-  assert [f.reason for f in outcome.failures] == [
-    'exit status 1: disk full while saving'
-  ]
+  assert outcome.failures == [(job, 'exit status 1: disk full while saving')]
   assert outcome.exit_status == 130
 
 
@@ -291,24 +280,32 @@ def _wait_for_locks(folders, deadline):
         time.sleep(0.05)
 
 
-def test_overview_shows_each_run_and_the_whole(tmp_path, capsys):
-  job = make_job(str(tmp_path / 'run'), 200)
+def test_overview_shows_each_run_and_the_whole(tmp_path, capsys, monkeypatch):
+  now = [1000.0]
+  monkeypatch.setattr('time.monotonic', lambda: now[0])
+  job, *others = (make_job(str(tmp_path / name), 200) for name in 'abcd')
   os.makedirs(job.folder)
+  shown = overview.Overview(dict.fromkeys('abcd', 200))
+  outcome = run_pool.Outcome(done=others[:1], failures=[(others[1], 'x')])
+  shown.update([job], outcome)
+  out = capsys.readouterr().out
+  assert 'runs done 1/4, 1 running, 1 waiting, 1 failed' in out and 'a 0/200' in out
   with open(RunDirectory(job.folder).episodes, 'w') as file:
     file.write('actor_steps,episode_return\n7,1.5\n50,2.25\n57,9')  # Half a line.
-  shown = overview.Overview(4, {job.name: 200}, workers=1)
-  outcome = run_pool.Outcome(done=[job], failures=[run_pool.Failure(job, 'x')])
-  shown.update({3: job}, outcome, waiting=1)
-  out = capsys.readouterr().out
-  assert '1/4 runs done, 1 running, 1 waiting, 1 failed' in out
-  assert 'core 3: run · 50/200 · return 2.2' in out
-  shown.update({3: job}, outcome, waiting=1)  # Too soon for another.
+  shown.update([job], outcome)  # Too soon for another.
   assert capsys.readouterr().out == ''
+  now[0] += 61
+  shown.update([job], outcome)
+  assert 'a 50/200, return 2.2, ' in capsys.readouterr().out
+  now[0] += 61
+  shown.update(others[2:], outcome)
+  out = capsys.readouterr().out
+  assert 'd 0/200' in out and 'a 50/200' not in out
 
 
 def test_last_row_of_a_file_with_none(tmp_path):
   path = str(tmp_path / 'x.csv')
-  assert overview.last_row(path) == {}
+  assert metrics_files.last_row(path) == {}
   with open(path, 'w') as file:
     file.write('a,b\n')
-  assert overview.last_row(path) == {}
+  assert metrics_files.last_row(path) == {}

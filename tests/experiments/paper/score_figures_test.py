@@ -15,7 +15,7 @@ from written_runs import (
   write_runs,
 )
 
-from experiments.paper import figures
+from experiments.paper import data, figures
 from experiments.paper.settings import Variant
 
 
@@ -29,12 +29,12 @@ def root(tmp_path):
 @pytest.fixture
 def draw(tmp_path):
   return functools.partial(
-    figures.draw_all, str(tmp_path), str(tmp_path / 'out'), RANDOM
+    figures.draw_all, data.Source(str(tmp_path)), str(tmp_path / 'out'), RANDOM
   )
 
 
 def test_scores_by_hand(root, tmp_path):
-  lines = figures.draw_all(root, str(tmp_path), RANDOM, names=['figure2'])
+  lines = figures.draw_all(data.Source(root), str(tmp_path), RANDOM, names=['figure2'])
   assert lines == [
     f'{tmp_path / name}.png, .csv, .md' for name in ('figure2', 'figure2_all_tasks')
   ]
@@ -53,7 +53,7 @@ def test_scores_by_hand(root, tmp_path):
 
 
 def test_page_names_what_it_was_made_of(root, tmp_path):
-  figures.draw_all(root, str(tmp_path), RANDOM, names=['figure2'])
+  figures.draw_all(data.Source(root), str(tmp_path), RANDOM, names=['figure2'])
   page = (tmp_path / 'figure2_all_tasks.md').read_text()
   for expected in (
     '20 steps',
@@ -72,7 +72,7 @@ def test_task_without_a_scale_is_left_out_and_says_why(root, tmp_path):
   write_run(root, 'adroit:door', Variant('sac'), [-50, -50, -60])
   write_run(root, 'adroit:door', Variant('m_iq'), [-50, 0, 50])
   write_run(root, 'adroit:pen', Variant('m_iq'), [0, 0, 0])
-  lines = figures.draw_all(root, str(tmp_path), RANDOM, names=['figure3'])
+  lines = figures.draw_all(data.Source(root), str(tmp_path), RANDOM, names=['figure3'])
   assert any('adroit:door is left out: sac is at -60.0' in line for line in lines)
   assert any('adroit:pen is left out: no random score' in line for line in lines)
   assert not os.path.exists(tmp_path / 'figure3.png')
@@ -82,18 +82,18 @@ def test_task_without_a_scale_at_the_shared_step_is_named(tmp_path):
   write_run(tmp_path, HOPPER, Variant('sac'), [0.0, -5.0, 9.0])
   write_run(tmp_path, HOPPER, Variant('iq'), [0.0, 1.0])
   lines = figures.draw_all(
-    str(tmp_path), str(tmp_path / 'out'), RANDOM, names=['figure2']
+    data.Source(str(tmp_path)), str(tmp_path / 'out'), RANDOM, names=['figure2']
   )
   problem = 'gym:Hopper-v4 is left out: sac is at -5.0 after 10 steps'
   assert any(problem in line for line in lines)
 
 
 def test_figure_of_all_tasks_goes_when_every_task_has_every_line(root, tmp_path):
-  figures.draw_all(root, str(tmp_path), RANDOM, names=['figure2'])
+  figures.draw_all(data.Source(root), str(tmp_path), RANDOM, names=['figure2'])
   assert (tmp_path / 'figure2_all_tasks.png').exists()
   for seed in range(2):  # What was missing.
     write_run(root, HOPPER, Variant('iq'), [0, 100, 50], seed=seed)
-  figures.draw_all(root, str(tmp_path), RANDOM, names=['figure2'])
+  figures.draw_all(data.Source(root), str(tmp_path), RANDOM, names=['figure2'])
   names = os.listdir(tmp_path)
   assert not [name for name in names if 'all_tasks' in name] and 'figure2.md' in names
 
@@ -179,8 +179,10 @@ def test_baseline_that_leads_by_chance_makes_no_scale(
 
 
 def test_figure_of_some_tasks_takes_none_away(root, tmp_path):
-  figures.draw_all(root, str(tmp_path), RANDOM, names=['figure2'])
-  figures.draw_all(root, str(tmp_path), RANDOM, names=['figure2'], tasks=['Hopper-v4'])
+  figures.draw_all(data.Source(root), str(tmp_path), RANDOM, names=['figure2'])
+  figures.draw_all(
+    data.Source(root, tasks=['Hopper-v4']), str(tmp_path), RANDOM, names=['figure2']
+  )
   assert (tmp_path / 'figure2_all_tasks.png').exists()
 
 
@@ -204,7 +206,7 @@ def test_variant_has_one_colour_in_all_figures(tmp_path, draw, monkeypatch):
   def note(axes, steps, center, low, high, index, label):
     colours.setdefault(label.partition(' ')[0], set()).add(index)
 
-  monkeypatch.setattr('iq_acme.training.plotting.draw_line', note)
+  monkeypatch.setattr('iq_acme.training.panels.draw_line', note)
   for task in (CHEETAH, 'adroit:door'):
     for name in ('m_iq', 'sac'):
       write_run(tmp_path, task, Variant(name), [-100, 100], success=True)

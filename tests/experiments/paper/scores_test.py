@@ -94,21 +94,6 @@ def test_scores_of_another_shape_are_refused(values, message):
     scores.bootstrap_interval(values, scores.mean)
 
 
-def test_tasks_are_stacked_as_columns():
-  stacked = scores.stack_tasks({'a': np.array([1.0, 2.0]), 'b': np.array([3.0, 4.0])})
-  np.testing.assert_array_equal(stacked, [[1, 3], [2, 4]])
-  # Of 2 runs of 3 tasks at 4 steps.
-  at_steps = scores.stack_tasks({name: np.zeros((2, 4)) for name in 'abc'})
-  assert at_steps.shape == (2, 3, 4)
-
-
-def test_tasks_with_different_numbers_of_runs_are_refused_by_name():
-  with pytest.raises(ValueError, match='a 2, b 3'):
-    scores.stack_tasks({'a': np.zeros(2), 'b': np.zeros(3)})
-  with pytest.raises(ValueError, match='no tasks'):
-    scores.stack_tasks({})
-
-
 def test_confidence_out_of_range_is_refused():
   with pytest.raises(ValueError, match='confidence is 95'):
     scores.bootstrap_interval(np.zeros((2, 2)), scores.mean, confidence=95)

@@ -1,0 +1,124 @@
+"""The flags of a run, and the configuration and settings that they describe."""
+
+import ast
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from iq_acme.commands import algorithms, config_flags, distribution_flags, parsing
+from iq_acme.config import IQConfig
+from iq_acme.training.settings import RunSettings
+
+_SETTINGS = (
+  'env_name',
+  'workdir',
+  'num_steps',
+  'seed',
+  'evaluation_period',
+  'evaluation_episodes',
+  'checkpoint_period',
+  'environment_patience',
+  'tensorboard',
+)
+_DEFAULTS = {'env_name': 'gym:HalfCheetah-v4', 'workdir': None, 'num_steps': 100_000}
+_ENVIRONMENT_ARGUMENTS = {'name': 'env_name', 'seed': 'seed'}
+
+FLAGS = parsing.new_flags()
+_define = parsing.definers(FLAGS)
+_define.enum(
+  'algorithm',
+  None,
+  algorithms.NAMES,
+  'What is trained; unset: m_iq, or what the other flags make of it.',
+)
+_define.multi_string(
+  'env_option', [], 'Option of the environment, name=value; may be repeated.'
+)
+_define.integer('keep_checkpoints', 2, 'Checkpoints kept, the newest.')
+_define.boolean(
+  'checkpoint_replay',
+  True,
+  'Save replay with each checkpoint. Without it a resumed run refills replay first.',
+)
+_define.integer(
+  'num_threads', None, 'Threads of XLA, TensorFlow and BLAS; unset: all cores.', 1
+)
+_define.integer(
+  'cpu_core', None, 'Bind the run to num_threads (default 1) cores from this one on.'
+)
+config_flags.define_flags(RunSettings, FLAGS, _SETTINGS, _DEFAULTS)
+distribution_flags.define_flags('Run as a Launchpad program of many nodes.', FLAGS)
+config_flags.define_flags(IQConfig, FLAGS)
+
+
+def make_config() -> algorithms.Config:
+  """Makes the configuration that the flags describe.
+
+  Raises:
+    ValueError: for a value that makes no sense, a hyperparameter that the algorithm
+      does not have, or one that makes another algorithm of the one that is named.
+  """
+  name = FLAGS.algorithm or 'm_iq'
+  base = algorithms.make_config(name, FLAGS.env_name)
+  known = {field.name for field in dataclasses.fields(base)}
+  for field in config_flags.given(IQConfig, FLAGS):
+    if field not in known:
+      raise ValueError(
+        f'--{field} is given, but {name} has no such hyperparameter; it has '
+        f'{", ".join(sorted(known))}.'
+      )
+  config = config_flags.apply_flags(base, FLAGS)
+  found = algorithms.algorithm_name(config)
+  if FLAGS.algorithm and found != name:
+    advice = (
+      f'say --algorithm={found}' if found in algorithms.NAMES else 'leave them out'
+    )
+    raise ValueError(f'With these flags {name} is {found}; {advice}.')
+  return config
+
+
+def make_settings(config: algorithms.Config) -> RunSettings:
+  """Makes the settings that the flags describe.
+
+  Args:
+    config: the agent's, from `make_config`.
+
+  Raises:
+    ValueError: for a value that makes no sense.
+  """
+  algorithm = algorithms.algorithm_name(config)
+  task = FLAGS.env_name.replace(':', '_').replace('/', '_')
+  workdir = os.path.join('runs', task, algorithm, f'seed_{FLAGS.seed}')
+  given = config_flags.given(RunSettings, FLAGS)
+  return RunSettings(
+    **{'workdir': workdir, **given, 'algorithm': algorithm},
+    env_options=parse_options(FLAGS.env_option),
+    agent_config=dataclasses.asdict(config),
+    agent_defaults=dataclasses.asdict(type(config)()),
+  )
+
+
+def parse_options(options: Sequence[str]) -> dict[str, Any]:
+  """Returns options by name, from 'name=value' with a Python literal or a word.
+
+  Args:
+    options: such as ['original_reward_sign=False'].
+
+  Raises:
+    ValueError: if one has no '=', or names what has a flag of its own.
+  """
+  parsed = {}
+  for option in options:
+    name, equals, value = option.partition('=')
+    if not (name and equals):
+      raise ValueError(f'--env_option={option!r} is not of the form name=value.')
+    if name in _ENVIRONMENT_ARGUMENTS:
+      raise ValueError(
+        f'--env_option={option!r}: say --{_ENVIRONMENT_ARGUMENTS[name]}.'
+      )
+    try:
+      parsed[name] = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+      parsed[name] = value
+  return parsed
