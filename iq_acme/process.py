@@ -7,13 +7,18 @@ import threading
 from types import FrameType
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+  """Returns what asks a run to save and stop: no SIGHUP if it is ignored, by `nohup`."""
+  if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    return (signal.SIGINT, signal.SIGTERM)
+  return (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopSignals:
-  """Context within which SIGINT and SIGTERM ask for a stop instead of stopping.
+  """Context within which SIGINT, SIGTERM and SIGHUP ask for a stop instead of stopping.
 
-  The first signal is only remembered. It also gives both signals back to the
+  The first signal is only remembered. It also gives SIGINT and SIGTERM back to the
   system's default, so a second one ends the process whatever it is doing, even if
   it is stuck in a library that never returns to Python. On exit the handlers that
   were there before are put back. Outside the main thread, where Python allows no
@@ -29,7 +34,7 @@ class StopSignals:
 
   def __enter__(self) -> 'StopSignals':
     if threading.current_thread() is threading.main_thread():
-      for number in _SIGNALS:
+      for number in stop_signals():
         self._previous[number] = signal.signal(number, self._handle)
     return self
 
@@ -44,13 +49,15 @@ class StopSignals:
 
   @property
   def exit_status(self) -> int:
-    """The shell's status for the signal received: 130 SIGINT, 143 SIGTERM, else 0."""
+    """The shell's status for the signal received: 129 SIGHUP, 130 SIGINT, 143 SIGTERM, else 0."""
     return 0 if self.received is None else 128 + self.received
 
   def _handle(self, number: int, unused_frame: FrameType | None) -> None:
     self.received = number
-    for other in _SIGNALS:
-      signal.signal(other, signal.SIG_DFL)
+    for other in self._previous:
+      # The system and the shell each send SIGHUP if a terminal closes.
+      again = signal.SIG_IGN if other == signal.SIGHUP else signal.SIG_DFL
+      signal.signal(other, again)
     say_from_handler(
       number, 'finishing this step and saving. Once more ends the run at once, unsaved.'
     )

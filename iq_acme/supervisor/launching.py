@@ -17,6 +17,7 @@ import cloudpickle
 import launchpad as lp
 from absl import flags
 
+from iq_acme import process as processes
 from iq_acme.supervisor import supervision
 from iq_acme.supervisor.resources import local_resources
 
@@ -227,13 +228,12 @@ class _Launch:
 
   @contextlib.contextmanager
   def _taking_signals(self) -> Iterator[None]:
-    """Only remembers SIGINT and SIGTERM, where Python lets this thread have them."""
+    """Only remembers `process.stop_signals`, if Python lets this thread have them."""
     if threading.current_thread() is not threading.main_thread():
       yield
       return
     previous = {
-      number: signal.signal(number, self._take)
-      for number in (signal.SIGINT, signal.SIGTERM)
+      number: signal.signal(number, self._take) for number in processes.stop_signals()
     }
     try:
       yield
@@ -242,6 +242,8 @@ class _Launch:
         signal.signal(number, handler)
 
   def _take(self, number: int, unused_frame: FrameType | None) -> None:
+    if self._signals and number == signal.SIGHUP:
+      return  # The system and the shell each send it if a terminal closes.
     self._signals.append(number)
     if len(self._signals) == 1:
       name = signal.Signals(number).name
