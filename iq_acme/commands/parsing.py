@@ -1,9 +1,12 @@
 """Parsing of a command's own flags, which no other code in the process sees."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 from absl import flags, logging
+
+from iq_acme.training import quiet
 
 _REFUSED = 2
 _HELP = ('--help', '-help', '-h', '--helpfull', '--helpshort')
@@ -40,7 +43,17 @@ def run(
   Returns:
     The exit status: of `main`, 0 for --help, 2 for flags that cannot be parsed.
   """
-  arguments = list(sys.argv[1:] if argv is None else argv)
+  with quiet.unbreakable_output():
+    return _run(main, values, usage, argv)
+
+
+def _run(
+  main: Callable[[Sequence[str]], int | None],
+  values: flags.FlagValues,
+  usage: str | None,
+  argv: Sequence[str] | None,
+) -> int:
+  arguments = list(map(_expand_home, sys.argv[1:] if argv is None else argv))
   if any(argument in _HELP for argument in arguments):
     print((usage or '').strip(), values.get_help(), sep='\n\n')
     return 0
@@ -54,3 +67,9 @@ def run(
     flags.FLAGS.mark_as_parsed()
   logging.use_absl_handler()
   return main(rest) or 0
+
+
+def _expand_home(argument: str) -> str:
+  """Replaces the ~ of '--name=~/x', which shells leave as it is."""
+  name, equals, value = argument.partition('=')
+  return f'{name}={os.path.expanduser(value)}' if equals else argument

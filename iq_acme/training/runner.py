@@ -37,7 +37,7 @@ def run(
 ) -> Outcome:
   """Runs, or goes on with, the run of a folder until its last step or a signal.
 
-  SIGINT and SIGTERM end it after the current step with everything saved; see
+  SIGINT, SIGTERM and SIGHUP end it after the current step with everything saved; see
   `process.StopSignals`. Whatever the agent raises ends it too, and leaves the last
   checkpoint as it was.
 
@@ -53,7 +53,7 @@ def run(
     RunDirectoryError: if the folder is in use or belongs to another run.
   """
   directory = RunDirectory(settings.workdir)
-  with directory.lock():
+  with quiet.unbreakable_output(), directory.lock():
     finished = check_folder(directory, settings, settings.config())
     if finished is not None:
       return finished
@@ -77,6 +77,7 @@ def check_folder(
   Raises:
     RunDirectoryError: if the folder belongs to another run.
   """
+  directory.check_files()
   summary, defaults = directory.read_summary(), settings.defaults()
   done = summary.get('actor_steps', 0)
   if not (summary.get('finished') and settings.num_steps <= done):
@@ -226,7 +227,7 @@ class _Run:
     directory.write_config(self._settings.config())
     directory.add_versions({'actor_steps': step, **versions.collect_versions()})
     directory.update_summary(finished=False)
-    cut = directory.cut_after(step)
+    cut = directory.cut_after(step, self._agent.learner_steps)
     if self._settings.tensorboard:
       metrics_files.mark_start(directory.tensorboard, step)
     if self._agent.restored_from is not None:
@@ -242,11 +243,11 @@ class _Run:
   def _seconds_until(self, step: int) -> float:
     """Returns the training seconds that a resumed run has behind it."""
     summary = self._directory.read_summary()
-    if summary.get('actor_steps') == step:
+    if summary.get('actor_steps') == step and 'training_seconds' in summary:
       return summary['training_seconds']
     # Killed between a checkpoint and its summary: the last episode is near enough.
     rows = metrics_files.read_rows(self._directory.episodes)
-    return rows[-1]['training_seconds'] if rows else 0.0
+    return rows[-1].get('training_seconds', 0.0) if rows else 0.0
 
   def _make_logger(self, path: str, label: str) -> metrics_files.MultiLogger:
     loggers: list[metrics_files.Logger] = [metrics_files.CsvFile(path)]
