@@ -66,7 +66,7 @@ def _run(
   # Late, because they load TensorFlow.
   from iq_acme import launch, make_distributed_iq
 
-  start = _checkpoint_step(directory, CheckpointStore.latest_intact)
+  start, learner_steps = _checkpoint_steps(directory, CheckpointStore.latest_intact)
   try:
     program = make_distributed_iq(
       TaskFactory(settings.env_name, settings.env_options),
@@ -87,11 +87,11 @@ def _run(
     )
   except RuntimeError as error:  # A task that cannot be made here, as a local run says.
     raise ValueError(str(error)) from error
-  _open_directory(settings, directory, run_config, start)
+  _open_directory(settings, directory, run_config, start, learner_steps)
   result = launch(
     program, options.launch_type, log_dir=os.path.join(directory.path, 'logs')
   )
-  step = _checkpoint_step(directory, CheckpointStore.latest)
+  step, _ = _checkpoint_steps(directory, CheckpointStore.latest)
   directory.update_summary(
     finished=result.finished,
     actor_steps=step,
@@ -103,33 +103,39 @@ def _run(
 
 
 def _open_directory(
-  settings: RunSettings, directory: RunDirectory, run_config: dict[str, Any], start: int
+  settings: RunSettings,
+  directory: RunDirectory,
+  run_config: dict[str, Any],
+  start: int,
+  learner_steps: int,
 ) -> None:
   """Records this start, and drops what lies beyond the checkpoint it begins at."""
   directory.write_config(run_config)
   directory.add_versions(versions.collect_versions())
   directory.update_summary(finished=False)
-  if cut := directory.cut_after(start):
+  if cut := directory.cut_after(start, learner_steps):
     print(f'Dropped {cut} rows of metrics from beyond step {start:,}.', flush=True)
   if settings.tensorboard:
     metrics_files.mark_start(directory.tensorboard, start)
 
 
-def _checkpoint_step(
+def _checkpoint_steps(
   directory: RunDirectory,
   find: Callable[[CheckpointStore], CheckpointInfo | None],
-) -> int:
-  """The step of a checkpoint, 0 without one.
+) -> tuple[int, int]:
+  """The actor steps and SGD steps of a checkpoint, 0 without one.
 
   Args:
     directory: of the run.
     find: `latest_intact` for the one that a program will restore, which moves newer
       ones that are damaged aside; `latest` for the one that it has just written.
   """
+  from iq_acme.agent.checkpoints import read_progress
+
   if not os.path.isdir(directory.checkpoints):
-    return 0
+    return 0, 0
   found = find(CheckpointStore(directory.checkpoints))
-  return found.actor_steps if found else 0
+  return (found.actor_steps, read_progress(found.path).sgd_steps) if found else (0, 0)
 
 
 def _last_evaluation(directory: RunDirectory, start: int) -> int | None:

@@ -8,7 +8,8 @@ every field of IQConfig is a flag of the same name. Of those, `sac` takes the on
 too. The same command again goes on where the last one stopped.
 
 Exit status: 0 when the last step is reached, 1 when the run failed, 2 when it was
-refused (flags, folder), 130 after Ctrl-C and 143 after SIGTERM, both resumable.
+refused (flags, folder), 130 after Ctrl-C, 143 after SIGTERM and 129 after SIGHUP, all
+three resumable.
 """
 
 import ast
@@ -189,14 +190,15 @@ def _train(settings: 'RunSettings', config: algorithms.Config) -> int:
     files.DamagedFileError,
   ) as error:
     return _refuse(str(error))
+  except OSError as error:
+    return _stopped(error, settings.workdir)
   except RuntimeError as error:
     # Here, so that a run that is refused or finished need not wait for TensorFlow.
     from iq_acme import NonFiniteActionError, NonFiniteLossError
 
     if not isinstance(error, (NonFiniteActionError, NonFiniteLossError)):
       raise
-    print(f'\nStopped: {error}', file=sys.stderr)
-    return _FAILED
+    return _stopped(error, settings.workdir)
   return _report(outcome, settings.workdir, versions.command_line())
 
 
@@ -220,15 +222,28 @@ def _train_distributed(settings: 'RunSettings', config: algorithms.Config) -> in
     outcome = distributed_runner.run(settings, config, options)
   except (ValueError, run_directory.RunDirectoryError) as error:
     return _refuse(str(error))
+  except OSError as error:
+    return _stopped(error, settings.workdir)
   except RuntimeError as error:
     # Here, so that a run that is refused or finished need not wait for TensorFlow.
     from iq_acme.distributed import NodeFailedError
 
     if not isinstance(error, NodeFailedError):
       raise
-    print(f'\nStopped: {error}', file=sys.stderr)
-    return _FAILED
+    return _stopped(error, settings.workdir)
   return _report(outcome, settings.workdir, versions.command_line())
+
+
+def _stopped(error: Exception, workdir: str) -> int:
+  """Tells of an error that a run cannot help, such as a full disk; others are raised."""
+  from iq_acme.storage import files
+  from iq_acme.training.run_directory import RunDirectory
+
+  if isinstance(error, OSError) and error.errno not in files.STORAGE_ERRORS:
+    raise error
+  last = RunDirectory(workdir).last_checkpoint()
+  print(f'\nStopped: {str(error).rstrip(".")}. {last}', file=sys.stderr)
+  return _FAILED
 
 
 def _print_title(settings: 'RunSettings', config: algorithms.Config) -> None:
