@@ -1,9 +1,8 @@
 """A trained policy in one file that needs neither Acme, Reverb nor TensorFlow."""
 
-import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -165,11 +164,12 @@ def load_policy(path: str, networks: IQNetworks | None = None) -> LoadedPolicy:
       f'{path} is not a policy of this package: use a file that save_policy wrote.'
     )
   foreign = networks is not None
-  with _malformed_is_corrupt(path):
+  with serialization.refusing_foreign(path, _UnfitError):
     config = IQConfig(**_hyperparameters(path, header))
     metadata = dict(header['metadata'])
     networks = networks or _default_networks(path, contents, config)
-  with contextlib.nullcontext() if foreign else _malformed_is_corrupt(path):
+  passed = (ValueError,) if foreign else ()
+  with serialization.refusing_foreign(path, *passed):
     check_made_from(networks, config, initialised=True)
     params, normalizer = serialization.load_tree(path, _like(networks, config))
   if bad := _first_not_finite((params, normalizer)):
@@ -183,19 +183,6 @@ def load_policy(path: str, networks: IQNetworks | None = None) -> LoadedPolicy:
 
 class _UnfitError(ValueError):
   """A file that is whole, but asks for a newer package or for networks."""
-
-
-@contextlib.contextmanager
-def _malformed_is_corrupt(path: str) -> Iterator[None]:
-  """Turns whatever a header brings about into a `CorruptFileError`."""
-  try:
-    yield
-  except (serialization.CorruptFileError, _UnfitError):
-    raise
-  except Exception as error:
-    raise serialization.CorruptFileError(
-      f'{path} is damaged, or no policy of this package: {error}'
-    ) from error
 
 
 def _hyperparameters(path: str, header: Mapping[str, Any]) -> dict[str, Any]:

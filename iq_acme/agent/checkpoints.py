@@ -64,6 +64,7 @@ class AgentCheckpoints:
       DamagedCheckpointsError: where there are checkpoints, and none is intact.
       ValueError: where `keep` is below 1.
     """
+    workdir = os.path.expanduser(workdir)
     self._store = CheckpointStore(os.path.join(workdir, 'checkpoints'), keep)
     self._with_replay = with_replay
     # Not the '.lock' of a run of `experiments`, which holds that and this one as well.

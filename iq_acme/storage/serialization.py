@@ -70,7 +70,7 @@ def read_contents(path: str) -> Contents:
     FileNotFoundError: if there is no such file.
     CorruptFileError: if it is damaged or was not written by `save_tree`.
   """
-  with _refusing_foreign(path), zipfile.ZipFile(path) as archive:
+  with refusing_foreign(path), zipfile.ZipFile(path) as archive:
     members = archive.infolist()
     _check_sizes(members, os.path.getsize(path))
     arrays = {}
@@ -119,7 +119,7 @@ def load_tree(path: str, like: Any) -> Any:
         f'{path} does not fit this configuration: {name} is {_readable(found[name])}, '
         f'expected {_readable(leaf)}.'
       )
-  with _refusing_foreign(path), np.load(path, allow_pickle=False) as file:
+  with refusing_foreign(path), np.load(path, allow_pickle=False) as file:
     leaves = [file[name] for name in expected]
   return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
@@ -162,11 +162,16 @@ def _read_shape(file: Any, member: zipfile.ZipInfo) -> jax.ShapeDtypeStruct:
 
 
 @contextlib.contextmanager
-def _refusing_foreign(path: str) -> Iterator[None]:
-  """Turns whatever the bytes of a file bring about into a `CorruptFileError`."""
+def refusing_foreign(path: str, *passed: type[Exception]) -> Iterator[None]:
+  """Turns whatever the bytes of a file bring about into a `CorruptFileError`.
+
+  Args:
+    path: the file.
+    *passed: exceptions that say more than that.
+  """
   try:
     yield
-  except FileNotFoundError:
+  except (FileNotFoundError, CorruptFileError, *passed):
     raise
   except Exception as error:
     raise CorruptFileError(

@@ -18,6 +18,7 @@ import launchpad as lp
 from absl import flags
 
 from iq_acme import process as processes
+from iq_acme.storage import locking
 from iq_acme.supervisor import supervision
 from iq_acme.supervisor.resources import local_resources
 
@@ -98,9 +99,11 @@ def launch(
       f'launch_type is {launch_type!r}; it must be one of {LAUNCH_TYPES}. For a cluster '
       'call `lp.launch` with its own resources.'
     )
-  folder = tempfile.mkdtemp(prefix='iq_acme_launch_')
+  supervision.remove_abandoned_folders()
+  folder = tempfile.mkdtemp(prefix=supervision.FOLDER_PREFIX)
   logs = os.path.abspath(log_dir or os.path.join(folder, 'logs'))
   os.makedirs(logs, exist_ok=True)
+  lock = locking.FileLock(os.path.join(folder, supervision.LOCK))
   with open(os.path.join(folder, supervision.JOB), 'wb') as file:
     cloudpickle.dump(
       {
@@ -117,6 +120,9 @@ def launch(
     keep = log_dir is None
     raise
   finally:
+    with contextlib.suppress(FileNotFoundError):
+      os.remove(os.path.join(folder, supervision.JOB))
+    lock.release()
     if not keep:
       shutil.rmtree(folder, ignore_errors=True)
 

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -219,13 +220,14 @@ def read_rows(path: str, required: str | None = None) -> list[dict[str, float]]:
       break
     try:
       cells = next(csv.reader([line]))
-      if number > 1:
-        values = [float(cell) if cell else float('nan') for cell in cells]
-        rows.append(dict(zip(columns, values, strict=True)))
-        continue
-      columns = cells
-      if required is not None and required not in columns:
-        raise ValueError(f'there is no column {required!r}')
+      if number == 1:
+        columns, row = cells, dict.fromkeys(cells, 0.0)
+      else:
+        values = [float(cell) if cell else math.nan for cell in cells]
+        row = dict(zip(columns, values, strict=True))
+        rows.append(row)
+      if required is not None and not math.isfinite(row.get(required, math.nan)):
+        raise ValueError(f'it has no {required}')
     except (csv.Error, ValueError) as error:
       raise files.DamagedFileError(
         f'{path}, line {number}, does not fit a table of numbers ({error}): mend that '

@@ -13,7 +13,6 @@ from iq_acme.training.differences import list_differences
 
 _LOCKS = ('.lock', '.agent.lock')
 _LOG_ENDINGS = ('.txt', '.log', '.out')
-_LEARNER_STEPS = 'learner_steps'
 _MEAN = 'mode_return_mean'
 # The types of a summary's entries, and of those of its best evaluation.
 _SUMMARY = {
@@ -41,6 +40,7 @@ class RunDirectory:
     episodes: training episodes.
     evaluations: evaluations.
     tensorboard: the same three as TensorBoard events.
+    logs: what each node of a distributed run has written.
     checkpoints: written by the agent.
     policy: the policy of the last checkpoint.
     best_policy: the policy of the best evaluation.
@@ -56,6 +56,7 @@ class RunDirectory:
     self.episodes = os.path.join(path, 'episodes.csv')
     self.evaluations = os.path.join(path, 'eval.csv')
     self.tensorboard = os.path.join(path, 'tensorboard')
+    self.logs = os.path.join(path, 'logs')
     self.checkpoints = os.path.join(path, 'checkpoints')
     self.policy = os.path.join(path, 'policy.npz')
     self.best_policy = os.path.join(path, 'policy_best.npz')
@@ -79,12 +80,13 @@ class RunDirectory:
     created += [path for path in own if not os.path.exists(path)]
     try:
       os.makedirs(self.path, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
+      lock = locking.FileLock(own[0])
+    except OSError as error:
+      if error.errno in files.STORAGE_ERRORS:
+        raise
       raise RunDirectoryError(
         f"{self.path} cannot be a run's folder: {error}."
       ) from None
-    try:
-      lock = locking.FileLock(own[0])
     except locking.InUseError as error:
       raise RunDirectoryError(
         f'{self.path} is in use by another run (process {error.holder}). '
@@ -92,7 +94,7 @@ class RunDirectory:
       ) from None
     with lock:
       try:
-        for folder in (self.path, os.path.join(self.path, 'logs')):
+        for folder in (self.path, self.logs):
           if os.path.isdir(folder):
             files.remove_leftovers(folder)
         yield
@@ -136,17 +138,25 @@ class RunDirectory:
     for path in (self.policy, self.best_policy, self.curve, *self._tables()):
       if os.path.isdir(path):
         raise files.DamagedFileError(f'{path} is a folder, not a file: move it away.')
-    for path in (self.checkpoints, self.tensorboard):
+    for path in (self.checkpoints, self.tensorboard, self.logs):
       if os.path.exists(path) and not os.path.isdir(path):
         raise files.DamagedFileError(f'{path} is a file, not a folder: move it away.')
     self.read_summary()
     files.read_json(self.versions, list)
-    for path in self._tables():
-      metrics_files.read_rows(path, metrics_files.STEP_COLUMN)
-    metrics_files.read_rows(self.train, _LEARNER_STEPS)
+    for path, column in self._tables().items():
+      metrics_files.read_rows(path, column)
 
-  def _tables(self) -> tuple[str, ...]:
-    return (self.train, self.episodes, self.evaluations)
+  def _tables(self) -> dict[str, str]:
+    """The CSV files, and the steps by which a checkpoint knows their rows.
+
+    Actors of a distributed run may be ahead of what the checkpoint counts, so rows of
+    its learner are known by SGD steps.
+    """
+    return {
+      self.train: 'learner_steps',
+      self.episodes: metrics_files.STEP_COLUMN,
+      self.evaluations: metrics_files.STEP_COLUMN,
+    }
 
   def write_config(self, config: Mapping[str, Any]) -> None:
     """Records the configuration, or the larger `num_steps` of a resumed run."""
@@ -212,16 +222,16 @@ class RunDirectory:
 
     Args:
       actor_steps: of the checkpoint from which the run goes on.
-      learner_steps: its SGD steps, by which its rows of `train.csv` are known: actors
-        of a distributed run may be ahead of what the checkpoint counts.
+      learner_steps: its SGD steps.
 
     Returns:
       How many rows were dropped.
     """
-    dropped = metrics_files.cut_rows(self.train, learner_steps, _LEARNER_STEPS)
-    for path in (self.episodes, self.evaluations):
-      dropped += metrics_files.cut_rows(path, actor_steps)
-    return dropped
+    steps = {metrics_files.STEP_COLUMN: actor_steps, 'learner_steps': learner_steps}
+    return sum(
+      metrics_files.cut_rows(path, steps[column], column)
+      for path, column in self._tables().items()
+    )
 
   def last_checkpoint(self) -> str:
     """Returns the newest whole checkpoint and how to go on, in words."""

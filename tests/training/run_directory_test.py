@@ -159,7 +159,7 @@ def test_lock_that_fails_otherwise_is_no_lock(directory, monkeypatch, code):
     raise OSError(code, 'broken')
 
   monkeypatch.setattr(fcntl, 'flock', flock)
-  with pytest.raises(OSError, match='broken'), directory.lock():
+  with pytest.raises((OSError, RunDirectoryError), match='broken'), directory.lock():
     pass
 
 
@@ -170,11 +170,17 @@ DAMAGES = {
   ],
   'versions.json': ['{}', '{"'],
   'config.json': ['[]', 'nonsense'],
-  'eval.csv': ['actor_steps,x\n1,2\nabc,def\n', 'a,b\n1,2\n', 'actor_steps,x\n1\n'],
+  'eval.csv': [
+    'actor_steps,x\n1,2\nabc,def\n',
+    'actor_steps,x\n,2\n',
+    'a,b\n1,2\n',
+    'actor_steps,x\n1\n',
+  ],
   'episodes.csv': [b'\xff\xfe\x00\n', 'actor_steps\n\n', 'actor_steps\n1,2\n'],
   'train.csv': ['actor_steps,learner_steps\n\0\0\n', 'actor_steps\n1\n'],
   'checkpoints': ['a file'],
   'tensorboard': ['a file'],
+  'logs': ['a file'],
   'policy.npz': [None],  # A folder.
   'train.csv ': [None],
   'summary.json ': [None],
