@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -224,6 +225,24 @@ def test_home_is_meant_by_its_sign_and_a_full_disk_names_the_last_checkpoint(tmp
   (name,) = re.findall(r'The last checkpoint is \S+/run/checkpoints/(step_\d+)', line)
   assert name in os.listdir(tmp_path / 'run' / 'checkpoints')
   assert 'Traceback' not in done.stderr
+
+
+@pytest.mark.skipif(not shutil.which('setpriv'), reason='root may write anywhere')
+def test_folder_that_may_not_be_written_to_is_named(tmp_path):
+  tmp_path.chmod(0o555)
+  ordinary = ['setpriv', '--inh-caps=-all', '--bounding-set=-all']  # Also for root.
+  done = subprocess.run(
+    [*ordinary, sys.executable, 'experiments/run_iq.py', f'--workdir={tmp_path}'],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 1
+  assert done.stderr.strip() == (
+    f"Stopped: [Errno 13] Permission denied: '{tmp_path}/.lock'. There is no checkpoint "
+    'yet.'
+  )
 
 
 def test_damaged_summary_is_named(tmp_path):
