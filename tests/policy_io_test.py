@@ -88,9 +88,6 @@ class Sensors(NamedTuple):
 SENSORS = Sensors(specs.Array((2,), np.float32), specs.Array((1,), np.float32))
 
 
-ROOT = os.path.dirname(os.path.dirname(iq_acme.__file__))
-
-
 @pytest.fixture
 def path(tmp_path):
   return str(tmp_path / 'policy.npz')

@@ -4,11 +4,10 @@ import sys
 
 import numpy as np
 import pytest
+from repository import ROOT
 
 from iq_acme.training import metrics_files
 from iq_acme.training.metrics_files import CsvFile, MultiLogger
-
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 @pytest.fixture
