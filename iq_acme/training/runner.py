@@ -281,7 +281,13 @@ class _Run:
     if self._agent.restored_from is not None:
       path = files.readable_path(self._agent.restored_from)
       print(f'Resumed at step {step:,} from {path}.')
-    open_folder(directory, self._settings, self._settings.config(), step)
+    open_folder(
+      directory,
+      self._settings,
+      self._settings.config(),
+      step,
+      self._agent.learner_steps,
+    )
     rows = metrics_files.read_rows(directory.evaluations)
     self._evaluated = {int(row['actor_steps']) for row in rows}
     self._clock = progress.Clock(self._seconds_until(step))
