@@ -156,7 +156,8 @@ def _read_shape(file: Any, member: zipfile.ZipInfo) -> jax.ShapeDtypeStruct:
     (2, 0): np.lib.format.read_array_header_2_0,
   }[version]
   shape, _, dtype = read(file)
-  if file.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
+  num_bytes = math.prod(shape) * dtype.itemsize
+  if not dtype.itemsize or file.tell() + num_bytes != member.file_size:
     raise ValueError(f'{member.filename} says that it is {dtype.name}{list(shape)}')
   return jax.ShapeDtypeStruct(shape, dtype)
 

@@ -1,6 +1,7 @@
 import os
 import pathlib
 import stat
+import zipfile
 
 import jax.numpy as jnp
 import numpy as np
@@ -125,7 +126,18 @@ def save_npy(path):
     np.save(file, np.zeros(3))
 
 
+def save_elements_without_size(path):
+  serialization.save_tree(path, TREE)
+  description = {'descr': '|V0', 'fortran_order': False, 'shape': (10**12,)}
+  with zipfile.ZipFile(path, 'a') as archive, archive.open('x.npy', 'w') as file:
+    np.lib.format.write_array_header_1_0(file, description)
+
+
 FOREIGN = {
+  'compressed': lambda path: np.savez_compressed(
+    path, **{'header.json': np.frombuffer(b'{}', np.uint8)}
+  ),
+  'elements without size': save_elements_without_size,
   'text': lambda path: pathlib.Path(path).write_text('not an archive'),
   'empty': lambda path: pathlib.Path(path).touch(),
   'npy': save_npy,
