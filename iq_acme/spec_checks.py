@@ -27,19 +27,25 @@ def check_environment_spec(spec: Any) -> None:
 
 
 def check_observation_structure(observation: Any, spec: Any) -> None:
-  """Raises where an observation is nested in another way than its spec.
+  """Raises if an observation has another structure, or other shapes, than its spec.
 
   Args:
     observation: a nest of arrays.
     spec: a nest of specs.
 
   Raises:
-    ValueError: naming both structures. A dict is another one than an `OrderedDict`,
-      whose order the networks' inputs have, where a dict's is that of its sorted keys.
+    ValueError: naming what was found and what was expected. A dict is another structure
+      than an `OrderedDict`, whose order the networks' inputs have; a dict's is that of
+      its sorted keys.
   """
   found, expected = jax.tree.structure(observation), jax.tree.structure(spec)
   if found != expected:
     raise ValueError(f'The observation is {found}; this policy takes {expected}.')
+  for array, leaf in zip(jax.tree.leaves(observation), jax.tree.leaves(spec)):
+    if np.shape(array) != leaf.shape:
+      raise ValueError(
+        f'The observation has shape {np.shape(array)}; this policy takes {leaf.shape}.'
+      )
 
 
 def _check_action_spec(action: Any) -> None:
