@@ -40,13 +40,15 @@ from experiments.paper import jobs as paper_jobs
 from experiments.paper.command_flags import FLAGS
 from experiments.paper.overview import Overview
 from experiments.paper.settings import MEASURED_PLANS, PAPER_PLANS, Study
-from iq_acme.commands import distribution_flags
+from iq_acme.commands import distribution_flags, environment_flags
+from iq_acme.environments import imports_code
 from iq_acme.storage import files
 
 _RESULTS = pathlib.Path(__file__).resolve().parent.parent / 'results'
 
 _REFUSED = 2
 _NOT_FOR_PLOT = (
+  'env_option',
   'seeds',
   'workers',
   'first_core',
@@ -158,6 +160,8 @@ def plot(names: Sequence[str]) -> int:
   for name in _NOT_FOR_PLOT:
     if FLAGS[name].present:
       raise ValueError(f'--{name} is not for plot: it draws all the runs there are.')
+  if any(map(imports_code, FLAGS.tasks)):
+    raise ValueError('tasks names one of your own: draw it by python -m iq_acme plot.')
   known = (*figures.NAMES, *comparisons.NAMES)
   for name in names:
     if name not in known:
@@ -165,10 +169,8 @@ def plot(names: Sequence[str]) -> int:
   _check_root()
   _select([*MEASURED_PLANS, *PAPER_PLANS])  # Refuses what no plan has.
   measured = files.read_json(random_scores.PATH) or {}
-  root, output = (
-    FLAGS.root or _exported() or _root(),
-    FLAGS.output or str(_RESULTS / _kind()),
-  )
+  root = FLAGS.root or _exported() or _root()
+  output = FLAGS.output or str(_RESULTS / _kind())
   selection = {
     'names': names,
     'tasks': FLAGS.tasks,
@@ -177,8 +179,7 @@ def plot(names: Sequence[str]) -> int:
   }
   random_returns = {task: entry['return_mean'] for task, entry in measured.items()}
   lines = figures.draw_all(root, output, random_returns, **selection)
-  lines += comparisons.write_all(root, output, **selection)
-  print('\n'.join(lines))
+  print('\n'.join(lines + comparisons.write_all(root, output, **selection)))
   return 0
 
 
@@ -269,6 +270,7 @@ def _select(names: Sequence[str]) -> list[Study]:
     seeds=FLAGS.seeds,
     tasks=FLAGS.tasks,
     algorithm_names=FLAGS.algorithms,
+    env_options=environment_flags.parse_options(FLAGS.env_option),
   )
 
 

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from iq_acme.commands import distribution_flags, parsing
+from iq_acme.commands import distribution_flags, environment_flags, parsing
 
 FLAGS = parsing.new_flags()
 
@@ -32,8 +32,13 @@ flags.DEFINE_integer(
   'seeds', None, "Seeds of each variant; unset: the plan's.", flag_values=FLAGS
 )
 flags.DEFINE_list(
-  'tasks', [], 'Only these, such as HalfCheetah-v4,adroit:door.', flag_values=FLAGS
+  'tasks',
+  [],
+  'Only these, such as HalfCheetah-v4,adroit:door; or your own, gym:my_package:MyEnv-v0 '
+  'or python:my_module:make_env.',
+  flag_values=FLAGS,
 )
+environment_flags.define_options(FLAGS)
 flags.DEFINE_list('algorithms', [], 'Only these, such as m_iq,sac.', flag_values=FLAGS)
 flags.DEFINE_integer(
   'workers',

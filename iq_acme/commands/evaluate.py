@@ -17,7 +17,8 @@ from absl import flags
 
 from iq_acme import seeding
 from iq_acme.baselines.sac import config
-from iq_acme.commands import parsing
+from iq_acme.commands import environment_flags, parsing
+from iq_acme.environments import imports_code
 from iq_acme.episodes import Actor, Episode, run_episodes, summarize
 from iq_acme.storage import files
 from iq_acme.training import quiet
@@ -46,6 +47,7 @@ flags.DEFINE_boolean(
 flags.DEFINE_string(
   'env_name', None, 'Task; unset: the one the policy was trained on.', flag_values=FLAGS
 )
+environment_flags.define_options(FLAGS)
 flags.DEFINE_string(
   'video', None, 'Video to write, such as out.mp4.', flag_values=FLAGS
 )
@@ -57,6 +59,10 @@ flags.mark_flag_as_required('policy', flag_values=FLAGS)
 _FAILED, _REFUSED = 1, 2
 # Those that imageio writes by itself or with the codec that it asks ffmpeg for.
 _VIDEO_ENDINGS = ('.mp4', '.mov', '.mkv', '.avi', '.gif')
+
+
+class _Refusal(Exception):
+  """A task that cannot be made, in words."""
 
 
 class PolicyActor:
@@ -125,7 +131,16 @@ def main(argv: Sequence[str]) -> int:
     return _REFUSED
   try:
     episodes = _run(make_actor, wrap, name, options)
-  except (OSError, ValueError, RuntimeError, ModuleNotFoundError) as error:
+  except _Refusal as error:
+    print(error, file=sys.stderr)
+    return _REFUSED
+  except (
+    OSError,
+    ValueError,
+    RuntimeError,
+    ModuleNotFoundError,
+    FloatingPointError,
+  ) as error:
     print(error, file=sys.stderr)
     return _FAILED
   _print_table(name, episodes)
@@ -142,12 +157,24 @@ def _check_video() -> None:
 
 
 def _task(metadata: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-  trained_on = metadata.get('env_name')
-  if FLAGS.env_name in (None, trained_on):
-    if trained_on is None:
-      raise ValueError(f'{FLAGS.policy} names no task; give one with --env_name.')
-    return trained_on, metadata.get('env_options', {})
-  return FLAGS.env_name, {}
+  """Returns the task and its options: those that the file says, unless flags do.
+
+  Raises:
+    ValueError: there is no task, or the file's would import code, which only a user
+      may ask for: the file may be a stranger's.
+  """
+  trained_on, options = metadata.get('env_name'), metadata.get('env_options', {})
+  name = FLAGS.env_name or trained_on
+  if name is None:
+    raise ValueError(f'{FLAGS.policy} names no task; give one with --env_name.')
+  if FLAGS.env_name is None and imports_code(name):
+    raise ValueError(
+      f'{FLAGS.policy} says that it was trained on {name!r} with the options {options}. '
+      'That name imports code, so it is not taken from a file: if you know the code, '
+      'give it with --env_name.'
+    )
+  given = environment_flags.parse_options(FLAGS.env_option)
+  return name, {**(options if name == trained_on else {}), **given}
 
 
 def _load_iq() -> tuple['ActorFactory', 'Wrapper']:
@@ -180,17 +207,17 @@ def _run(
   from iq_acme import make_environment
 
   env_seed, actor_seed = seeding.derive_seeds(FLAGS.seed, 'evaluation', 0, 2)
+  if FLAGS.video:
+    options = {**options, 'render_mode': 'rgb_array'}
   with contextlib.ExitStack() as stack:
-    if not FLAGS.video:
+    try:
       environment = wrap(make_environment(name, env_seed, **options))
-      stack.enter_context(contextlib.closing(environment))
-      actor = make_actor(environment, actor_seed)
-      return run_episodes(actor, environment, FLAGS.num_episodes)
-    environment = wrap(
-      make_environment(name, env_seed, **{**options, 'render_mode': 'rgb_array'})
-    )
+    except (ValueError, RuntimeError) as error:
+      raise _Refusal(str(error)) from error
     stack.enter_context(contextlib.closing(environment))
     actor = make_actor(environment, actor_seed)
+    if not FLAGS.video:
+      return run_episodes(actor, environment, FLAGS.num_episodes)
     video = stack.enter_context(Video(FLAGS.video, FLAGS.frames_per_second))
     return run_episodes(
       actor,

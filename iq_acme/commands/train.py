@@ -11,18 +11,23 @@ Exit status: 0 when the last step is reached, 1 when the run failed, 2 when it w
 refused (flags, folder), 130 after Ctrl-C and 143 after SIGTERM, both resumable.
 """
 
-import ast
 import contextlib
 import dataclasses
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from iq_acme import process
-from iq_acme.commands import algorithms, config_flags, distribution_flags, parsing
+from iq_acme.commands import (
+  algorithms,
+  config_flags,
+  distribution_flags,
+  environment_flags,
+  parsing,
+)
 from iq_acme.config import IQConfig
 
 if TYPE_CHECKING:
@@ -43,12 +48,7 @@ flags.DEFINE_enum(
   flag_values=FLAGS,
 )
 flags.DEFINE_string('env_name', 'gym:HalfCheetah-v4', 'Task.', flag_values=FLAGS)
-flags.DEFINE_multi_string(
-  'env_option',
-  [],
-  'Option of the environment, name=value; may be repeated.',
-  flag_values=FLAGS,
-)
+environment_flags.define_options(FLAGS)
 config_flags.define_integer(
   'num_steps', 100_000, 'Environment steps at which the run ends.', flag_values=FLAGS
 )
@@ -100,7 +100,6 @@ distribution_flags.define_flags('Run as a Launchpad program of many nodes.', FLA
 config_flags.define_flags(IQConfig, FLAGS)
 
 _FAILED, _REFUSED = 1, 2
-_ENVIRONMENT_ARGUMENTS = {'name': 'env_name', 'seed': 'seed'}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -156,7 +155,7 @@ class _Refusal(Exception):
 def _train(settings: 'RunSettings', config: algorithms.Config) -> int:
   _print_title(settings, config)
   # Late, because threads are limited before and the flags' help needs none of it.
-  from iq_acme import make_environment
+  from iq_acme.environments import BadReturnError, make_environment
   from iq_acme.storage import files
   from iq_acme.training import quiet, run_directory, runner, versions
 
@@ -189,6 +188,9 @@ def _train(settings: 'RunSettings', config: algorithms.Config) -> int:
     files.DamagedFileError,
   ) as error:
     return _refuse(str(error))
+  except (BadReturnError, FloatingPointError) as error:  # Of the environment.
+    print(f'\nStopped: {error}', file=sys.stderr)
+    return _FAILED
   except RuntimeError as error:
     # Here, so that a run that is refused or finished need not wait for TensorFlow.
     from iq_acme import NonFiniteActionError, NonFiniteLossError
@@ -273,7 +275,7 @@ def _settings(config: algorithms.Config) -> 'RunSettings':
   algorithm = algorithms.algorithm_name(config)
   return RunSettings(
     env_name=FLAGS.env_name,
-    env_options=parse_options(FLAGS.env_option),
+    env_options=environment_flags.parse_options(FLAGS.env_option),
     algorithm=algorithm,
     workdir=FLAGS.workdir or _default_workdir(algorithm),
     num_steps=FLAGS.num_steps,
@@ -285,31 +287,6 @@ def _settings(config: algorithms.Config) -> 'RunSettings':
     checkpoint_period=FLAGS.checkpoint_period,
     tensorboard=FLAGS.tensorboard,
   )
-
-
-def parse_options(options: Sequence[str]) -> dict[str, Any]:
-  """Returns options by name, from 'name=value' with a Python literal or a word.
-
-  Args:
-    options: such as ['original_reward_sign=False'].
-
-  Raises:
-    ValueError: if one has no '=', or names what has a flag of its own.
-  """
-  parsed = {}
-  for option in options:
-    name, equals, value = option.partition('=')
-    if not (name and equals):
-      raise ValueError(f'--env_option={option!r} is not of the form name=value.')
-    if name in _ENVIRONMENT_ARGUMENTS:
-      raise ValueError(
-        f'--env_option={option!r}: say --{_ENVIRONMENT_ARGUMENTS[name]}.'
-      )
-    try:
-      parsed[name] = ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-      parsed[name] = value
-  return parsed
 
 
 def _default_workdir(algorithm: str) -> str:

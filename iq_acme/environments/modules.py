@@ -36,14 +36,14 @@ def load(name: str, module: str) -> ModuleType:
     ) from error
 
 
-def missing(name: str, error: ImportError) -> RuntimeError:
+def missing(name: str, error: Exception) -> RuntimeError:
   """Returns the error to raise for a task that needs a package that is not there.
 
   Args:
     name: the task.
-    error: what importing it raised; Gymnasium's says what to install.
+    error: an ImportError, or Gymnasium's own, which says what to install.
   """
-  package = (error.name or '').partition('.')[0]
+  package = (getattr(error, 'name', None) or '').partition('.')[0]
   if install := _INSTALL.get(package):
     hint = f'; install it with {install}'
   else:

@@ -37,7 +37,7 @@ def make(
   try:
     env = factory(**arguments)
   except TypeError as error:
-    raise ValueError(f'{name!r} cannot be made with {arguments}: {error}') from error
+    raise ValueError(f'{name!r} cannot be made with {options}: {error}') from error
   return _adapt(name, env, seed, render_mode)
 
 
