@@ -87,12 +87,14 @@ def _check_observation_spec(observation: Any) -> None:
     if len(leaf.shape) > 1:
       raise ValueError(
         f'An observation has shape {leaf.shape} ({leaf!r}); IQ takes vectors. '
-        'Pixels and matrices need a network of their own or a flattening wrapper.'
+        'Pixels and matrices need a network of their own or a flattening wrapper, '
+        'such as iq_acme.environments.DmEnvironment.'
       )
     if not np.issubdtype(leaf.dtype, np.floating):
       raise ValueError(
         f'An observation has dtype {np.dtype(leaf.dtype).name} ({leaf!r}); IQ '
-        'needs float observations: convert it in a wrapper.'
+        'needs float observations: convert it in a wrapper, such as '
+        'iq_acme.environments.DmEnvironment.'
       )
   if sum(int(np.prod(leaf.shape)) for leaf in leaves) == 0:
     raise ValueError('The observation spec has no elements; IQ needs at least one.')

@@ -119,7 +119,7 @@ def test_a_task_whose_package_is_missing_is_refused_in_one_line(policy, tmp_path
   variables = {'PYTHONPATH': str(tmp_path)}
   result = _evaluate(policy, '--env_name=python:needy_tasks:make', **variables)
   assert result.returncode == 2
-  assert 'pip install no_such_package' in result.stderr
+  assert "not installed: No module named 'no_such_package'" in result.stderr
   assert len(result.stderr.splitlines()) == 1
 
 

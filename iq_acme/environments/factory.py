@@ -73,7 +73,7 @@ def imports_code(name: str) -> bool:
 
   So its name must come from the user, never from a file that may be a stranger's.
   """
-  suite, _, task = name.partition(':')
+  suite, _, task = str(name).partition(':')  # A file may hold anything.
   return suite == 'python' or (suite == 'gym' and (':' in task or task in _INDIRECT))
 
 

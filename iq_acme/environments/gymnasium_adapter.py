@@ -186,12 +186,15 @@ def _check_reset(name: str, env: gymnasium.Env) -> None:
   """Refuses a reset of the old Gym, also below wrappers that pass the seed on."""
   layer = env
   while True:
-    parameters = inspect.signature(layer.reset).parameters.values()
+    try:
+      signature = inspect.signature(layer.reset)
+    except ValueError:  # Compiled code has none.
+      return
+    parameters = signature.parameters.values()
     if not any(p.name == 'seed' or p.kind is p.VAR_KEYWORD for p in parameters):
       raise ValueError(
         f'reset of {name!r} must take a seed, as in reset(self, *, seed=None, '
-        f'options=None), got {type(layer).__name__}.reset'
-        f'{inspect.signature(layer.reset)}'
+        f'options=None), got {type(layer).__name__}.reset{signature}'
       )
     if not isinstance(layer, gymnasium.Wrapper):
       return

@@ -5,7 +5,8 @@ import os
 import sys
 from types import ModuleType
 
-# How to install the suites' own packages, by the module that is missed.
+# How to install the suites' own packages, by the module that is missed. A module of the
+# user's may come with a package of another name.
 _INSTALL = {
   'dm_control': 'pip install dm_control',
   'gymnasium_robotics': "pip install 'gymnasium-robotics>=1.2.1,<1.4.3'",
@@ -44,8 +45,6 @@ def missing(name: str, error: Exception) -> RuntimeError:
     error: an ImportError, or Gymnasium's own, which says what to install.
   """
   package = (getattr(error, 'name', None) or '').partition('.')[0]
-  if install := _INSTALL.get(package):
-    hint = f'; install it with {install}'
-  else:
-    hint = f'; pip install {package}' if package else ''
+  install = _INSTALL.get(package)
+  hint = f'; install it with {install}' if install else ''
   return RuntimeError(f'{name!r} needs a package that is not installed: {error}{hint}')
