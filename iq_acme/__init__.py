@@ -1,8 +1,8 @@
 """IQ: implicitly regularized RL with implicit Q-values, as an agent for Acme.
 
-The pure half (configuration, networks, losses, update, policies in files) needs only
-JAX and its libraries. The Acme half loads TensorFlow, Reverb and Launchpad, and does
-so only once one of its names is used.
+The core (configuration, networks, losses, update, policies in files, environments)
+needs only JAX and its libraries. The Acme half loads TensorFlow, Reverb and Launchpad,
+and does so only once one of its names is used.
 
 After `import iq_acme`, dm-acme 0.4.0 loads and runs on today's JAX: see `compat`.
 """
@@ -74,9 +74,10 @@ def __getattr__(name: str) -> Any:
   home = f'{__name__}.{_HOME[name]}'
   try:
     value = getattr(importlib.import_module(home), name)
-  except (
-    AttributeError
-  ) as error:  # Which `from iq_acme import ...` would say nothing of.
+  except ModuleNotFoundError as error:
+    reason = imports.advice(error) or str(error)
+    raise ModuleNotFoundError(f'iq_acme.{name}: {reason}', name=error.name) from error
+  except AttributeError as error:  # `from iq_acme import ...` would say nothing of it.
     raise ImportError(f'{home} cannot be imported: {error}') from error
   globals()[name] = value
   return value

@@ -1,17 +1,44 @@
-"""Checks that an environment is one the agent can learn."""
+"""Takes an environment's spec, and checks that it is one the agent can learn."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import dm_env
 import jax
 import numpy as np
 
 
-def check_environment_spec(spec: Any) -> None:
-  """Raises where an environment's spec is not one IQ can be built for.
+class EnvironmentSpec(NamedTuple):
+  """An environment's specs; `acme.specs.EnvironmentSpec` for if there is no Acme."""
+
+  observations: Any
+  actions: Any
+  rewards: Any
+  discounts: Any
+
+
+def make_environment_spec(environment: dm_env.Environment) -> EnvironmentSpec:
+  """Asks an environment for its specs.
 
   Args:
-    spec: an `acme.specs.EnvironmentSpec`, or anything with `observations` and
-      `actions` of dm_env specs; `rewards` and `discounts` are checked where it has them.
+    environment: whose nests of dm_env specs are taken.
+
+  Returns:
+    What networks and agents are made for.
+  """
+  return EnvironmentSpec(
+    observations=environment.observation_spec(),
+    actions=environment.action_spec(),
+    rewards=environment.reward_spec(),
+    discounts=environment.discount_spec(),
+  )
+
+
+def check_environment_spec(spec: Any) -> None:
+  """Raises if an environment's spec is not one IQ can be built for.
+
+  Args:
+    spec: of `make_environment_spec` or Acme's, or anything with `observations` and
+      `actions` of dm_env specs; `rewards` and `discounts` are checked if it has them.
 
   Raises:
     ValueError: naming the part of the spec, what it is, and what would be right:

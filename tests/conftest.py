@@ -1,12 +1,17 @@
 """What all tests share."""
 
-import pathlib
+import importlib.util
 import tempfile
 
 import jax
 import pytest
+from repository import TESTS
 
 import iq_acme  # noqa: F401  # Lets test files import Acme before this package.
+
+# Where there is no Acme, only the core is tested.
+if importlib.util.find_spec('acme') is None:
+  collect_ignore = ['agent', 'baselines', 'compat', 'distributed', 'replay']
 
 
 def pytest_configure(config):
@@ -27,35 +32,40 @@ def pytest_configure(config):
 
 # Files whose tests start programs of processes, whole commands, or train for long.
 SLOW = {
-  'acme_layout_test',
-  'agent_resume_changes_test',
-  'agent_resume_test',
-  'agents_test',
-  'builder_test',
-  'compat_test',
-  'distributed_parts_test',
-  'distributed_programs_test',
-  'doctor_test',
-  'evaluate_test',
-  'interruption_test',
-  'learning_nonfinite_test',
-  'learning_pendulum_test',
-  'learning_probe_test',
-  'local_agent_test',
+  'agent/acme_layout_test',
+  'agent/acmes_sac_test',
+  'agent/builder_test',
+  'agent/learner_nonfinite_test',
+  'agent/local_test',
+  'agent/pendulum_test',
+  'agent/resume_changes_test',
+  'agent/resume_test',
+  'baselines/sac_test',
+  'commands/evaluate_test',
+  'commands/train_distributed_test',
+  'commands/train_test',
+  'compat/doctor_test',
+  'compat/loopback_test',
+  'compat/patches_test',
+  'distributed/parts_test',
+  'distributed/programs_test',
+  'experiments/learning/probe_test',
+  'experiments/paper/command_test',
+  'experiments/paper/run_pool_test',
   'older_files_test',
   'package_test',
-  'paper_command_test',
-  'replay_paths_test',
-  'replay_test',
-  'run_iq_distributed_test',
-  'run_iq_test',
-  'run_pool_test',
-  'sac_agent_test',
+  'replay/paths_test',
+  'replay/reverb_test',
+  'supervisor/network_test',
+  'training/interruption_test',
 }
 
 
 def pytest_collection_modifyitems(items):
-  """Marks what `make test-fast` leaves out."""
+  """Marks what `make test-fast` leaves out, and what an extra would be needed for."""
+  has_dm_control = importlib.util.find_spec('dm_control') is not None
   for item in items:
-    if pathlib.Path(item.fspath).stem in SLOW:
+    if item.path.relative_to(TESTS).with_suffix('').as_posix() in SLOW:
       item.add_marker(pytest.mark.slow)
+    if item.path.parent.name == 'environments' and 'dm_control' in item.name:
+      item.add_marker(pytest.mark.skipif(not has_dm_control, reason='no dm_control'))

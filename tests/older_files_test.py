@@ -9,11 +9,11 @@ import sys
 
 import numpy as np
 import pytest
+from repository import ROOT
 
 import iq_acme
 from iq_acme.training import metrics_files
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 OLDER = ROOT / 'tests' / 'data' / 'run_of_november'
 
 

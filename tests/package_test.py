@@ -1,10 +1,10 @@
 import importlib
 import json
-import os
 import subprocess
 import sys
 
 import pytest
+from repository import ROOT
 
 import iq_acme
 
@@ -34,9 +34,8 @@ PURE = (
 
 def run(code):
   """What a fresh Python process prints, as JSON."""
-  root = os.path.dirname(os.path.dirname(iq_acme.__file__))
   result = subprocess.run(
-    [sys.executable, '-c', code], cwd=root, capture_output=True, text=True, check=False
+    [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=False
   )
   assert result.returncode == 0, result.stderr
   return json.loads(result.stdout)
@@ -167,3 +166,20 @@ print(json.dumps(failures))
 def test_unknown_name_is_an_attribute_error():
   with pytest.raises(AttributeError, match="'iq_acme' has no attribute 'IQAgent'"):
     _ = iq_acme.IQAgent
+
+
+def test_without_acme_its_half_is_refused_in_a_sentence_and_the_core_works():
+  code = """
+import json, sys
+for name in ('acme', 'courier', 'launchpad', 'reverb', 'tensorflow'):
+  sys.modules[name] = None  # As where they are not installed.
+import iq_acme
+from iq_acme import load_policy, make_environment, make_networks
+try:
+  iq_acme.make_iq_agent
+except ImportError as error:
+  print(json.dumps(str(error)))
+"""
+  message = run(code)
+  assert message.startswith('iq_acme.make_iq_agent: ')
+  assert "pip install '.[acme]'" in message

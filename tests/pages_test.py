@@ -4,10 +4,7 @@ import pathlib
 import re
 
 import pytest
-
-ROOT = pathlib.Path(__file__).resolve().parent
-while not (ROOT / 'README.md').exists():  # Tests may lie in folders of their own.
-  ROOT = ROOT.parent
+from repository import ROOT
 
 # Runs' own folders, and what is not part of the repository.
 _LEFT_OUT = ('experiments/results/paper/runs/', 'runs/', '.')

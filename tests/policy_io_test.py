@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from dm_env import specs
+from repository import ROOT
 
-import iq_acme
 from iq_acme import NonFiniteActionError, acting, policy_io
 from iq_acme.config import IQConfig
 from iq_acme.networks import make_networks
@@ -340,9 +340,8 @@ import iq_acme
 policy = iq_acme.load_policy({path!r})
 print(policy([0.1, -2.0, 3.0] @ __import__('numpy').eye(3)).tolist())
 """
-  root = os.path.dirname(os.path.dirname(iq_acme.__file__))
   result = subprocess.run(
-    [sys.executable, '-c', code], cwd=root, capture_output=True, text=True, check=False
+    [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=False
   )
   assert result.returncode == 0, result.stderr
   np.testing.assert_array_equal(np.float32(json.loads(result.stdout)), expected)

@@ -54,8 +54,7 @@ _NOT_FOR_PLOT = (
   'first_core',
   'checkpoint_period',
   'checkpoint_replay',
-  'num_actors',
-  'lp_launch_type',
+  *distribution_flags.DEPENDENT,
 )
 # The summary last: it is what says that a run is finished.
 _EXPORTED_FILES = ('config.json', 'versions.json', 'eval.csv', 'summary.json')
@@ -163,9 +162,8 @@ def plot(names: Sequence[str]) -> int:
   if any(map(imports_code, FLAGS.tasks)):
     raise ValueError('tasks names one of your own: draw it by python -m iq_acme plot.')
   known = (*figures.NAMES, *comparisons.NAMES)
-  for name in names:
-    if name not in known:
-      raise ValueError(f'There is no figure {name!r}; there are {", ".join(known)}.')
+  for name in set(names) - set(known):
+    raise ValueError(f'There is no figure {name!r}; there are {", ".join(known)}.')
   _check_root()
   _select([*MEASURED_PLANS, *PAPER_PLANS])  # Refuses what no plan has.
   measured = files.read_json(random_scores.PATH) or {}
@@ -232,7 +230,9 @@ def _job_settings() -> paper_jobs.JobSettings:
   if FLAGS.run_distributed:
     if FLAGS['first_core'].present:
       raise ValueError('--first_core is for runs that are not distributed.')
-    distribution = paper_jobs.Distribution(FLAGS.num_actors, FLAGS.lp_launch_type)
+    distribution = paper_jobs.Distribution(
+      FLAGS.num_actors, FLAGS.lp_launch_type, FLAGS.listen
+    )
   return paper_jobs.JobSettings(
     _root(), FLAGS.checkpoint_period, FLAGS.checkpoint_replay, distribution
   )

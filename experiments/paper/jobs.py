@@ -23,10 +23,12 @@ class Distribution:
   Attributes:
     num_actors: actors of each.
     launch_type: 'local_mp', a process for each node, or 'local_mt', a thread.
+    listen: who can reach the nodes' servers, see `iq_acme.launch`.
   """
 
   num_actors: int
   launch_type: str
+  listen: str = 'local'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,4 +99,5 @@ def _placement(
     '--run_distributed',
     f'--num_actors={distribution.num_actors}',
     f'--lp_launch_type={distribution.launch_type}',
+    f'--listen={distribution.listen}',
   ]

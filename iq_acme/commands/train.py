@@ -74,6 +74,12 @@ config_flags.define_integer(
 config_flags.define_integer(
   'keep_checkpoints', 2, 'Checkpoints kept, the newest.', flag_values=FLAGS
 )
+config_flags.define_integer(
+  'environment_patience',
+  60,
+  'Seconds in one call of the environment after which a line says so.',
+  flag_values=FLAGS,
+)
 flags.DEFINE_boolean(
   'checkpoint_replay',
   True,
@@ -217,6 +223,7 @@ def _train_distributed(settings: 'RunSettings', config: algorithms.Config) -> in
     launch_type=FLAGS.lp_launch_type,
     keep_checkpoints=FLAGS.keep_checkpoints,
     checkpoint_replay=FLAGS.checkpoint_replay,
+    listen=FLAGS.listen,
   )
   try:
     outcome = distributed_runner.run(settings, config, options)
@@ -285,6 +292,7 @@ def _settings(config: algorithms.Config) -> 'RunSettings':
     evaluation_period=FLAGS.evaluation_period,
     evaluation_episodes=FLAGS.evaluation_episodes,
     checkpoint_period=FLAGS.checkpoint_period,
+    environment_patience=FLAGS.environment_patience,
     tensorboard=FLAGS.tensorboard,
   )
 

@@ -6,7 +6,7 @@ puts them back, each only where it is missing, and makes TensorFlow, gym and JAX
 quieter. It imports neither Acme nor TensorFlow, so it can come before both.
 
 Each patch names what in Acme needs it. A patch can go when nothing in the installed
-Acme mentions its name any more; `tests/compat_test.py` says so when that happens.
+Acme mentions its name any more; `tests/compat/patches_test.py` says so when that happens.
 
 It also loads libpython for Reverb and Launchpad where the running Python was built
 without it (see `load_libpython`).

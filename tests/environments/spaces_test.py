@@ -109,6 +109,7 @@ def test_a_dm_env_observation_is_in_the_order_of_its_spec(mapping, expected):
 
 
 def test_a_registered_task_with_several_observations_can_be_made():
+  pytest.importorskip('gymnasium_robotics')
   environment = make_environment('gym:gymnasium_robotics:PointMaze_UMaze-v3', seed=0)
   observation = environment.reset().observation
   # By sorted keys: achieved_goal [2], desired_goal [2], observation [4].

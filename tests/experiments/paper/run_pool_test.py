@@ -8,17 +8,17 @@ import textwrap
 import time
 
 import pytest
+from repository import HELPERS, ROOT
 
 from experiments.paper import overview, run_pool
 from iq_acme.training import metrics_files
 from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
 
-TESTS = os.path.dirname(os.path.abspath(__file__))
-FAKE = os.path.join(TESTS, 'runner_fakes.py')
+FAKE = str(HELPERS / 'runner_fakes.py')
 # A pool as a program of its own, so that signals can be sent to it.
 POOL = textwrap.dedent(f"""
   import sys
-  sys.path[:0] = [{TESTS!r}, {os.path.dirname(TESTS)!r}]
+  sys.path[:0] = [{str(HELPERS)!r}, {str(ROOT)!r}]
   import run_pool_test
   from experiments.paper import run_pool
   options = [a for a in sys.argv[1:] if a.startswith('--')]

@@ -7,12 +7,12 @@ import sys
 
 import numpy as np
 import pytest
+from repository import ROOT
 
 from iq_acme import load_policy
 from iq_acme.training import metrics_files
 from iq_acme.training.run_directory import RunDirectory
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FLAGS = (
   '--env_name=gym:Pendulum-v1',
   '--hidden_layer_sizes=16',

@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+from repository import ROOT
 
 from iq_acme.training import quiet
 
@@ -61,9 +62,8 @@ def test_last_words_of_a_crash_are_shown():
     "  os.write(2, b'[reverb/cc/x] Check failed\\nterminate called\\n')\n"
     '  os.abort()\n'
   )
-  root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
   result = subprocess.run(
-    [sys.executable, '-c', code], cwd=root, capture_output=True, text=True, timeout=60
+    [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, timeout=60
   )
   assert result.returncode == -signal.SIGABRT
   assert result.stderr == 'terminate called\n'

@@ -5,10 +5,11 @@ import dataclasses
 import dm_env
 import jax.numpy as jnp
 import numpy as np
-from acme import specs
+from dm_env import specs
 
 from iq_acme.config import IQConfig
 from iq_acme.networks import make_networks
+from iq_acme.spec_checks import make_environment_spec
 
 # Of tests in which it could matter; the others take the default.
 REPLAYS = ('resident', 'table')
@@ -113,8 +114,7 @@ class Driver:
 
 
 def spec_of(environment):
-  """The environment's `acme.specs.EnvironmentSpec`."""
-  return specs.make_environment_spec(environment)
+  return make_environment_spec(environment)
 
 
 def marked_networks(environment_spec, config):

@@ -1,12 +1,15 @@
 """A small program for tests of many processes, also as a script that takes signals."""
 
+import ctypes
 import json
 import os
 import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from repository import ROOT
+
+sys.path.insert(0, str(ROOT))
 
 from tiny_environments import NumberedEnvironment, tiny_config
 
@@ -47,6 +50,28 @@ class TinyEnvironment(NumberedEnvironment):
     if self._folder and self.num_steps:
       with open(os.path.join(self._folder, f'seed_{self._seed}.json'), 'w') as file:
         json.dump([float(t[1][0]) for t in self.transitions], file)
+
+
+class HangingFactory:
+  """Makes environments of which those of one node hang in a step."""
+
+  def __init__(self, node, at, keeps_lock=False):
+    self._node = node
+    self._at = at
+    self._keeps_lock = keeps_lock  # Python's own, so that no other thread can run.
+
+  def __call__(self, seed):
+    environment = TinyEnvironment(seed, None, None)
+    step = environment.step
+
+    def hang(action):
+      if environment.num_steps == self._at:
+        ctypes.PyDLL(None).pause() if self._keeps_lock else threading.Event().wait()
+      return step(action)
+
+    if threading.current_thread().name == self._node:
+      environment.step = hang
+    return environment
 
 
 class JsonLines:

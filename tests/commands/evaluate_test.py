@@ -9,12 +9,13 @@ import jax
 import numpy as np
 import pytest
 from dm_env import specs
+from repository import ROOT
 
 from iq_acme import IQConfig, make_environment, make_networks, save_policy
 from iq_acme.acting import ActingVariables
 from iq_acme.policy_io import EnvironmentSpec
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+pytestmark = pytest.mark.core
 NAME, OPTIONS = 'gym:HalfCheetah-v4', {'max_episode_steps': 20}
 
 # Runs the script and then says which modules it has loaded.

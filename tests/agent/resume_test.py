@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 from acme.utils import counting
+from repository import HELPERS, ROOT
 from tiny_agents import SPEC, agents_in, steps_in_replay
 from tiny_environments import (
   MARKER,
@@ -248,7 +249,6 @@ if agent.restored_from:
 
 def start(workdir, num_steps):
   """Runs an agent in a process of its own, which says each step it takes."""
-  tests = pathlib.Path(__file__).parent
   return subprocess.Popen(
     [
       sys.executable,
@@ -256,8 +256,8 @@ def start(workdir, num_steps):
       PROGRAM,
       workdir,
       str(num_steps),
-      str(tests),
-      str(tests.parent),
+      str(HELPERS),
+      str(ROOT),
     ],
     stdout=subprocess.PIPE,
     text=True,

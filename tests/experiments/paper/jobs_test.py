@@ -14,6 +14,7 @@ PLACEMENT = (
   '--run_distributed',
   '--num_actors',
   '--lp_',
+  '--listen',
 )
 
 
@@ -45,12 +46,20 @@ def test_a_run_of_one_process_has_a_core_of_its_own(tmp_path):
 @pytest.mark.parametrize(
   ('algorithm', 'placement'),
   [
-    ('iq', ['--run_distributed', '--num_actors=6', '--lp_launch_type=local_mp']),
+    (
+      'iq',
+      [
+        '--run_distributed',
+        '--num_actors=6',
+        '--lp_launch_type=local_mp',
+        '--listen=all',
+      ],
+    ),
     ('sac', []),  # One process, on any core.
   ],
 )
 def test_distributed_runs_are_programs_but_for_sac(tmp_path, algorithm, placement):
-  distribution = jobs.Distribution(6, 'local_mp')
+  distribution = jobs.Distribution(6, 'local_mp', 'all')
   assert _placement(_command(tmp_path, algorithm, distribution)) == placement
 
 

@@ -9,6 +9,7 @@ from acme.jax.layouts import distributed_layout
 from distributed_programs import TinyFactory
 from launchpad import context as lp_context
 from launchpad.launch import serialization
+from repository import HELPERS, ROOT
 from tiny_environments import tiny_config
 
 import iq_acme
@@ -48,8 +49,7 @@ def test_nodes_of_acmes_own_layout_load_in_a_fresh_process(tmp_path):
       node.bind_addresses()
     paths.append(str(tmp_path / label))
     serialization.serialize_functions(paths[-1], label, [n.function for n in nodes])
-  here = os.path.dirname(os.path.abspath(__file__))
-  folders = [here, os.path.dirname(here), os.environ.get('PYTHONPATH', '')]
+  folders = [str(HELPERS), str(ROOT), os.environ.get('PYTHONPATH', '')]
   done = subprocess.run(
     [sys.executable, '-c', _CHILD, *paths],
     env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, folders))},

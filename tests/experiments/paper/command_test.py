@@ -8,11 +8,10 @@ import subprocess
 import sys
 
 import pytest
+from repository import ROOT
 from written_runs import HOPPER, write_run, write_runs
 
 from experiments.paper.settings import Variant
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import time
 
 import numpy as np
 import pytest
+from repository import ROOT
 
 from iq_acme import load_policy
 from iq_acme.storage import files
 from iq_acme.training import metrics_files
 from iq_acme.training.run_directory import RunDirectory
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Pendulum's episodes have 200 steps.
 FLAGS = (
   '--env_name=gym:Pendulum-v1',
