@@ -82,14 +82,8 @@ class LoadedPolicy:
     return acting.to_environment(action, self.environment_spec.actions)
 
   def _check(self, observation: Any) -> None:
-    spec = self.environment_spec.observations
-    check_observation_structure(observation, spec)
-    for array, leaf in zip(jax.tree.leaves(observation), jax.tree.leaves(spec)):
-      if np.shape(array) != leaf.shape:
-        raise ValueError(
-          f'The observation has shape {np.shape(array)}; this policy takes '
-          f'{leaf.shape}.'
-        )
+    check_observation_structure(observation, self.environment_spec.observations)
+    for array in jax.tree.leaves(observation):
       if not np.all(np.isfinite(array)):
         raise ValueError('The observation has elements that are NaN or infinite.')
 

@@ -54,19 +54,25 @@ def check_environment_spec(spec: Any) -> None:
 
 
 def check_observation_structure(observation: Any, spec: Any) -> None:
-  """Raises if an observation is nested in another way than its spec.
+  """Raises if an observation has another structure, or other shapes, than its spec.
 
   Args:
     observation: a nest of arrays.
     spec: a nest of specs.
 
   Raises:
-    ValueError: naming both structures. A dict is another one than an `OrderedDict`,
-      whose order the networks' inputs have, where a dict's is that of its sorted keys.
+    ValueError: naming what was found and what was expected. A dict is another structure
+      than an `OrderedDict`, whose order the networks' inputs have; a dict's is that of
+      its sorted keys.
   """
   found, expected = jax.tree.structure(observation), jax.tree.structure(spec)
   if found != expected:
     raise ValueError(f'The observation is {found}; this policy takes {expected}.')
+  for array, leaf in zip(jax.tree.leaves(observation), jax.tree.leaves(spec)):
+    if np.shape(array) != leaf.shape:
+      raise ValueError(
+        f'The observation has shape {np.shape(array)}; this policy takes {leaf.shape}.'
+      )
 
 
 def _check_action_spec(action: Any) -> None:
@@ -108,12 +114,14 @@ def _check_observation_spec(observation: Any) -> None:
     if len(leaf.shape) > 1:
       raise ValueError(
         f'An observation has shape {leaf.shape} ({leaf!r}); IQ takes vectors. '
-        'Pixels and matrices need a network of their own or a flattening wrapper.'
+        'Pixels and matrices need a network of their own or a flattening wrapper, '
+        'such as iq_acme.environments.DmEnvironment.'
       )
     if not np.issubdtype(leaf.dtype, np.floating):
       raise ValueError(
         f'An observation has dtype {np.dtype(leaf.dtype).name} ({leaf!r}); IQ '
-        'needs float observations: convert it in a wrapper.'
+        'needs float observations: convert it in a wrapper, such as '
+        'iq_acme.environments.DmEnvironment.'
       )
   if sum(int(np.prod(leaf.shape)) for leaf in leaves) == 0:
     raise ValueError('The observation spec has no elements; IQ needs at least one.')

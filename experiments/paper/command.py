@@ -40,10 +40,12 @@ from experiments.paper import jobs as paper_jobs
 from experiments.paper.command_flags import FLAGS
 from experiments.paper.overview import Overview
 from experiments.paper.settings import MEASURED_PLANS, PAPER_PLANS, Study
-from iq_acme.commands import distribution_flags, parsing
+from iq_acme.commands import distribution_flags, environment_flags, parsing
+from iq_acme.environments import imports_code
 from iq_acme.storage import files
 
 _NOT_FOR_PLOT = (
+  'env_option',
   'seeds',
   'workers',
   'first_core',
@@ -150,10 +152,11 @@ def plot(names: Sequence[str]) -> int:
   for name in _NOT_FOR_PLOT:
     if FLAGS[name].present:
       raise ValueError(f'--{name} is not for plot: it draws all the runs there are.')
+  if any(map(imports_code, FLAGS.tasks)):
+    raise ValueError('tasks names one of your own: draw it by python -m iq_acme plot.')
   known = (*figures.NAMES, *comparisons.NAMES)
-  for name in names:
-    if name not in known:
-      raise ValueError(f'There is no figure {name!r}; there are {", ".join(known)}.')
+  for name in set(names) - set(known):
+    raise ValueError(f'There is no figure {name!r}; there are {", ".join(known)}.')
   _check_root()
   _select([*MEASURED_PLANS, *PAPER_PLANS])  # Refuses what no plan has.
   measured = files.read_json(random_scores.PATH) or {}
@@ -255,6 +258,7 @@ def _select(names: Sequence[str]) -> list[Study]:
     seeds=FLAGS.seeds,
     tasks=FLAGS.tasks,
     algorithm_names=FLAGS.algorithms,
+    env_options=environment_flags.parse_options(FLAGS.env_option),
   )
 
 

@@ -1,6 +1,11 @@
 """Flags of the paper's command line."""
 
-from iq_acme.commands import config_flags, distribution_flags, parsing
+from iq_acme.commands import (
+  config_flags,
+  distribution_flags,
+  environment_flags,
+  parsing,
+)
 from iq_acme.training.settings import RunSettings
 
 FLAGS = parsing.new_flags()
@@ -19,7 +24,13 @@ _define.string(
 )
 _define.integer('steps', None, "Environment steps of each run; unset: the plan's.")
 _define.integer('seeds', None, "Seeds of each variant; unset: the plan's.")
-_define.list('tasks', [], 'Only these, such as HalfCheetah-v4,adroit:door.')
+_define.list(
+  'tasks',
+  [],
+  'Only these, such as HalfCheetah-v4,adroit:door; or your own, gym:my_package:MyEnv-v0 '
+  'or python:my_module:make_env.',
+)
+environment_flags.define_options(FLAGS)
 _define.list('algorithms', [], 'Only these, such as m_iq,sac.')
 _define.integer(
   'workers',

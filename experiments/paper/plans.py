@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from experiments.paper.settings import (
@@ -13,6 +13,7 @@ from experiments.paper.settings import (
   Variant,
 )
 from iq_acme.commands import algorithms
+from iq_acme.environments import imports_code
 from iq_acme.storage import files
 from iq_acme.training.differences import list_differences
 from iq_acme.training.evaluations import read_evaluations
@@ -30,6 +31,7 @@ class Run:
     overrides: (field, value) pairs by which it differs from the paper's settings.
     seed: its seed.
     num_steps: environment steps.
+    env_options: (name, value) pairs that its environment is made with.
   """
 
   task: str
@@ -37,6 +39,7 @@ class Run:
   overrides: tuple[tuple[str, Any], ...]
   seed: int
   num_steps: int
+  env_options: tuple[tuple[str, Any], ...] = ()
 
   @property
   def variant(self) -> str:
@@ -59,6 +62,7 @@ class Run:
     return [
       f'--algorithm={self.algorithm}',
       f'--env_name={self.task}',
+      *(f'--env_option={name}={value!r}' for name, value in self.env_options),
       *(f'--{name}={value}' for name, value in self.overrides),
       f'--num_steps={num_steps or self.num_steps}',
       f'--seed={self.seed}',
@@ -85,6 +89,7 @@ def select(
   seeds: int | None = None,
   tasks: Sequence[str] = (),
   algorithm_names: Sequence[str] = (),
+  env_options: Mapping[str, Any] = {},
 ) -> list[Study]:
   """Returns the studies of plans, shrunk to a budget.
 
@@ -92,8 +97,10 @@ def select(
     names: of `settings.PLANS`; none stands for all that were measured.
     steps: environment steps of each run instead of the plan's.
     seeds: seeds of each variant instead of the plan's.
-    tasks: the only tasks to keep, by name or by its part behind the colon.
+    tasks: the only tasks to keep, by name or by its part behind the colon. One that a
+      module of the user's makes is no plan's: all studies are made on it.
     algorithm_names: the only algorithms to keep.
+    env_options: what all environments are made with.
 
   Returns:
     The studies that are left, in order.
@@ -108,22 +115,23 @@ def select(
     if value is not None and value < 1:
       raise ValueError(f'{field} is {value}; it must be at least 1.')
   studies = [study for name in names for study in PLANS[name]]
-  _check_known(
-    'tasks', tasks, {t for s in studies for t in (*s.tasks, *map(short_name, s.tasks))}
-  )
+  own = tuple(task for task in tasks if imports_code(task))
+  known = {t for s in studies for t in (*s.tasks, *map(short_name, s.tasks))}
+  _check_known('tasks', tasks, known | set(own))
   _check_known('algorithms', algorithm_names, algorithms.NAMES)
   shrunk = []
   for study in studies:
-    kept_tasks = select_tasks(study.tasks, tasks)
+    kept_tasks = (*select_tasks(study.tasks, tasks), *own)
     kept = select_variants(study.variants, algorithm_names)
     if kept_tasks and kept:
       shrunk.append(
         dataclasses.replace(
           study,
-          tasks=tuple(kept_tasks),
+          tasks=kept_tasks,
           variants=tuple(kept),
           num_steps=steps or study.num_steps,
           num_seeds=seeds or study.num_seeds,
+          env_options=tuple(env_options.items()),
         )
       )
   if not shrunk:
@@ -165,14 +173,20 @@ def expand(studies: Iterable[Study]) -> list[Run]:
 def study_runs(study: Study) -> list[Run]:
   """Lists the runs of one study: by variant, task and seed."""
   return [
-    make_run(task, variant, seed, study.num_steps)
+    make_run(task, variant, seed, study.num_steps, study.env_options)
     for variant in study.variants
     for task in study.tasks
     for seed in range(study.first_seed, study.first_seed + study.num_seeds)
   ]
 
 
-def make_run(task: str, variant: Variant, seed: int, num_steps: int) -> Run:
+def make_run(
+  task: str,
+  variant: Variant,
+  seed: int,
+  num_steps: int,
+  env_options: tuple[tuple[str, Any], ...] = (),
+) -> Run:
   """Makes a run, described by what differs from the paper's settings alone."""
   config = algorithms.make_config(variant.algorithm, task, variant.overrides)
   # An override can make another algorithm of it: coefficient 0 is IQ.
@@ -183,7 +197,7 @@ def make_run(task: str, variant: Variant, seed: int, num_steps: int) -> Run:
     for name, value in variant.overrides.items()
     if getattr(base, name) != value
   )
-  return Run(task, algorithm, overrides, seed, num_steps)
+  return Run(task, algorithm, overrides, seed, num_steps, env_options)
 
 
 def is_changed(task: str, variant: Variant) -> bool:
@@ -230,7 +244,7 @@ def check_settings(run: Run, root: str) -> None:
   agent = algorithms.make_config(run.algorithm, run.task, dict(run.overrides))
   wanted = {
     'agent': files.as_json(dataclasses.asdict(agent)),
-    'env_options': {},
+    'env_options': dict(run.env_options),
     'evaluation_period': EVALUATION_PERIOD,
     'evaluation_episodes': EVALUATION_EPISODES,
   }

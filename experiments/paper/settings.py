@@ -86,6 +86,7 @@ class Study:
     num_seeds: seeds of each.
     num_steps: environment steps of each run.
     first_seed: the seeds are this one and those that follow.
+    env_options: (name, value) pairs that the environments are made with.
   """
 
   title: str
@@ -94,6 +95,7 @@ class Study:
   num_seeds: int = NUM_SEEDS
   num_steps: int = NUM_STEPS
   first_seed: int = 0
+  env_options: tuple[tuple[str, Any], ...] = ()
 
 
 def _named(*names: str) -> tuple[Variant, ...]:

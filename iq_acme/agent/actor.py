@@ -42,6 +42,8 @@ class IQActor(acme.Actor):
     self._key = jax.device_put(random_key, self._cpu)
     self._source = variable_source
     self._adder = adder
+    self._given: np.ndarray | None = None  # The last action, and a copy of it.
+    self._kept: np.ndarray | None = None
     self._copied: Any = (None, None)  # Parameters and normaliser, and both on the CPU.
     self._copies: Any = (None, None)
     self._client: variable_utils.VariableClient | None = None
@@ -61,7 +63,9 @@ class IQActor(acme.Actor):
 
   def select_action(self, observation: Any) -> np.ndarray:
     action, self._key = self._policy(self._variables(), self._key, observation)
-    return acting.to_environment(action, self._spec.actions)
+    self._given = acting.to_environment(action, self._spec.actions)
+    self._kept = self._given.copy()
+    return self._given
 
   def observe_first(self, timestep: dm_env.TimeStep) -> None:
     # Once an episode: no environment changes its structure within one.
@@ -71,6 +75,9 @@ class IQActor(acme.Actor):
       self._adder.add_first(timestep)
 
   def observe(self, action: np.ndarray, next_timestep: dm_env.TimeStep) -> None:
+    # An environment may have written to the array that it was given. Another array is
+    # an action of somebody else's, such as a demonstration.
+    action = self._kept if action is self._given else np.array(action)
     _check_finite('observation', next_timestep.observation)
     # Environments that return Python floats would not match the table's dtypes.
     reward = _cast('reward', next_timestep.reward, self._spec.rewards.dtype)
@@ -106,7 +113,12 @@ def _check_finite(what: str, value: Any) -> None:
 
 def _cast(what: str, value: Any, dtype: np.dtype) -> np.ndarray:
   """A reward or discount as replay keeps it: None would be a NaN there."""
-  array = np.asarray(value, dtype)
+  array = np.array(value, dtype)
+  if array.shape != ():
+    raise ValueError(
+      f'The environment returned a {what} of shape {array.shape}, {value}; it must be '
+      'one number.'
+    )
   if not np.isfinite(array).all():
     given = '' if str(value) == str(array) else f' ({value} as {np.dtype(dtype).name})'
     raise _not_finite(what, f'{array}{given}')

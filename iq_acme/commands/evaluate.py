@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from iq_acme import seeding
 from iq_acme.baselines.sac import config
-from iq_acme.commands import parsing
+from iq_acme.commands import environment_flags, parsing
+from iq_acme.environments import imports_code
 from iq_acme.episodes import Actor, Episode, run_episodes, summarize
 from iq_acme.storage import files
 from iq_acme.training import quiet
@@ -36,6 +37,7 @@ _define.integer('num_episodes', 5, 'Episodes.', lower_bound=1)
 _define.integer('seed', 0, 'Seed of the episodes and of samples.', lower_bound=0)
 _define.boolean('deterministic', True, "Act by the policy's mode, not by samples.")
 _define.string('env_name', None, 'Task; unset: the one the policy was trained on.')
+environment_flags.define_options(FLAGS)
 _define.string('video', None, 'Video to write, such as out.mp4.')
 _define.integer('frames_per_second', 30, 'Of the video.', lower_bound=1)
 
@@ -98,7 +100,13 @@ def main() -> int:
     name, options = _task(header.get('metadata'))
   try:
     episodes = _run(make_actor, wrap, name, options)
-  except (OSError, ValueError, RuntimeError, ModuleNotFoundError) as error:
+  except (
+    OSError,
+    ValueError,
+    RuntimeError,
+    ModuleNotFoundError,
+    FloatingPointError,
+  ) as error:
     print(error, file=sys.stderr)
     return _FAILED
   _print_table(name, episodes)
@@ -115,6 +123,12 @@ def _check_video() -> None:
 
 
 def _task(metadata: Any) -> tuple[str, Mapping[str, Any]]:
+  """Returns the task and its options: those that the file says, unless flags do.
+
+  Raises:
+    ValueError: there is no task, or the file's would import code, which only a user
+      may ask for: the file may be a stranger's.
+  """
   trained_on, options = (
     (metadata.get('env_name'), metadata.get('env_options', {}))
     if isinstance(metadata, dict)
@@ -122,11 +136,17 @@ def _task(metadata: Any) -> tuple[str, Mapping[str, Any]]:
   )
   if not isinstance(options, dict) or not isinstance(trained_on, (str, type(None))):
     raise ValueError(f'{FLAGS.policy} is damaged: its metadata are {metadata!r}.')
-  if FLAGS.env_name in (None, trained_on):
-    if trained_on is None:
-      raise ValueError(f'{FLAGS.policy} names no task; give one with --env_name.')
-    return trained_on, options
-  return FLAGS.env_name, {}
+  name = FLAGS.env_name or trained_on
+  if name is None:
+    raise ValueError(f'{FLAGS.policy} names no task; give one with --env_name.')
+  if FLAGS.env_name is None and imports_code(name):
+    raise ValueError(
+      f'{FLAGS.policy} says that it was trained on {name!r} with the options {options}. '
+      'That name imports code, so it is not taken from a file: if you know the code, '
+      'give it with --env_name.'
+    )
+  given = environment_flags.parse_options(FLAGS.env_option)
+  return name, {**(options if name == trained_on else {}), **given}
 
 
 def _load_iq() -> tuple['ActorFactory', 'Wrapper']:
@@ -160,7 +180,8 @@ def _run(
   if FLAGS.video:
     options = {**options, 'render_mode': 'rgb_array'}
   with contextlib.ExitStack() as stack:
-    environment = wrap(make_environment(name, env_seed, **options))
+    with parsing.refusing(ValueError, RuntimeError):
+      environment = wrap(make_environment(name, env_seed, **options))
     stack.enter_context(contextlib.closing(environment))
     actor = make_actor(environment, actor_seed)
     show = {}

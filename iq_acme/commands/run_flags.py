@@ -1,12 +1,15 @@
 """The flags of a run, and the configuration and settings that they describe."""
 
-import ast
 import dataclasses
 import os
-from collections.abc import Sequence
-from typing import Any
 
-from iq_acme.commands import algorithms, config_flags, distribution_flags, parsing
+from iq_acme.commands import (
+  algorithms,
+  config_flags,
+  distribution_flags,
+  environment_flags,
+  parsing,
+)
 from iq_acme.config import IQConfig
 from iq_acme.training.settings import RunSettings
 
@@ -22,7 +25,6 @@ _SETTINGS = (
   'tensorboard',
 )
 _DEFAULTS = {'env_name': 'gym:HalfCheetah-v4', 'workdir': None, 'num_steps': 100_000}
-_ENVIRONMENT_ARGUMENTS = {'name': 'env_name', 'seed': 'seed'}
 
 FLAGS = parsing.new_flags()
 _define = parsing.definers(FLAGS)
@@ -32,9 +34,7 @@ _define.enum(
   algorithms.NAMES,
   'What is trained; unset: m_iq, or what the other flags make of it.',
 )
-_define.multi_string(
-  'env_option', [], 'Option of the environment, name=value; may be repeated.'
-)
+environment_flags.define_options(FLAGS)
 _define.integer('keep_checkpoints', 2, 'Checkpoints kept, the newest.')
 _define.boolean(
   'checkpoint_replay',
@@ -93,32 +93,7 @@ def make_settings(config: algorithms.Config) -> RunSettings:
   given = config_flags.given(RunSettings, FLAGS)
   return RunSettings(
     **{'workdir': workdir, **given, 'algorithm': algorithm},
-    env_options=parse_options(FLAGS.env_option),
+    env_options=environment_flags.parse_options(FLAGS.env_option),
     agent_config=dataclasses.asdict(config),
     agent_defaults=dataclasses.asdict(type(config)()),
   )
-
-
-def parse_options(options: Sequence[str]) -> dict[str, Any]:
-  """Returns options by name, from 'name=value' with a Python literal or a word.
-
-  Args:
-    options: such as ['original_reward_sign=False'].
-
-  Raises:
-    ValueError: if one has no '=', or names what has a flag of its own.
-  """
-  parsed = {}
-  for option in options:
-    name, equals, value = option.partition('=')
-    if not (name and equals):
-      raise ValueError(f'--env_option={option!r} is not of the form name=value.')
-    if name in _ENVIRONMENT_ARGUMENTS:
-      raise ValueError(
-        f'--env_option={option!r}: say --{_ENVIRONMENT_ARGUMENTS[name]}.'
-      )
-    try:
-      parsed[name] = ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-      parsed[name] = value
-  return parsed

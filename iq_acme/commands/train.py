@@ -48,6 +48,7 @@ def main() -> int:
   try:
     _print_title(settings, config)
     # Late, because threads are limited before and the flags' help needs none of it.
+    from iq_acme.environments import BadReturnError
     from iq_acme.storage import files
     from iq_acme.training import quiet, run_directory, versions
 
@@ -61,6 +62,8 @@ def main() -> int:
   except OSError as error:
     if error.errno not in files.STORAGE_ERRORS:
       raise
+    return _stopped(error, settings.workdir)
+  except (BadReturnError, FloatingPointError) as error:  # Of the environment.
     return _stopped(error, settings.workdir)
   except RuntimeError as error:
     if not isinstance(error, _failures()):

@@ -1,22 +1,27 @@
 """What every task offers its user: dm_env, plus frames and metrics of the episode."""
 
 import abc
+import math
 from typing import Any, NamedTuple
 
 import dm_env
+import gymnasium
 import numpy as np
 from dm_env import specs
 
 from iq_acme.environments import rendering, validation
+from iq_acme.environments.observations import BadReturnError, FlatObservations
+
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class Transition(NamedTuple):
   """What one step of a suite's environment led to.
 
   Attributes:
-    observation: array [D].
-    reward: scalar.
-    discount: scalar; 0 where the episode terminated, so that nothing is bootstrapped.
+    observation: of the suite's own space.
+    reward: a number, if the suite keeps to its API.
+    discount: a finite number; 0 if the episode terminated, so that nothing is bootstrapped.
     last: whether the episode ended, by termination or by its time limit.
   """
 
@@ -34,25 +39,50 @@ class Environment(dm_env.Environment):
   discount 0; a time limit gives LAST with discount 1, so that a learner bootstraps
   from the last state.
 
-  A subclass adapts one suite: it passes the specs to `__init__` and implements
+  This is the border to foreign code. The suite's environment gets each action in its
+  own dtype, within its own bounds, in an array that is its to keep; what it returns is
+  copied, and refused if it does not fit what it declares.
+
+  A subclass adapts one suite: it passes the spaces to `__init__` and implements
   `_begin_episode`, `_advance` and `_draw`.
   """
 
   def __init__(
     self,
-    *,
-    observation_spec: specs.Array,
-    action_spec: specs.BoundedArray,
+    name: str,
+    observation_space: gymnasium.Space,
+    action_minimum: np.ndarray,
+    action_maximum: np.ndarray,
     render_mode: str | None = None,
   ):
-    self._observation_spec = observation_spec
-    self._action_spec = action_spec
+    """Makes the specs.
+
+    Args:
+      name: the task, for messages.
+      observation_space: what the suite's environment returns.
+      action_minimum: [A], in the dtype that it takes actions in.
+      action_maximum: [A].
+      render_mode: None, or 'rgb_array' to be able to render.
+
+    Raises:
+      ValueError: a space is not supported, or `render_mode` is another one.
+    """
+    self._name = name
+    self._flatten = FlatObservations(name, observation_space)
+    self._minimum, self._maximum = action_minimum, action_maximum
+    self._action_spec = _bounded_action_spec(name, action_minimum, action_maximum)
     self._render_mode = validation.check_render_mode(render_mode)
+    self._zeros = np.zeros(self._flatten.spec.shape, np.float32)
     self._needs_reset = True
     self._episode_length = 0
 
   def reset(self) -> dm_env.TimeStep:
-    """Starts an episode and returns its first time step."""
+    """Starts an episode and returns its first time step.
+
+    Raises:
+      BadReturnError: the suite's environment returned what it does not declare.
+      FloatingPointError: it returned a NaN or infinite observation.
+    """
     self._needs_reset = False
     self._episode_length = 0
     return dm_env.restart(self._checked_observation(self._begin_episode()))
@@ -61,36 +91,27 @@ class Environment(dm_env.Environment):
     """Takes one step; after an episode's last step, starts the next one instead.
 
     Args:
-      action: [A], in the bounds of `action_spec()`.
+      action: [A]; what lies outside the bounds of `action_spec()` is set to them.
 
     Raises:
-      ValueError: `action` is not of shape [A].
-      FloatingPointError: the simulation gave a NaN or infinite observation or reward.
+      ValueError: `action` is not of shape [A], or has a NaN.
+      BadReturnError: the suite's environment returned what it does not declare.
+      FloatingPointError: it returned a NaN or infinite observation, reward or discount.
     """
     if self._needs_reset:
       return self.reset()
-    action = np.asarray(action, self._action_spec.dtype)
-    if action.shape != self._action_spec.shape:
-      raise ValueError(
-        f'action must have shape {self._action_spec.shape}, got {action.shape}'
-      )
-    transition = self._advance(action)
+    transition = self._advance(self._own_action(action))
     self._episode_length += 1
     self._needs_reset = transition.last
-    reward = np.float32(transition.reward)
-    if not np.isfinite(reward):
-      raise FloatingPointError(
-        f'reward is {reward} at step {self._episode_length} of an episode'
-      )
     return dm_env.TimeStep(
       step_type=dm_env.StepType.LAST if transition.last else dm_env.StepType.MID,
-      reward=reward,
+      reward=self._checked_number('reward', transition.reward),
       discount=np.float32(transition.discount),
       observation=self._checked_observation(transition.observation),
     )
 
   def observation_spec(self) -> specs.Array:
-    return self._observation_spec
+    return self._flatten.spec
 
   def action_spec(self) -> specs.BoundedArray:
     return self._action_spec
@@ -131,54 +152,63 @@ class Environment(dm_env.Environment):
     return np.asarray(frame, np.uint8)
 
   @abc.abstractmethod
-  def _begin_episode(self) -> np.ndarray:
-    """Resets the suite's environment and returns the observation [D]."""
+  def _begin_episode(self) -> Any:
+    """Resets the suite's environment and returns the observation."""
 
   @abc.abstractmethod
   def _advance(self, action: np.ndarray) -> Transition:
-    """Takes one step with the action [A]."""
+    """Takes one step with the action [A], which the suite's environment may keep."""
 
   @abc.abstractmethod
   def _draw(self) -> np.ndarray:
     """Returns an RGB frame, uint8 [H, W, 3]."""
 
-  def _checked_observation(self, observation: Any) -> np.ndarray:
-    # Always a copy: suites reuse their buffers, and replay keeps what it is given.
-    observation = np.array(observation, self._observation_spec.dtype)
-    finite = np.isfinite(observation)
-    if not finite.all():
-      index = int(np.argmin(finite))
+  def _own_action(self, action: Any) -> np.ndarray:
+    """Returns a copy in the suite's dtype and bounds, which the caller's may not be.
+
+    Float32, which the agent computes in, rounds a float64 bound to either side of it.
+    """
+    action = np.array(action, self._minimum.dtype)
+    if action.shape != self._minimum.shape:
+      raise ValueError(
+        f'action must have shape {self._minimum.shape}, got {action.shape}'
+      )
+    np.maximum(action, self._minimum, action)
+    np.minimum(action, self._maximum, action)
+    if math.isnan(action.dot(action)):
+      raise ValueError(f'action must have no NaN, got {action}')
+    return action
+
+  def _checked_number(self, field: str, value: Any) -> np.float32:
+    if not isinstance(value, float):
+      array = np.asarray(value)
+      if array.shape != () or array.dtype.kind not in 'biuf':
+        raise BadReturnError(
+          f'{field} of {self._name!r} must be one number, got {value!r:.200}'
+        )
+    if not -_LARGEST <= value <= _LARGEST:
       raise FloatingPointError(
-        f'observation[{index}] is {observation[index]} at step '
+        f'{field} of {self._name!r} must be a finite float32, got {value} at step '
         f'{self._episode_length} of an episode'
       )
-    return observation
+    return np.float32(value)
+
+  def _checked_observation(self, observation: Any) -> np.ndarray:
+    flat = self._flatten(observation)
+    # Zero times NaN or infinity is NaN. Faster than np.isfinite(flat).all().
+    if math.isnan(self._zeros.dot(flat)):
+      index = int(np.argmin(np.isfinite(flat)))
+      raise FloatingPointError(
+        f'observation[{index}] of {self._name!r} must be a finite float32, got '
+        f'{flat[index]} at step {self._episode_length} of an episode'
+      )
+    return flat
 
 
-def flat_observation_spec(name: str, shape: tuple[int, ...], dtype: Any) -> specs.Array:
-  """Returns the float32 spec of an observation that must be a vector of floats.
-
-  Raises:
-    ValueError: the suite's observations are pixels, integers or not flat.
-  """
-  if len(shape) != 1 or not np.issubdtype(dtype, np.floating):
-    raise ValueError(
-      f'the observation space of {name!r} must be one flat vector of floats, got '
-      f'shape {shape} and dtype {np.dtype(dtype).name}; pixels and integers are not '
-      'supported'
-    )
-  return specs.Array(shape, np.float32, name='observation')
-
-
-def bounded_action_spec(
+def _bounded_action_spec(
   name: str, minimum: np.ndarray, maximum: np.ndarray
 ) -> specs.BoundedArray:
   """Returns the float32 spec of an action with the task's own bounds.
-
-  Args:
-    name: the task, for messages.
-    minimum: [A].
-    maximum: [A].
 
   Raises:
     ValueError: the action is no vector, or a bound is not finite or not below its

@@ -6,18 +6,24 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from iq_acme.environments import base, rendering, validation
+import gymnasium
+
+from iq_acme.environments import base, modules, rendering, validation
 
 # Suite prefix, the module whose `make` builds its tasks, and an example.
 _SUITES = {
   'gym': ('gymnasium_adapter', 'gym:HalfCheetah-v4'),
   'adroit': ('adroit', 'adroit:door'),
-  'dm_control': ('dm_control_adapter', 'dm_control:cheetah:run'),
+  'dm_control': ('dm_env_adapter', 'dm_control:cheetah:run'),
+  'python': ('python_adapter', 'python:my_module:make_env'),
 }
+# Tasks of Gymnasium's that make the environment that their option `env_id` names.
+_INDIRECT = ('GymV21Environment-v0', 'GymV26Environment-v0')
 
 # MuJoCo 3.17 compiles one model at a time: two threads that do so at once sometimes end
 # the process ('libc++abi: terminating'). Actors of a local_mt program are such threads.
-_making = threading.Lock()
+# A function behind python: may call `make_environment` in its turn.
+_making = threading.RLock()
 
 
 def make_environment(
@@ -27,15 +33,17 @@ def make_environment(
 
   Args:
     name: suite and task: 'gym:HalfCheetah-v4' (any id of Gymnasium's registry with
-      flat observations and continuous actions), 'adroit:door' (hammer, pen,
-      relocate), 'dm_control:cheetah:run'.
+      continuous actions), 'gym:my_package:MyEnv-v0', 'adroit:door' (hammer, pen,
+      relocate), 'dm_control:cheetah:run', or a function that makes a Gymnasium or a
+      dm_env environment, 'python:my_package.my_module:make_env'.
     seed: of the environment's random numbers. Two environments with one seed give one
       trajectory, over all their episodes, for one sequence of actions. None for an
       unpredictable one.
     **options: what the suite's own `make` takes. All suites:
       `render_mode='rgb_array'`, without which `render()` raises. gym and adroit:
       `max_episode_steps`. adroit: `original_reward_sign`, `original_pen_termination`
-      (see `iq_acme.environments.adroit`).
+      (see `iq_acme.environments.adroit`). gym and python: the keyword arguments of the
+      environment or the function.
 
   Returns:
     The environment: float32 observations [D] and actions [A] in the task's own
@@ -45,15 +53,28 @@ def make_environment(
   Raises:
     ValueError: the name, the seed, an option or a space of the task is not supported;
       the message says what would be.
-    RuntimeError: MUJOCO_GL names an OpenGL backend that cannot be loaded.
+    RuntimeError: the task needs a package that is not installed, or MUJOCO_GL names an
+      OpenGL backend that cannot be loaded.
   """
   suite, task = _split(name)
   seed = validation.check_seed(seed)
   rendering.check_backend()
   make = importlib.import_module(f'{__package__}.{_SUITES[suite][0]}').make
   _check_options(suite, make, options)
-  with _making:
-    return make(task, seed, **options)
+  try:
+    with _making:
+      return make(task, seed, **options)
+  except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
+    raise modules.missing(name, error) from error
+
+
+def imports_code(name: str) -> bool:
+  """Returns whether making the task imports a module that its name or options choose.
+
+  So its name must come from the user, never from a file that may be a stranger's.
+  """
+  suite, _, task = str(name).partition(':')  # A file may hold anything.
+  return suite == 'python' or (suite == 'gym' and (':' in task or task in _INDIRECT))
 
 
 def _split(name: Any) -> tuple[str, str]:
@@ -81,11 +102,10 @@ def _split(name: Any) -> tuple[str, str]:
 def _check_options(
   suite: str, make: Callable[..., Any], options: dict[str, Any]
 ) -> None:
-  known = [
-    parameter.name
-    for parameter in inspect.signature(make).parameters.values()
-    if parameter.kind is parameter.KEYWORD_ONLY
-  ]
+  parameters = inspect.signature(make).parameters.values()
+  if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+    return
+  known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
   for option, value in options.items():
     if option not in known:
       raise ValueError(

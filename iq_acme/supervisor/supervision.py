@@ -142,8 +142,9 @@ def remove_abandoned_folders() -> None:
   pattern = os.path.join(tempfile.gettempdir(), f'{FOLDER_PREFIX}*', JOB)
   for folder in map(os.path.dirname, glob.glob(pattern)):
     with contextlib.suppress(OSError, locking.InUseError):
-      if os.stat(folder).st_uid == os.getuid():
-        with locking.FileLock(os.path.join(folder, LOCK)):
+      lock = os.path.join(folder, LOCK)
+      if os.path.exists(lock) and os.stat(folder).st_uid == os.getuid():
+        with locking.FileLock(lock):
           shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 from acme import specs
-from tiny_environments import NumberedEnvironment, spec_of, tiny_config
+from tiny_environments import MARKER, NumberedEnvironment, spec_of, tiny_config
 
 from iq_acme import NonFiniteActionError, acting
 from iq_acme.agent.actor import IQActor
@@ -247,6 +247,38 @@ def test_python_floats_are_recorded_in_the_dtypes_of_the_spec():
   assert timestep.reward == 2.5
   assert timestep.reward.dtype == timestep.discount.dtype == np.float32
   assert timestep.discount == 1.0
+
+
+@pytest.mark.parametrize('field', ['reward', 'discount'])
+def test_rewards_and_discounts_of_another_shape_are_refused_by_name(field):
+  timestep = dm_env.transition(1.0, OBSERVATION, 1.0)._replace(**{field: np.ones(1)})
+  with pytest.raises(ValueError, match=rf'{field} of shape \(1,\).*one number'):
+    make_actor().observe(np.zeros(1), timestep)
+
+
+def test_observations_of_another_shape_than_the_spec_are_refused_at_once():
+  with pytest.raises(ValueError, match=r'shape \(3,\); this policy takes \(2,\)'):
+    make_actor().observe_first(dm_env.restart(np.zeros(3, np.float32)))
+
+
+def test_what_is_stored_is_the_action_that_was_chosen_whatever_becomes_of_its_array():
+  adder = RecordingAdder()
+  actor = make_actor(Source(exploring=True), adder=adder)
+  action = actor.select_action(OBSERVATION)
+  chosen = float(action[0])
+  action[:] = 7.0  # As by an environment that scales its action in place.
+  actor.observe(action, dm_env.transition(1.0, OBSERVATION))
+  actor.select_action(OBSERVATION)
+  assert adder.added[0][0] == [chosen]
+
+
+def test_an_action_of_somebody_else_s_is_stored_as_it_was_handed_over():
+  adder = RecordingAdder()
+  actor = make_actor(Source(exploring=True), adder=adder)
+  demonstrated = actor.select_action(OBSERVATION) * 0 + MARKER
+  actor.observe(demonstrated, dm_env.transition(1.0, OBSERVATION))
+  demonstrated[:] = 7.0  # As by a demonstrator with one array for all actions.
+  assert adder.added[0][0] == [MARKER]
 
 
 def test_an_actor_without_an_adder_records_nothing():

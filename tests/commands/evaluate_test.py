@@ -9,6 +9,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from dm_env import specs
 from repository import ROOT
 
 from iq_acme import IQConfig, make_environment, make_networks, save_policy
@@ -30,6 +31,25 @@ print('loaded:', [name for name in heavy if sys.modules.get(name)])
 sys.exit(status)
 """
 
+_OWN_TASKS = """
+import gymnasium, numpy as np
+print('imported')
+
+class Own(gymnasium.Env):
+  observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+  action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+  def __init__(self, length):
+    self.length = length
+  def reset(self, *, seed=None, options=None):
+    self.steps = 0
+    return np.zeros(2), {}
+  def step(self, action):
+    self.steps += 1
+    return np.zeros(2), 1.0, self.steps == self.length, False, {}
+
+gymnasium.register('Own-v0', Own)
+"""
+
 
 def _evaluate(policy, *arguments, **variables):
   environment = {**os.environ, **variables}
@@ -49,11 +69,14 @@ def _evaluate(policy, *arguments, **variables):
 def policy(tmp_path_factory):
   environment = make_environment(NAME, 0)
   spec = EnvironmentSpec(environment.observation_spec(), environment.action_spec())
+  return _save(spec, {'env_name': NAME, 'env_options': OPTIONS}, tmp_path_factory)
+
+
+def _save(spec, metadata, tmp_path_factory):
   config = IQConfig(hidden_layer_sizes=(8,))
   networks = make_networks(spec, config)
   params = networks.policy.init(jax.random.PRNGKey(0))
   path = str(tmp_path_factory.mktemp('policy') / 'policy.npz')
-  metadata = {'env_name': NAME, 'env_options': OPTIONS}
   save_policy(path, ActingVariables(params, None, False), spec, config, metadata)
   return path
 
@@ -68,6 +91,38 @@ def test_table_of_returns_without_the_training_libraries(policy):
   assert re.search(r'episode_length +20\.00\n', result.stdout)
   assert 'loaded: []' in result.stdout
   assert result.stderr == ''
+
+
+def test_a_name_that_imports_code_is_not_taken_from_a_file(tmp_path_factory, tmp_path):
+  own = 'gym:own_tasks:Own-v0'
+  (tmp_path / 'own_tasks.py').write_text(_OWN_TASKS)
+  spec = EnvironmentSpec(
+    specs.Array((2,), np.float32), specs.BoundedArray((1,), np.float32, -1.0, 1.0)
+  )
+  metadata = {'env_name': own, 'env_options': {'length': 7}}
+  policy = _save(spec, metadata, tmp_path_factory)
+  result = _evaluate(policy, PYTHONPATH=str(tmp_path))
+  assert result.returncode == 2
+  assert own in result.stderr and "{'length': 7}" in result.stderr  # What it says.
+  assert 'give it with --env_name' in result.stderr
+  assert 'imported' not in result.stdout and 'Traceback' not in result.stderr
+  # From the user it is taken, with the file's options unless they say others.
+  for arguments, length in ((), 7), (('--env_option=length=3',), 3):
+    result = _evaluate(
+      policy, f'--env_name={own}', *arguments, PYTHONPATH=str(tmp_path)
+    )
+    assert result.returncode == 0, result.stderr
+    assert 'imported' in result.stdout
+    assert re.search(rf'episode_length +{length}\.00\n', result.stdout)
+
+
+def test_a_task_whose_package_is_missing_is_refused_in_one_line(policy, tmp_path):
+  (tmp_path / 'needy_tasks.py').write_text('import no_such_package')
+  variables = {'PYTHONPATH': str(tmp_path)}
+  result = _evaluate(policy, '--env_name=python:needy_tasks:make', **variables)
+  assert result.returncode == 2
+  assert "not installed: No module named 'no_such_package'" in result.stderr
+  assert len(result.stderr.splitlines()) == 1
 
 
 def test_sampled_policy_is_another_and_its_seed_makes_it_the_same_again(policy):

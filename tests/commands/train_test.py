@@ -14,6 +14,7 @@ import pytest
 from repository import ROOT
 
 from iq_acme import load_policy
+from iq_acme.storage import files
 from iq_acme.training import metrics_files
 from iq_acme.training.run_directory import RunDirectory
 
@@ -39,16 +40,21 @@ NOISE = (
 )
 
 
-def _start(workdir, *arguments, script='run_iq.py'):
+def _start(workdir, *arguments, script='run_iq.py', **variables):
   script = os.path.join('experiments', script)
   command = [sys.executable, script, *FLAGS, f'--workdir={workdir}', *arguments]
   return subprocess.Popen(
-    command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    command,
+    cwd=ROOT,
+    env={**os.environ, **variables},
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
   )
 
 
-def _run(workdir, *arguments, script='run_iq.py'):
-  process = _start(workdir, *arguments, script=script)
+def _run(workdir, *arguments, script='run_iq.py', **variables):
+  process = _start(workdir, *arguments, script=script, **variables)
   out, err = process.communicate(timeout=300)
   return process.returncode, out, err
 
@@ -164,6 +170,8 @@ def test_loss_that_blows_up_ends_the_run_with_the_last_good_checkpoint(tmp_path)
     (['--temperature=-1'], 'temperature'),
     (['--num_steps=0'], 'num_steps is 0'),
     (['--env_option=reward'], "'reward' is not of the form name=value"),
+    (['--env_option=size={1, 2}'], "'size={1, 2}' must be a number, a word"),
+    (['--env_option=siz=1'], "made with {'siz': 1}"),
     (['--cpu_core=4096'], '4096'),
     (['halfcheetah'], 'halfcheetah'),
     (['--env_name=gym:Nothing-v0'], 'Nothing'),
@@ -250,3 +258,43 @@ def test_damaged_summary_is_named(tmp_path):
   status, _, err = _run(tmp_path)
   assert status == 2
   assert 'summary.json is not valid JSON' in err and 'Traceback' not in err
+
+
+def test_an_environment_of_one_s_own_is_trained_on_and_its_options_are_the_run_s(
+  tmp_path,
+):
+  (tmp_path / 'own_tasks.py').write_text(
+    'import gymnasium\n'
+    'def make_env(gravity, reward=1.0):\n'
+    "  env = gymnasium.make('Pendulum-v1', g=gravity)\n"
+    '  return gymnasium.wrappers.TransformReward(env, lambda _: reward)\n'
+  )
+  workdir, path = tmp_path / 'run', {'PYTHONPATH': str(tmp_path)}
+  flags = ('--env_name=python:own_tasks:make_env', '--num_steps=200')
+  options = ('--env_option=gravity=5.0', '--env_option=reward=2')
+  status, _, err = _run(workdir, *flags, *options, **path)
+  assert status == 0, err
+  directory = RunDirectory(str(workdir))
+  recorded = {'gravity': 5.0, 'reward': 2}
+  assert files.read_json(directory.config)['env_options'] == recorded
+  assert load_policy(directory.policy).metadata['env_options'] == recorded
+  (episode,) = metrics_files.read_rows(directory.episodes)
+  assert episode['episode_return'] == 400
+  status, _, err = _run(workdir, *flags, '--env_option=gravity=5.0', **path)
+  assert status == 2
+  assert 'env_options.reward: 2 there, absent here' in err
+
+
+def test_an_environment_that_returns_something_else_is_named_and_ends_the_run(tmp_path):
+  (tmp_path / 'own_tasks.py').write_text(
+    'import gymnasium\n'
+    'class Own(gymnasium.Env):\n'
+    '  observation_space = action_space = gymnasium.spaces.Box(-1, 1, (2,))\n'
+    '  def reset(self, *, seed=None, options=None):\n'
+    '    return [0, 0, 0], {}\n'
+  )
+  arguments = ('--env_name=python:own_tasks:Own', '--num_steps=200')
+  status, _, err = _run(tmp_path / 'run', *arguments, PYTHONPATH=str(tmp_path))
+  assert status == 1
+  assert "Stopped: observation of 'python:own_tasks:Own' must be of shape (2,)" in err
+  assert 'Traceback' not in err

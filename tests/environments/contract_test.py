@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from dm_env import specs
 from environment_fakes import ONE_TASK_PER_SUITE, FakeGym, run_python
-from gymnasium import spaces
 
 from iq_acme.environments import GymnasiumEnvironment, make_environment
 
@@ -182,17 +181,6 @@ def test_numpy_integers_are_seeds():
     for seed in (3, np.int64(3))
   ]
   np.testing.assert_array_equal(*starts)
-
-
-def test_wrapped_dict_observations_can_be_passed_in():
-  class DictGym(FakeGym):
-    def reset(self, *, seed=None, options=None):
-      return {'a': np.zeros(1), 'b': np.ones(2)}, {}
-
-  box = spaces.Dict({'a': spaces.Box(-1, 1, (1,)), 'b': spaces.Box(-1, 1, (2,))})
-  env = gymnasium.wrappers.FlattenObservation(DictGym(box))
-  observation = GymnasiumEnvironment(env).reset().observation
-  np.testing.assert_array_equal(observation, [0.0, 1.0, 1.0])
 
 
 @pytest.mark.parametrize('name', ['gym:Pendulum-v1', 'dm_control:cheetah:run'])

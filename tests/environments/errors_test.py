@@ -27,7 +27,9 @@ from iq_acme.environments import GymnasiumEnvironment, make_environment
     ('dm_control:cheetah:walk', "this domain has 'cheetah:run'"),
     ('dm_control:cheeta:run', "did you mean 'cheetah:run'"),
     ('gym:CartPole-v1', r'action space.*continuous actions.*Discrete\(2\)'),
-    ('gym:Blackjack-v1', 'observation space.*Box.*Tuple.*FlattenObservation'),
+    ('gym:AdroitHandDoor-v1', "is made as 'adroit:door'"),
+    ('gym:AdroitHandDoorSparse-v1', "is made as 'adroit:door'"),
+    ('gym:FetchReach-v4', "'gym:gymnasium_robotics:FetchReach-v4'"),
     (None, 'name must be a string.*None'),
   ],
 )
@@ -84,11 +86,13 @@ def test_bad_action_space_is_refused(space, message):
 @pytest.mark.parametrize(
   ('space', 'message'),
   [
-    (spaces.Box(0, 255, (8, 8, 3), np.uint8), r'shape \(8, 8, 3\) and dtype uint8'),
-    (spaces.Box(0, 1, (8, 8, 3)), r'flat vector of floats, got shape \(8, 8, 3\)'),
-    (spaces.Box(0, 9, (2,), np.int32), 'dtype int32'),
-    (spaces.Discrete(3), 'must be a Box'),
-    (spaces.Dict({'a': spaces.Box(-1, 1, (1,))}), 'FlattenObservation'),
+    (spaces.Box(0, 255, (32, 32, 3), np.uint8), r'an image of shape \(32, 32, 3\)'),
+    (spaces.Box(0, 1, (3, 84, 84)), r'an image of shape \(3, 84, 84\)'),
+    (spaces.Box(0, 9, (4097,), np.int32), '4,097 numbers; of integers at most 4,096'),
+    (spaces.Discrete(4097), 'at most 4,096'),
+    (spaces.Text(3), 'Box and Discrete spaces.*Text'),
+    (spaces.Dict({'a': spaces.Tuple([spaces.Text(3)])}), r"at \['a'\]\[0\],.*Text"),
+    (spaces.Box(-1, 1, (0,)), 'no elements'),
   ],
 )
 def test_bad_observation_space_is_refused(space, message):

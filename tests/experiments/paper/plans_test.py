@@ -5,7 +5,7 @@ import pytest
 
 from experiments.paper import estimates, plans
 from experiments.paper.settings import PLANS, SUITES, Study, Variant
-from iq_acme.commands import algorithms
+from iq_acme.commands import algorithms, environment_flags
 from iq_acme.training.run_directory import RunDirectory
 
 CHEETAH = 'gym:HalfCheetah-v4'
@@ -216,3 +216,25 @@ def test_results_of_other_settings_are_not_taken_for_the_runs(tmp_path):
     ValueError, match=r'iq/seed_0 .*agent\.temperature: 77\.0 there, 0\.01 here'
   ):
     plans.status(run, root)
+
+
+def test_an_environment_of_one_s_own_is_run_by_any_plan_with_its_options(tmp_path):
+  own, options = 'python:own_tasks:make_env', {'size': 2, 'name_of': 'a b', 'on': True}
+  studies = plans.select(['figure2'], tasks=[own], seeds=1, env_options=options)
+  runs = plans.expand(studies)
+  assert {run.task for run in runs} == {own}
+  assert {run.algorithm for run in runs} >= {'iq', 'm_iq', 'sac'}
+  run = runs[0]
+  given = [flag for flag in run.flags() if flag.startswith('--env_option=')]
+  assert (
+    environment_flags.parse_options([f.partition('=')[2] for f in given]) == options
+  )
+  assert not plans.status(run, str(tmp_path)).finished
+  agent = dataclasses.asdict(algorithms.make_config(run.algorithm, own))
+  folder = tmp_path / run.folder
+  folder.mkdir(parents=True)
+  RunDirectory(str(folder)).write_config({'agent': agent, 'env_options': {}})
+  with pytest.raises(ValueError, match=r'env_options\.size: absent there, 2 here'):
+    plans.status(run, str(tmp_path))
+  with pytest.raises(ValueError, match="tasks names 'gym:Hoper-v4'"):
+    plans.select(['figure2'], tasks=['gym:Hoper-v4'])
