@@ -55,7 +55,8 @@ def load_tree(path: str, like: Any) -> Any:
 
   Args:
     path: a file that `save_tree` wrote.
-    like: a nest with the structure, shapes and dtypes that are expected.
+    like: a nest of arrays, or of `jax.ShapeDtypeStruct`s, with the structure, shapes and
+      dtypes that are expected; no number of it is read or copied.
 
   Returns:
     A nest of numpy arrays with the structure of `like`.
@@ -77,7 +78,9 @@ def load_tree(path: str, like: Any) -> Any:
     )
   for name, leaf in expected.items():
     found = arrays[name]
-    shape, dtype = np.shape(leaf), np.asarray(leaf).dtype
+    if not isinstance(leaf, (jax.Array, jax.ShapeDtypeStruct)):
+      leaf = np.asarray(leaf)
+    shape, dtype = leaf.shape, np.dtype(leaf.dtype)
     if found.shape != shape or found.dtype != dtype:
       raise ValueError(
         f'{path} does not fit this configuration: {name} is {found.dtype.name}'
