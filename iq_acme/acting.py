@@ -56,12 +56,14 @@ def make_behavior_policy(networks: IQNetworks) -> ActingPolicy:
   return _acting_policy(choose)
 
 
-def make_evaluation_policy(networks: IQNetworks, *, mode: bool) -> ActingPolicy:
+def make_evaluation_policy(
+  networks: IQNetworks, *, deterministic: bool
+) -> ActingPolicy:
   """Returns the policy that is evaluated, which never explores uniformly.
 
   Args:
     networks: the networks whose policy acts.
-    mode: whether to take the most likely action, or to sample from pi.
+    deterministic: whether to take the most likely action, or to sample from pi.
 
   Returns:
     A pure function like `make_behavior_policy`'s.
@@ -69,11 +71,19 @@ def make_evaluation_policy(networks: IQNetworks, *, mode: bool) -> ActingPolicy:
   policy = networks.policy
 
   def choose(variables: ActingVariables, key: jax.Array, batch: Any) -> jax.Array:
-    if mode:
+    if deterministic:
       return policy.mode(variables.params, batch)
     return policy.sample(variables.params, key, batch)
 
   return _acting_policy(choose)
+
+
+def make_evaluation_policies(networks: IQNetworks) -> dict[bool, ActingPolicy]:
+  """Returns both policies of `make_evaluation_policy`, by whether deterministic."""
+  return {
+    deterministic: make_evaluation_policy(networks, deterministic=deterministic)
+    for deterministic in (True, False)
+  }
 
 
 class NonFiniteActionError(RuntimeError):

@@ -21,11 +21,11 @@ POLICY_MODES = ('mode', 'sampled')
 class EvaluatedAgent(Protocol):
   """The part of an agent that an evaluation uses."""
 
-  def make_evaluation_actor(self, mode: bool, seed: int) -> Actor:
+  def make_evaluation_actor(self, *, deterministic: bool, seed: int) -> Actor:
     """Returns an actor with the parameters of this moment, which adds no data.
 
     Args:
-      mode: whether it takes the policy's mode instead of samples.
+      deterministic: whether it takes the policy's mode instead of samples.
       seed: of its samples.
     """
 
@@ -62,7 +62,7 @@ def evaluate_agent(
   critic = agent.make_critic()
   recorder = None
   for name, actor_seed in zip(POLICY_MODES, seeds[1:]):
-    actor = agent.make_evaluation_actor(mode=name == 'mode', seed=actor_seed)
+    actor = agent.make_evaluation_actor(deterministic=name == 'mode', seed=actor_seed)
     if critic is not None and name == 'mode':
       actor = recorder = _Recorder(actor)
     with contextlib.closing(make_environment(seeds[0])) as environment:

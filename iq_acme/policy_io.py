@@ -55,8 +55,8 @@ class LoadedPolicy:
     self.metadata = dict(metadata)
     self.variables = variables
     self._act = {
-      mode: jax.jit(acting.make_evaluation_policy(networks, mode=mode))
-      for mode in (True, False)
+      deterministic: jax.jit(policy)
+      for deterministic, policy in acting.make_evaluation_policies(networks).items()
     }
     self.seed(0)
 

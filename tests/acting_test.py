@@ -41,8 +41,8 @@ def setup():
     networks=networks,
     params=params,
     behavior=jax.jit(acting.make_behavior_policy(networks)),
-    mode=jax.jit(acting.make_evaluation_policy(networks, mode=True)),
-    sampled=jax.jit(acting.make_evaluation_policy(networks, mode=False)),
+    mode=jax.jit(acting.make_evaluation_policy(networks, deterministic=True)),
+    sampled=jax.jit(acting.make_evaluation_policy(networks, deterministic=False)),
   )
 
 
@@ -110,8 +110,8 @@ def test_policy_sees_the_normalized_observation(setup, policy):
   )
   act = {
     'behavior': acting.make_behavior_policy(networks),
-    'sampled': acting.make_evaluation_policy(networks, mode=False),
-    'mode': acting.make_evaluation_policy(networks, mode=True),
+    'sampled': acting.make_evaluation_policy(networks, deterministic=False),
+    'mode': acting.make_evaluation_policy(networks, deterministic=True),
   }[policy]
   for statistics, expected in ((STATISTICS, NORMALIZED), (None, OBSERVATION)):
     variables = acting.ActingVariables(None, statistics, np.bool_(False))

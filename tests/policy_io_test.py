@@ -111,7 +111,7 @@ def test_policy_comes_back_bit_for_bit_and_acts_the_same(path, kind, fields):
   assert loaded.environment_spec.actions == ACTIONS
   assert loaded.metadata == {'task': 'x'}
   jax.tree.map(np.testing.assert_array_equal, loaded.variables[:2], variables[:2])
-  act = jax.jit(acting.make_evaluation_policy(networks, mode=True))
+  act = jax.jit(acting.make_evaluation_policy(networks, deterministic=True))
   expected, _ = act(variables, jax.random.PRNGKey(0), observation)
   action = loaded(observation)
   assert action.dtype == np.float32
@@ -147,7 +147,7 @@ def test_normaliser_is_used(path):
   loaded = policy_io.load_policy(path)
   loaded.seed(3)
   # (s - 0.7) / sqrt(3.1), by hand, for a policy that does not normalise.
-  act = jax.jit(acting.make_evaluation_policy(networks, mode=False))
+  act = jax.jit(acting.make_evaluation_policy(networks, deterministic=False))
   key = jax.random.PRNGKey(3)
   by_hand = jnp.float32((observation - 0.7) / np.sqrt(3.1))
   plain = acting.ActingVariables(variables.params, None, exploring=False)
@@ -181,7 +181,7 @@ def test_named_tuples_need_their_networks_which_the_error_says(path):
   loaded = policy_io.load_policy(path, networks)
   assert loaded.environment_spec.observations == SENSORS
   observation = Sensors(np.float32([1.0, -2.0]), np.float32([0.5]))
-  act = jax.jit(acting.make_evaluation_policy(networks, mode=True))
+  act = jax.jit(acting.make_evaluation_policy(networks, deterministic=True))
   expected, _ = act(variables, jax.random.PRNGKey(0), observation)
   np.testing.assert_array_equal(loaded(observation), expected)
 

@@ -34,7 +34,7 @@ def main() -> None:
     max_replay_size=FLAGS.num_transitions,
     min_replay_size=min(IQConfig.min_replay_size, FLAGS.num_transitions),
   )
-  builder = IQBuilder(config, spec, rate_limiter='min_size', drain='inline')
+  builder = IQBuilder(config, spec, single_threaded=True)
   server = reverb.Server(builder.make_replay_tables(spec))
   loopback.confine(server.port)
   client = reverb.Client(f'localhost:{server.port}')
@@ -51,10 +51,8 @@ def main() -> None:
     f"process's peak memory grow from {empty / 1e9:.2f} to {full / 1e9:.2f} GB, in "
     f'{seconds:.0f} s. A batch has the shape {batch.shape}.'
   )
-  if FLAGS.replay == 'resident':
-    builder.replay.close_writer()
   del adder, iterator  # Before the server, which would wait for them.
-  server.stop()
+  builder.replay.stop(server)
 
 
 def _peak_bytes() -> int:

@@ -39,7 +39,7 @@ def _update_from_replay(env_name: str, kind: str) -> Row:
   from iq_acme.compat import loopback
 
   config = IQConfig(replay=kind, min_replay_size=FILLED)
-  builder = IQBuilder(config, spec, rate_limiter='min_size', drain='inline')
+  builder = IQBuilder(config, spec, single_threaded=True)
   server = reverb.Server(builder.make_replay_tables(spec))
   loopback.confine(server.port)
   client = reverb.Client(f'localhost:{server.port}')

@@ -33,7 +33,7 @@ class IQActor(acme.Actor):
       random_key: what actions are sampled from.
       variable_source: serves 'policy'. A source in this process is asked at every
         step, which copies nothing; a remote one is asked in the background.
-      adder: what transitions are written to; none where None.
+      adder: what transitions are written to; none if None.
     """
     self._cpu = jax.local_devices(backend='cpu')[0]
     self._on_accelerator = jax.default_backend() != 'cpu'
@@ -103,6 +103,20 @@ class IQActor(acme.Actor):
       self._copies = jax.device_put(self._copied, self._cpu)
     params, normalizer = self._copies
     return variables._replace(params=params, normalizer=normalizer)
+
+
+class FixedVariables(acme.core.VariableSource):
+  """Serves one set of variables, whatever it is asked for.
+
+  Attributes:
+    variables: what it serves; may be replaced.
+  """
+
+  def __init__(self, variables: acting.ActingVariables | None):
+    self.variables = variables
+
+  def get_variables(self, names: list[str]) -> list[Any]:
+    return [self.variables for _ in names]
 
 
 def _check_finite(what: str, value: Any) -> None:

@@ -15,7 +15,8 @@ from iq_acme.agent.actor import IQActor
 from iq_acme.agent.learner import IQLearner
 from iq_acme.config import IQConfig
 from iq_acme.networks import IQNetworks
-from iq_acme.replay import make_replay
+from iq_acme.replay.resident import ResidentReplay
+from iq_acme.replay.table import TableReplay
 from iq_acme.spec_checks import check_environment_spec
 
 
@@ -31,8 +32,7 @@ class IQBuilder(builders.ActorLearnerBuilder):
     environment_spec: Any,
     logger_fn: Callable[[], loggers.Logger | None] = lambda: None,
     *,
-    rate_limiter: str = 'ratio',
-    drain: str = 'thread',
+    single_threaded: bool = False,
     seed: int = 0,
   ):
     """Creates a builder.
@@ -41,21 +41,29 @@ class IQBuilder(builders.ActorLearnerBuilder):
       config: the hyperparameters.
       environment_spec: an `acme.specs.EnvironmentSpec`.
       logger_fn: makes the learner's logger.
-      rate_limiter: of a replay table: 'ratio' or 'min_size', see `TableReplay`.
-      drain: of a resident replay: 'inline' or 'thread', see `ResidentReplay`.
-      seed: of a resident replay's sampler.
+      single_threaded: whether actor and learner take turns in one thread that counts
+        the SGD steps that are due, as in `LocalAgent`. If not, replay itself holds them
+        to `samples_per_insert`: actors are in other threads or processes.
+      seed: of a resident replay's sampler; Reverb's takes none.
 
     Raises:
-      ValueError: where the environment or the limiter is not supported.
+      ValueError: if the environment is not supported.
     """
     check_environment_spec(environment_spec)
     self._config = config
     self._spec = environment_spec
     self._logger_fn = logger_fn
     # Held here, so that the iterator serves the ring that the agent saves.
-    self.replay = make_replay(
-      config, environment_spec, rate_limiter=rate_limiter, drain=drain, seed=seed
-    )
+    # Either kind keeps the last `max_replay_size` transitions and samples uniformly.
+    self.replay: TableReplay | ResidentReplay
+    if config.replay == 'resident':
+      self.replay = ResidentReplay(
+        config, environment_spec, single_threaded=single_threaded, seed=seed
+      )
+    else:
+      self.replay = TableReplay(
+        config, environment_spec, single_threaded=single_threaded
+      )
 
   def make_replay_tables(self, environment_spec: Any) -> list[reverb.Table]:
     del environment_spec  # The one given to the constructor.
@@ -94,5 +102,5 @@ class IQBuilder(builders.ActorLearnerBuilder):
       dataset,
       counter,
       self._logger_fn(),
-      unpack=self.replay.unpack,
+      unpack=self.replay.packing.unpack_in_update,
     )

@@ -1,4 +1,4 @@
-"""What a local agent's checkpoint holds, and how it is written and read back."""
+"""Writes an agent's checkpoints and reads them back: learner, counts, key, replay."""
 
 import dataclasses
 import json
@@ -12,8 +12,9 @@ import numpy as np
 from absl import logging
 from reverb.platform import checkpointers_lib
 
+from iq_acme.agent.contracts import Replay
 from iq_acme.agent.schedule import Progress
-from iq_acme.replay.contents import ReplayContents, is_server_checkpoint
+from iq_acme.replay.table import is_server_checkpoint
 from iq_acme.storage import locking, serialization
 from iq_acme.storage.checkpoints import CheckpointInfo, CheckpointStore
 
@@ -24,7 +25,7 @@ _REPLAY = 'replay'
 
 @dataclasses.dataclass(frozen=True)
 class RestoredAgent:
-  """What a checkpoint held, but for the replay, which Reverb reads itself.
+  """Holds what a checkpoint held, but for the replay, which was restored by then.
 
   Attributes:
     path: the checkpoint's folder.
@@ -60,9 +61,9 @@ class AgentCheckpoints:
       with_replay: whether to save what is in replay.
 
     Raises:
-      WorkdirInUseError: where another agent has the folder.
-      DamagedCheckpointsError: where there are checkpoints, and none is intact.
-      ValueError: where `keep` is below 1.
+      WorkdirInUseError: if another agent has the folder.
+      DamagedCheckpointsError: if there are checkpoints, and none is intact.
+      ValueError: if `keep` is below 1.
     """
     workdir = os.path.expanduser(workdir)
     self._store = CheckpointStore(os.path.join(workdir, 'checkpoints'), keep)
@@ -86,7 +87,7 @@ class AgentCheckpoints:
       raise
 
   def reverb_checkpointer(self) -> checkpointers_lib.CheckpointerBase:
-    """What to start the replay server with."""
+    """Makes what the replay server is started with."""
     fallback = None
     if self._latest:
       replay = os.path.join(self._latest.path, _REPLAY)
@@ -101,7 +102,7 @@ class AgentCheckpoints:
     *,
     learner_state: Any,
     actor_key: jax.Array,
-    replay: ReplayContents,
+    replay: Replay,
   ) -> CheckpointInfo:
     """Makes a checkpoint.
 
@@ -125,26 +126,25 @@ class AgentCheckpoints:
 
     return self._store.save(progress.actor_steps, write)
 
-  def restore(
-    self, learner_state_like: Any, replay: ReplayContents
-  ) -> RestoredAgent | None:
+  def restore(self, learner_state_like: Any, replay: Replay) -> RestoredAgent | None:
     """Reads the checkpoint that was picked when this was made.
 
     Args:
-      learner_state_like: a learner's state of the shapes that are expected.
+      learner_state_like: a learner's state, of which shapes and dtypes alone are read.
       replay: what is filled with the saved replay, if there is any.
 
     Returns:
-      What it held, None where there was none.
+      What it held, None if there was none.
 
     Raises:
-      ValueError: where it belongs to a learner of another configuration, or its
+      ValueError: if it belongs to a learner of another configuration, or its
         replay to another kind of replay.
     """
     if not self._latest:
       return None
     path = self._latest.path
-    like = {'learner': learner_state_like, 'actor_key': np.zeros(2, np.uint32)}
+    key = jax.ShapeDtypeStruct((2,), np.uint32)
+    like = {'learner': learner_state_like, 'actor_key': key}
     tree = serialization.load_tree(os.path.join(path, _LEARNER), like)
     progress = read_progress(path)
     saved_replay = os.path.join(path, _REPLAY)

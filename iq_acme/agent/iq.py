@@ -3,11 +3,9 @@
 from typing import Any
 
 import acme
-import jax
 from acme.utils import counting, loggers
 
 from iq_acme import acting, critics, policy_io
-from iq_acme.agent.actor import IQActor
 from iq_acme.agent.builder import IQBuilder
 from iq_acme.agent.local import LocalAgent, LocalSettings
 from iq_acme.config import IQConfig
@@ -42,18 +40,13 @@ class IQ(LocalAgent):
     self._config = config
     self._spec = environment_spec
     self._networks = networks
-    # One function a mode: a new one would be compiled anew at every evaluation.
-    self._evaluation_policies = {
-      mode: acting.make_evaluation_policy(networks, mode=mode) for mode in (True, False)
-    }
     self._assess = critics.make_assess(networks)
     super().__init__(
       IQBuilder(
         config,
         environment_spec,
         lambda: logger,
-        rate_limiter='min_size',
-        drain='inline',
+        single_threaded=True,
         seed=seed,
       ),
       networks,
@@ -68,31 +61,16 @@ class IQ(LocalAgent):
       ),
       seed=seed,
       counter=counter,
+      # Made once: a new one would be compiled anew at every evaluation.
+      evaluation_policies=acting.make_evaluation_policies(networks),
     )
 
   def policy_variables(self) -> acting.ActingVariables:
     """The policy as it is now: parameters and normaliser."""
     return self.learner.get_variables(['policy'])[0]
 
-  def make_evaluation_actor(self, *, mode: bool, seed: int = 0) -> IQActor:
-    """An actor that follows the current policy, records nothing, never explores.
-
-    Args:
-      mode: whether to take the most likely action, or to sample.
-      seed: what actions are sampled from.
-
-    Returns:
-      The actor.
-    """
-    return IQActor(
-      self._evaluation_policies[mode],
-      self._spec,
-      jax.random.PRNGKey(seed),
-      variable_source=self.learner,
-    )
-
   def make_critic(self) -> critics.Critic:
-    """What the agent expects of states at this moment: V, and its policy's entropy."""
+    """Returns what the agent expects of states at this moment: V, and its policy's entropy."""
     variables = tuple(self.learner.get_variables(['policy', 'value']))
     return critics.Critic(self._config.discount, variables, self._assess)
 
@@ -130,8 +108,8 @@ def make_iq_agent(
 
   Args:
     env_spec: the environment's specs, from `acme.make_environment_spec`.
-    config: the hyperparameters; M-IQ on Gym (Section 6) where None.
-    networks: the networks; `make_networks(env_spec, config)` where None.
+    config: the hyperparameters; M-IQ on Gym (Section 6) if None.
+    networks: the networks; `make_networks(env_spec, config)` if None.
     seed: what parameters, actions and batches are drawn from. With the resident replay
       a seed and the steps at which it is saved determine the agent; Reverb's own sampler
       takes none, so with the table two agents of one seed start alike and then drift
@@ -139,9 +117,9 @@ def make_iq_agent(
     workdir: where checkpoints go; its newest whole one is restored.
     counter: counts `learner_steps` and `learner_walltime`. Where it is given, give
       the `EnvironmentLoop` `counting.Counter(counter, prefix='actor')`, so that it
-      counts `actor_steps`; where it is None the agent counts them itself.
+      counts `actor_steps`; if it is None the agent counts them itself.
     logger: gets a row of metrics every `config.log_period` SGD steps.
-    checkpoint_every: environment steps between checkpoints; where None, they are made
+    checkpoint_every: environment steps between checkpoints; if None, they are made
       by calls of `save` alone.
     keep_checkpoints: how many of the newest are kept.
     checkpoint_replay: whether checkpoints hold what is in replay.
@@ -150,7 +128,7 @@ def make_iq_agent(
     The agent.
 
   Raises:
-    ValueError: where an argument, the environment or a checkpoint does not fit.
+    ValueError: if an argument, the environment or a checkpoint does not fit.
   """
   config = config or IQConfig()
   return IQ(

@@ -24,6 +24,28 @@ class NonFiniteLossError(RuntimeError):
   """The loss became NaN or infinite; the last checkpoint is from before that."""
 
 
+def finite_copy(state: Any, explanation: str) -> Any:
+  """Returns a training state as numpy arrays, if every number of it is finite.
+
+  The last step may have spoiled parameters by a loss that was still finite.
+
+  Args:
+    state: a nest of arrays.
+    explanation: how the error's message ends.
+
+  Raises:
+    NonFiniteLossError: naming the array that is spoiled.
+  """
+  saved = jax.device_get(state)
+  for path, leaf in jax.tree_util.tree_flatten_with_path(saved)[0]:
+    if not np.all(np.isfinite(leaf)):
+      raise NonFiniteLossError(
+        f'The training state{jax.tree_util.keystr(path)} has numbers that are not '
+        f'finite{explanation}'
+      )
+  return saved
+
+
 class IQLearner(acme.Learner):
   """Feeds batches from replay to `update.sgd_steps`, logs, saves and restores."""
 
@@ -49,13 +71,13 @@ class IQLearner(acme.Learner):
       counter: counts `steps` (SGD steps) and `walltime` (seconds), like those of Acme's
         learners: make it `counting.Counter(parent, 'learner')`, as Acme's
         `DistributedLayout` does, and the parent counts `learner_steps`.
-      logger: gets a row of metrics every `config.log_period` SGD steps; none where
+      logger: gets a row of metrics every `config.log_period` SGD steps; none if
         None.
       unpack: makes transitions of a sample's data, inside the jitted update; by default
         of Acme's own transitions.
 
     Raises:
-      ValueError: where the networks were made from another configuration.
+      ValueError: if the networks were made from another configuration.
     """
     check_made_from(networks, config)
     self._config = config
@@ -146,7 +168,7 @@ class IQLearner(acme.Learner):
     return [variables[name] for name in names]
 
   def check_finite(self) -> None:
-    """Raises where a loss or gradient since the last row was not finite.
+    """Raises if a loss or gradient since the last row was not finite.
 
     Raises:
       NonFiniteLossError: naming the step and what to try.
@@ -157,25 +179,17 @@ class IQLearner(acme.Learner):
     """The whole training state, as numpy arrays; may be called from any thread.
 
     Raises:
-      NonFiniteLossError: where the state is spoiled and not worth keeping.
+      NonFiniteLossError: if the state is spoiled and not worth keeping.
     """
     state = self._state  # Before the metrics, which are there before their state is.
     self.check_finite()
-    saved = jax.device_get(state)
-    # The last step may have spoiled parameters by a loss that was still finite.
-    for path, leaf in jax.tree_util.tree_flatten_with_path(saved)[0]:
-      if not np.all(np.isfinite(leaf)):
-        raise NonFiniteLossError(
-          f'The training state{jax.tree_util.keystr(path)} has numbers that are not '
-          f'finite after SGD step {int(saved.steps)}. {_WHAT_TO_TRY}'
-        )
-    return saved
+    return finite_copy(state, f' after SGD step {int(state.steps)}. {_WHAT_TO_TRY}')
 
   def restore(self, state: update.TrainingState) -> None:
     """Continues from what `save` returned.
 
     Raises:
-      ValueError: where the state has other shapes than this learner's.
+      ValueError: if the state has other shapes than this learner's.
     """
     mine = jax.tree.map(np.shape, self._state)
     theirs = jax.tree.map(np.shape, state)

@@ -1,29 +1,27 @@
 """Any Acme builder's agent in one process, which counts exactly and resumes."""
 
-import contextlib
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import acme
 import dm_env
 import jax
 import numpy as np
-import reverb
 from acme.agents.jax import builders
 from acme.utils import counting
 
 from iq_acme import fields
 from iq_acme.agent.checkpoints import AgentCheckpoints
+from iq_acme.agent.contracts import AcmeParts, Replay
 from iq_acme.agent.schedule import Progress, UpdateSchedule, resume
-from iq_acme.compat import loopback
-from iq_acme.replay.contents import ReplayContents, ServerContents, resident_replay
 from iq_acme.storage.checkpoints import CheckpointInfo
 
 
 @fields.documented
 @dataclasses.dataclass(frozen=True)
 class LocalSettings:
-  """What a local agent needs to know besides its parts.
+  """Says what a local agent needs to know besides its parts.
 
   Raises:
     ValueError: on construction, naming the field, its value and what is allowed.
@@ -80,32 +78,38 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     *,
     seed: int = 0,
     counter: counting.Counter | None = None,
+    evaluation_policies: Mapping[bool, Any] | None = None,
   ):
     """Creates the agent and restores the newest intact checkpoint of its workdir.
 
-    SGD steps go on from its counts. Where `samples_per_step`, `batch_size` or
+    SGD steps go on from its counts. If `samples_per_step`, `batch_size` or
     `num_sgd_steps_per_step` have changed meanwhile, the steps due by then stay what
     they were, and those to come follow the new ratio.
 
     Args:
-      builder: makes the parts. With a workdir the learner's state has to be a nest of
-        arrays, and the actor has to have a `random_key`, as Acme's own do.
+      builder: makes the parts; see `contracts` for what they may offer beyond Acme's.
+        With a workdir the learner's state has to be a nest of arrays, and the actor has
+        to have a `random_key`, as Acme's own do.
       networks: what the builder's learner trains.
       policy: what the builder's actor acts by.
       environment_spec: the environment's specs.
       settings: sizes, ratio and checkpoints.
       seed: what parameters and actions are drawn from.
-      counter: counts `learner_steps` and `learner_walltime`. Where it is None the
-        agent counts `actor_steps` too; where it is given whoever runs the environment
-        does, as Acme's `EnvironmentLoop` with `counting.Counter(counter, 'actor')`.
+      counter: counts `learner_steps` and `learner_walltime`. If it is None the agent
+        counts `actor_steps` too; if it is given whoever runs the environment does, as
+        Acme's `EnvironmentLoop` with `counting.Counter(counter, 'actor')`.
+      evaluation_policies: what actors are evaluated by, deterministic (True) or not
+        (False); see `make_evaluation_actor`.
 
     Raises:
-      WorkdirInUseError: where another agent has the workdir.
-      DamagedCheckpointsError: where it has checkpoints, and none is intact.
-      ValueError: where the checkpoint belongs to another configuration, or the actor
-        has no key that a checkpoint could hold.
+      WorkdirInUseError: if another agent has the workdir.
+      DamagedCheckpointsError: if it has checkpoints, and none is intact.
+      ValueError: if the checkpoint belongs to another configuration, or the actor has
+        no key that a checkpoint could hold.
     """
     self._settings = settings
+    self._builder = builder
+    self._evaluation_policies = evaluation_policies
     self._counts_steps = counter is None
     self.counter = counter or counting.Counter()
     self._actor_steps = 0
@@ -117,14 +121,36 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
       start_actor_steps=settings.min_replay_size,
     )
     self.restored_from: str | None = None
-    # What `close` has to end, in reverse order; also where making the rest fails.
-    self._stack = contextlib.ExitStack()
+    self._checkpoints = self._parts = None
     try:
-      self._make_parts(builder, networks, policy, environment_spec, seed)
+      if settings.workdir is not None:
+        self._checkpoints = AgentCheckpoints(
+          settings.workdir, settings.keep_checkpoints, settings.checkpoint_replay
+        )
+      self._parts = AcmeParts(
+        builder,
+        networks,
+        policy,
+        environment_spec,
+        seed=seed,
+        counter=counting.Counter(self.counter, 'learner', time_delta=0.0),
+        make_checkpointer=self._checkpoints and self._checkpoints.reverb_checkpointer,
+      )
+      self.learner = self._parts.learner
       self._restore()
     except BaseException:
       self.close()
       raise
+
+  @property
+  def actor(self) -> acme.Actor | None:
+    """The actor that collects data; None once the agent is closed."""
+    return self._parts.actor
+
+  @property
+  def replay(self) -> Replay:
+    """Where transitions are kept; a ring shows them by its `transitions`."""
+    return self._parts.replay
 
   def select_action(self, observation: Any) -> np.ndarray:
     return self.actor.select_action(observation)
@@ -139,7 +165,7 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
       self.counter.increment(actor_steps=1)
 
   def update(self) -> None:
-    """Takes the SGD steps that are due, and a checkpoint where one is."""
+    """Takes the SGD steps that are due, and a checkpoint if one is."""
     due = self._schedule.sgd_steps_due(self._actor_steps) - self._sgd_steps
     per_call = self._settings.num_sgd_steps_per_step
     for _ in range(due // per_call):
@@ -169,9 +195,27 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
   def get_variables(self, names: list[str]) -> list[Any]:
     return self.learner.get_variables(names)
 
+  def make_evaluation_actor(self, *, deterministic: bool, seed: int = 0) -> acme.Actor:
+    """Makes an actor that follows the current policy, records nothing, never explores.
+
+    Args:
+      deterministic: whether to take the policy's mode, or to sample.
+      seed: what actions are sampled from.
+
+    Raises:
+      RuntimeError: if the agent was made without `evaluation_policies`.
+    """
+    if self._evaluation_policies is None:
+      raise RuntimeError('This agent was made without evaluation_policies.')
+    return self._builder.make_actor(
+      jax.random.PRNGKey(seed),
+      self._evaluation_policies[deterministic],
+      variable_source=self.learner,
+    )
+
   def replay_size(self) -> int:
     """Transitions in replay, over all its tables."""
-    return self._replay.size
+    return self.replay.size
 
   def save(self) -> CheckpointInfo:
     """Makes a checkpoint of everything a resumed run needs, whole or not at all.
@@ -181,21 +225,22 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     its seed, to what determines it.
 
     Raises:
-      RuntimeError: where the agent has no workdir, or is closed.
-      NonFiniteLossError: where learning has gone wrong since the last checkpoint.
+      RuntimeError: if the agent has no workdir, or is closed.
+      NonFiniteLossError: if learning has gone wrong since the last checkpoint.
     """
     if self._checkpoints is None:
       raise RuntimeError('This agent was made without a workdir: nowhere to save.')
-    if self._adder is None:
+    if self.actor is None:
       raise RuntimeError("This agent is closed; its workdir may be another one's now.")
-    _flush(self._adder)
+    if self._settings.checkpoint_replay:
+      self._parts.flush()
     info = self._checkpoints.save(
       Progress(
         self._actor_steps, self._sgd_steps, self._schedule, self.counter.get_counts()
       ),
       learner_state=self.learner.save(),
-      actor_key=getattr(self.actor, _key_name(self.actor)),
-      replay=self._replay,
+      actor_key=self._parts.random_key,
+      replay=self.replay,
     )
     self._saved_at = self._actor_steps
     return info
@@ -205,71 +250,20 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
 
     The agent cannot act or learn afterwards. Another one may use its workdir.
     """
-    self._stack.close()
-
-  def _make_parts(
-    self,
-    builder: builders.ActorLearnerBuilder,
-    networks: Any,
-    policy: Any,
-    environment_spec: acme.specs.EnvironmentSpec,
-    seed: int,
-  ) -> None:
-    settings = self._settings
-    learner_key, actor_key = jax.random.split(jax.random.PRNGKey(seed))
-    self._checkpoints = None
-    if settings.workdir is not None:
-      self._checkpoints = AgentCheckpoints(
-        settings.workdir, settings.keep_checkpoints, settings.checkpoint_replay
-      )
-      self._stack.callback(self._checkpoints.close)
-    resident = resident_replay(builder)
-    if resident:
-      self._stack.callback(resident.close)
-    tables = builder.make_replay_tables(environment_spec)
-    table_infos = [table.info for table in tables]
-    server = reverb.Server(
-      tables,
-      checkpointer=self._checkpoints.reverb_checkpointer()
-      if self._checkpoints and not resident
-      else None,
-    )
-    loopback.confine(server.port)
-    # It waits seconds for a writer that is still connected, and frees whoever samples.
-    self._stack.callback(server.stop)
-    if resident:
-      self._stack.callback(resident.close_writer)
-    client = reverb.Client(f'localhost:{server.port}')
-    self._replay: ReplayContents = resident or ServerContents(client, table_infos)
-    iterator = builder.make_dataset_iterator(client)
-    if hasattr(iterator, 'close'):
-      self._stack.callback(iterator.close)
-    learner_counter = counting.Counter(self.counter, 'learner', time_delta=0.0)
-    self.learner = builder.make_learner(
-      learner_key, networks, iterator, client, learner_counter
-    )
-    self._stack.callback(self._drop_adder)
-    self._adder = builder.make_adder(client)
-    self.actor = builder.make_actor(
-      actor_key, policy, self._adder, variable_source=self.learner
-    )
-    if self._checkpoints and _key_name(self.actor) is None:
-      raise ValueError(
-        f'{type(self.actor).__name__} has no random_key, and a checkpoint needs the key '
-        'that its next action is sampled from: give it that property, or the agent no '
-        'workdir.'
-      )
-
-  def _drop_adder(self) -> None:
-    self.actor = self._adder = None
+    try:
+      if self._parts is not None:
+        self._parts.close()
+    finally:
+      if self._checkpoints is not None:
+        self._checkpoints.close()
 
   def _restore(self) -> None:
     restored = self._checkpoints and self._checkpoints.restore(
-      self.learner.save(), self._replay
+      self._parts.learner_state, self.replay
     )
     if not restored:
       return
-    setattr(self.actor, _key_name(self.actor), restored.actor_key)
+    self._parts.random_key = restored.actor_key
     progress = resume(
       restored.progress,
       self._schedule,
@@ -286,24 +280,5 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     self._maybe_end_exploration()
 
   def _maybe_end_exploration(self) -> None:
-    if self._actor_steps >= self._settings.min_replay_size and hasattr(
-      self.learner, 'end_exploration'
-    ):
-      self.learner.end_exploration()
-
-
-def _key_name(actor: Any) -> str | None:
-  """What an actor calls the key of its next action; None where it has none."""
-  # Acme's `GenericActor`, which all of its own builders make, has no public name for it.
-  names = (name for name in ('random_key', '_random_key') if hasattr(actor, name))
-  return next(names, None)
-
-
-def _flush(adder: Any) -> None:
-  """Waits until all that was added is in replay; the last few items travel behind."""
-  # Acme's adders have no public way; adders of other builders may have a `flush`.
-  flush = getattr(adder, 'flush', None)
-  if flush is None and hasattr(adder, '_writer'):
-    flush = adder._writer.flush
-  if flush is not None:
-    flush()
+    if self._actor_steps >= self._settings.min_replay_size:
+      self._parts.end_exploration()

@@ -14,7 +14,7 @@ class UpdateSchedule:
     samples_per_step: sampled transitions per environment step.
     batch_size: transitions per SGD step.
     start_actor_steps: environment steps that no SGD step is due for: the uniformly
-      random ones, or, where a resumed run has to fill its replay again, all those
+      random ones, or, if a resumed run has to fill its replay again, all those
       until it is filled.
     start_sgd_steps: SGD steps that were taken by then.
   """
@@ -66,10 +66,10 @@ class UpdateSchedule:
       actor_steps: environment steps taken when it goes on.
 
     Returns:
-      This schedule where nothing has changed. Otherwise one by which the SGD steps due
+      This schedule if nothing has changed. Otherwise one by which the SGD steps due
       by now are the ones of this schedule, and those to come follow the new ratio:
       nothing is made up for, and nothing but a fraction of an SGD step is skipped.
-      Steps without learning that are under way are those of the new settings where no
+      Steps without learning that are under way are those of the new settings if no
       SGD step was taken yet, else those that this schedule had.
     """
     start = max(actor_steps, self.start_actor_steps)
@@ -89,7 +89,7 @@ class UpdateSchedule:
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-  """What a run has counted; a checkpoint holds it.
+  """Holds what a run has counted, for a checkpoint.
 
   Attributes:
     actor_steps: environment steps whose transitions have reached replay.
@@ -114,7 +114,7 @@ class Progress:
 
 
 class ResumedLearner(Protocol):
-  """What `resume` asks of a learner."""
+  """Declares what `resume` asks of a learner."""
 
   def restore(self, state: Any) -> None:
     """Continues from a saved state."""

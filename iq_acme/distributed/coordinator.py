@@ -180,7 +180,7 @@ class CoordinatorWorker:
     return True
 
   def _wait_until(self, condition: Callable[[], bool], stoppable: bool = True) -> None:
-    """Waits for a condition, or where `stoppable`, for a request to stop."""
+    """Waits for a condition, or if `stoppable`, for a request to stop."""
     while not condition():
       if self._error is not None:
         raise self._error
@@ -190,7 +190,7 @@ class CoordinatorWorker:
       time.sleep(_POLL_SECONDS)
 
   def _poll(self) -> Mapping[str, float]:
-    """Counts the time, reads the counts, and shows a line where one is due."""
+    """Counts the time, reads the counts, and shows a line if one is due."""
     now = time.monotonic()
     elapsed, self._last_poll = now - self._last_poll, now
     self._counts = self._counter.increment(training_seconds=elapsed)

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from iq_acme import acting, critics, evaluation, policy_io
-from iq_acme.agent.actor import IQActor
+from iq_acme.agent.actor import FixedVariables, IQActor
 from iq_acme.distributed.settings import EVALUATOR, ProgramParts, ProgramSettings
 from iq_acme.environments.watch import EnvironmentWatch, repeating
 from iq_acme.supervisor import supervision
@@ -45,16 +45,13 @@ class EvaluatorWorker:
     self._settings = settings
     self._counter = counter
     self._learner = learner
-    self._source = _FixedSource()
+    self._source = FixedVariables(None)  # Until the first evaluation.
     self._networks = networks = parts.make_networks()
     self._actors = {
-      mode: IQActor(
-        acting.make_evaluation_policy(networks, mode=mode),
-        parts.environment_spec,
-        jax.random.PRNGKey(0),
-        self._source,
+      deterministic: IQActor(
+        policy, parts.environment_spec, jax.random.PRNGKey(0), self._source
       )
-      for mode in (True, False)
+      for deterministic, policy in acting.make_evaluation_policies(networks).items()
     }
     self._assess = critics.make_assess(networks)
     self._logger = parts.logger_factory('evaluator')
@@ -66,7 +63,7 @@ class EvaluatorWorker:
     self._finished = False
 
   def finish(self, evaluate: bool) -> None:
-    """Asks for the last evaluation, or where `evaluate` is False, for none any more."""
+    """Asks for the last evaluation, or if `evaluate` is False, for none any more."""
     self._finish = evaluate
 
   def is_finished(self) -> bool:
@@ -96,14 +93,14 @@ class EvaluatorWorker:
       self._evaluate(self._counter.get_counts())
     self._logger.close()
 
-  def make_evaluation_actor(self, mode: bool, seed: int) -> IQActor:
+  def make_evaluation_actor(self, *, deterministic: bool, seed: int) -> IQActor:
     """An actor by the policy under evaluation; see `evaluation.evaluate_agent`."""
-    actor = self._actors[mode]
+    actor = self._actors[deterministic]
     actor.random_key = jax.random.PRNGKey(seed)
     return actor
 
   def make_critic(self) -> critics.Critic:
-    """What the policy under evaluation expects; see `evaluation.evaluate_agent`."""
+    """Returns what the policy under evaluation expects, see `evaluate_agent`."""
     variables = (self._source.variables, self._value_params)
     return critics.Critic(self._parts.config.discount, variables, self._assess)
 
@@ -161,13 +158,3 @@ class EvaluatorWorker:
       {**self._parts.policy_metadata, 'actor_steps': self._last_step, **metadata},
       self._networks,
     )
-
-
-class _FixedSource:
-  """A variable source that holds one policy."""
-
-  variables: acting.ActingVariables | None = None
-
-  def get_variables(self, names: list[str]) -> list[Any]:
-    del names
-    return [self.variables]

@@ -17,7 +17,6 @@ from iq_acme.agent.schedule import Progress, UpdateSchedule, resume
 from iq_acme.distributed.metrics import ExtendedLogger, TimedIterator
 from iq_acme.distributed.replay_node import remove_scratch
 from iq_acme.distributed.settings import ProgramParts, ProgramSettings
-from iq_acme.replay.contents import ReplayContents, ServerContents, resident_replay
 from iq_acme.supervisor import supervision
 
 # How long the learning thread may take to make a checkpoint that is due before another
@@ -62,12 +61,7 @@ class LearnerWorker:
     local_counter = counting.Counter(counter, 'learner')
     self._metrics = ExtendedLogger(parts.logger_factory('learner'), self._extras)
     builder = parts.make_builder(settings.seed, self._metrics)
-    resident = resident_replay(builder)
-    self._replay: ReplayContents = resident or ServerContents(
-      replay, [table.info for table in parts.make_tables()]
-    )
-    self._resident = resident
-    self._client = replay
+    self._replay = builder.replay
     self._batches = TimedIterator(builder.make_dataset_iterator(replay))
     key, _ = jax.random.split(jax.random.PRNGKey(settings.seed))  # As `LocalAgent`.
     self._networks = parts.make_networks()
@@ -129,7 +123,7 @@ class LearnerWorker:
     return int(self._learner.state.steps) + per_call > due
 
   def _watch(self) -> None:
-    """Says when a checkpoint is due, and makes it where the learner is held up."""
+    """Says when a checkpoint is due, and makes it if the learner is held up."""
     try:
       while not self._finished:
         time.sleep(_POLL_SECONDS)
@@ -172,10 +166,9 @@ class LearnerWorker:
     They may be on their way after the last SGD step that is due. What cannot come, such
     as the end of an n-step transition that was cut off, is not waited for long.
     """
-    if self._resident is not None:
-      # Transitions of n > 1 steps are more than the steps: they may have paid for all
-      # SGD steps that are due while the last of them still wait in the queue.
-      self._resident.admit_all()
+    # Transitions of n > 1 steps are more than the steps: they may have paid for all
+    # SGD steps that are due while the last of them still wait in the queue.
+    self._replay.stop_limiting_inserts()
     deadline = time.monotonic() + _DELIVERY_SECONDS
     counted = int(self._counter.get_counts().get('actor_steps', 0))
     while self._delivered_steps(counted) < counted and time.monotonic() < deadline:
@@ -217,7 +210,7 @@ class LearnerWorker:
     )
     self._saved_at = self._counted_at_save = 0
     self._start = (0, 0)  # Actor steps and inserts that this start begins at.
-    restored = self._checkpoints.restore(self._learner.save(), self._replay)
+    restored = self._checkpoints.restore(self._learner.state, self._replay)
     if restored is None:
       return {}
     progress = resume(
@@ -230,7 +223,7 @@ class LearnerWorker:
     )
     self._schedule = progress.schedule
     self._saved_at = self._counted_at_save = progress.actor_steps
-    self._start = (self._saved_at, self._totals()[0])
+    self._start = (self._saved_at, self._replay.totals()[0])
     if self._saved_at >= config.min_replay_size:
       self._learner.end_exploration()
     supervision.say(
@@ -247,11 +240,11 @@ class LearnerWorker:
       counted: steps that actors have reported.
     """
     steps, inserted = self._start
-    in_queue = 0
-    if self._resident is not None:
-      in_queue = sum(i.current_size for i in self._client.server_info().values())
     # Transitions of n steps can be a few more than the steps.
-    delivered = min(counted - steps - in_queue, self._totals()[0] - inserted)
+    delivered = min(
+      counted - steps - self._replay.num_in_flight,
+      self._replay.totals()[0] - inserted,
+    )
     return max(self._saved_at, steps + delivered)
 
   def _extras(self) -> dict[str, float]:
@@ -266,17 +259,10 @@ class LearnerWorker:
     return {**self._measure(), 'learner_busy_fraction': busy}
 
   def _measure(self) -> dict[str, float]:
-    inserted, sampled = self._totals()
+    inserted, sampled = self._replay.totals()
     paying = inserted - self._parts.config.min_replay_size
     return {
       'replay_inserted': inserted,
       'replay_sampled': sampled,
       'samples_per_insert': sampled / paying if paying > 0 else 0.0,
     }
-
-  def _totals(self) -> tuple[int, int]:
-    if self._resident is not None:
-      return self._resident.totals
-    (info,) = self._client.server_info().values()
-    limiter = info.rate_limiter_info
-    return limiter.insert_stats.completed, limiter.sample_stats.completed

@@ -63,7 +63,7 @@ def make_distributed_iq(
   Args:
     environment_factory: makes an environment from a seed; it is called here once, for
       the specs, and then in each actor and before each evaluation.
-    config: the hyperparameters; M-IQ on Gym (Section 6) where None.
+    config: the hyperparameters; M-IQ on Gym (Section 6) if None.
     num_actors: actors, each with an environment of its own.
     seed: what parameters, actions, batches and the environments' seeds are drawn from.
       Actors differ by their rank. A seed does not determine a run of many processes.
@@ -89,13 +89,13 @@ def make_distributed_iq(
     evaluation_hook: called after each evaluation, in the evaluator, with its row and a
       function that writes the evaluated policy to a file: `save(path, **metadata)`,
       the metadata anything JSON can hold, kept beside the usual.
-    program: a program to add the nodes to; a new one where None.
+    program: a program to add the nodes to; a new one if None.
 
   Returns:
     The program.
 
   Raises:
-    ValueError: where an argument or the environment does not fit.
+    ValueError: if an argument or the environment does not fit.
   """
   config = config or IQConfig()
   settings = ProgramSettings(
@@ -171,7 +171,7 @@ def _add_nodes(
 def _checkpointer_factory(
   parts: ProgramParts, settings: ProgramSettings
 ) -> Callable[[int], Any] | None:
-  """What the replay server saves and loads by; a resident ring is the learner's."""
+  """Returns what makes what the server saves and loads by; a resident ring is the learner's."""
   if parts.config.replay == 'resident':
     return None
   return functools.partial(make_checkpointer, settings.workdir)

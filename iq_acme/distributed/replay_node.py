@@ -16,7 +16,7 @@ from launchpad import address as lp_address
 from reverb.platform import checkpointers_lib
 
 from iq_acme.distributed.nodes import run_supervised
-from iq_acme.replay.contents import is_server_checkpoint
+from iq_acme.replay.table import is_server_checkpoint
 from iq_acme.storage.checkpoints import CheckpointInfo, CheckpointStore
 
 _SCRATCH_PREFIX = '.program_replay_'
@@ -37,7 +37,7 @@ class ReplayNode(lp.ReverbNode):
       name: what it is called in messages.
       make_tables: makes the tables, in the node's own process.
       make_checkpointer: makes what the server saves and loads by, from its port; None
-        where nothing of it is saved.
+        if nothing of it is saved.
     """
     super().__init__(make_tables, make_checkpointer)
     self._name = name
@@ -54,7 +54,7 @@ class ReplayNode(lp.ReverbNode):
 
 
 def make_checkpointer(workdir: str, port: int) -> checkpointers_lib.CheckpointerBase:
-  """What a replay server saves by, and loads the newest checkpoint of a run by.
+  """Makes what a replay server saves by, and loads the newest checkpoint of a run by.
 
   Args:
     workdir: the run's folder.
@@ -74,7 +74,7 @@ def make_checkpointer(workdir: str, port: int) -> checkpointers_lib.Checkpointer
 
 
 def _server_checkpoint(checkpoint: CheckpointInfo | None) -> str | None:
-  """What a server wrote into a checkpoint, None where it holds nothing of one."""
+  """Returns what a server wrote into a checkpoint, None if it holds nothing of one."""
   path = os.path.join(checkpoint.path, 'replay') if checkpoint else ''
   return path if is_server_checkpoint(path) else None
 

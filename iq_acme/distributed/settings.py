@@ -1,4 +1,4 @@
-"""What the nodes of a program are made from; it travels to each of them by pickle."""
+"""Settings and parts of a program's nodes; they travel to each of them by pickle."""
 
 import dataclasses
 import os
@@ -77,7 +77,7 @@ class ProgramSettings:
 
 @dataclasses.dataclass(frozen=True)
 class ProgramParts:
-  """What every node makes its part of the agent from.
+  """Holds what every node makes its part of the agent from.
 
   Attributes:
     config: the hyperparameters.
@@ -107,8 +107,6 @@ class ProgramParts:
       self.config,
       self.environment_spec,
       lambda: logger,
-      rate_limiter='ratio',
-      drain='thread',
       seed=seed,
     )
 

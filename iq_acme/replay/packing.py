@@ -1,12 +1,14 @@
-"""A transition as one flat row, so that Reverb and the learner move one array.
+"""Transitions: n-step ones from an episode, and each as one flat row.
 
-Reverb's cost is by the column and the learner's by the array. Packing is lossless:
-rows are float32 where every array of a transition is, and plain bytes otherwise.
+Reverb's cost is by the column and the learner's by the array, so they move one array.
+Packing is lossless: rows are float32 if every array of a transition is, else bytes.
 """
 
 import dataclasses
+from collections import deque
 from typing import Any
 
+import dm_env
 import jax
 import numpy as np
 
@@ -30,7 +32,7 @@ class TransitionPacking:
   the discount, and the leaves of the next observation.
 
   Attributes:
-    dtype: of a row: float32, or uint8 where any array of a transition is not float32.
+    dtype: of a row: float32, or uint8 if any array of a transition is not float32.
     width: elements of a row.
     num_bytes: bytes of a row, that is, of a stored transition.
   """
@@ -52,6 +54,7 @@ class TransitionPacking:
     leaves, self._structure = jax.tree.flatten(template)
     is_float32 = all(np.dtype(leaf.dtype) == np.float32 for leaf in leaves)
     self.dtype = np.dtype(np.float32 if is_float32 else np.uint8)
+    self._is_bytes = not is_float32
     self._fields: list[_Field] = []
     start = 0
     for leaf in leaves:
@@ -77,7 +80,7 @@ class TransitionPacking:
       array = np.asarray(leaf, field.dtype)
       if array.shape != field.shape:
         raise ValueError(
-          f'A transition has an array of shape {array.shape} where the environment '
+          f'A transition has an array of shape {array.shape}; the environment '
           f'spec says {field.shape}.'
         )
       # Bytes of a strided array, such as a slice of a larger one, cannot be viewed.
@@ -104,3 +107,72 @@ class TransitionPacking:
         columns = np.ascontiguousarray(columns).view(field.dtype)
       leaves.append(columns.reshape(rows.shape[0], *field.shape))
     return jax.tree.unflatten(self._structure, leaves)
+
+  def unpack_on_host(self, rows: Any) -> Any:
+    """Returns rows of float32 as they are, and rows of bytes unpacked."""
+    return self.unpack(rows) if self._is_bytes else rows
+
+  def unpack_in_update(self, data: Any) -> Transition:
+    """Returns the transitions of what `unpack_on_host` returned; it can be jitted."""
+    return data if self._is_bytes else self.unpack(data)
+
+
+class NStepTransitions:
+  """Forms the transitions of an episode, like Acme's `NStepTransitionAdder`.
+
+  At the start of an episode they are (s_0 -> s_1), (s_0 -> s_2), ... up to n steps, then
+  one of n steps per environment step, and at the end the shorter ones that arrive in the
+  last state.
+  """
+
+  def __init__(self, n_step: int, discount: float):
+    """Begins before the first episode.
+
+    Args:
+      n_step: environment steps per transition.
+      discount: the agent's discount, within a transition of several steps.
+    """
+    self._discount = np.float32(discount)
+    # (observation, action, reward, discount) of the last n steps.
+    self._steps: deque[tuple[Any, Any, Any, Any]] = deque(maxlen=n_step)
+    self._observation: Any = None
+
+  def reset(self) -> None:
+    """Forgets the episode under way."""
+    self._steps.clear()
+    self._observation = None
+
+  def add_first(self, timestep: dm_env.TimeStep) -> None:
+    """Begins an episode."""
+    if not timestep.first():
+      raise ValueError('add_first needs the first timestep of an episode.')
+    self._steps.clear()
+    # A copy, for environments may write the next observation over this one.
+    self._observation = jax.tree.map(np.array, timestep.observation)
+
+  def add(self, action: Any, next_timestep: dm_env.TimeStep) -> list[Transition]:
+    """Returns the transitions that arrive in the next observation."""
+    if self._observation is None:
+      raise ValueError('add_first must be called before add.')
+    self._steps.append(
+      (self._observation, action, next_timestep.reward, next_timestep.discount)
+    )
+    self._observation = jax.tree.map(np.array, next_timestep.observation)
+    transitions = [self._transition()]
+    if next_timestep.last():
+      while len(self._steps) > 1:
+        self._steps.popleft()
+        transitions.append(self._transition())
+      self.reset()
+    return transitions
+
+  def _transition(self) -> Transition:
+    """The transition from the first kept step to the newest observation."""
+    observation, action, reward, discount = self._steps[0]
+    for i in range(1, len(self._steps)):
+      _, _, next_reward, next_discount = self._steps[i]
+      # One discount fewer than steps: the update multiplies by one more.
+      discount = discount * self._discount
+      reward = reward + next_reward * discount
+      discount = discount * next_discount
+    return Transition(observation, action, reward, discount, self._observation)

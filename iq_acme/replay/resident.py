@@ -13,13 +13,11 @@ from acme import adders
 
 from iq_acme.config import IQConfig
 from iq_acme.replay.adder import PackedTransitionAdder
-from iq_acme.replay.drains import QUEUE, Drain, InlineDrain, ThreadDrain
+from iq_acme.replay.consumer import QUEUE, InlineConsumer, ThreadConsumer
 from iq_acme.replay.packing import TransitionPacking
 from iq_acme.replay.shared_ring import SharedRing
-from iq_acme.replay.table import unpack_in_update, unpack_on_host
-from iq_acme.replay.watchdog import WatchedIterator
+from iq_acme.update import Transition
 
-DRAINS = ('inline', 'thread')
 # Items the queue holds: how far actors can run ahead of the ring.
 QUEUE_SIZE = 1_000
 
@@ -29,36 +27,39 @@ class ResidentReplay:
 
   Attributes:
     packing: the layout of a stored transition.
-    unpack: turns the data of a batch into transitions, inside the jitted update.
+    is_in_server: False; see `iq_acme.agent.contracts.Replay`.
   """
 
-  def __init__(self, config: IQConfig, environment_spec: Any, drain: str, seed: int):
+  is_in_server = False
+
+  def __init__(
+    self,
+    config: IQConfig,
+    environment_spec: Any,
+    *,
+    single_threaded: bool,
+    seed: int,
+  ):
     """Creates the parts' maker; the ring takes no memory until it is used.
 
     Args:
       config: sizes and ratio.
       environment_spec: an `acme.specs.EnvironmentSpec`.
-      drain: 'inline' where actor and learner share a thread, see `InlineDrain`; 'thread'
-        where the actors are elsewhere, see `ThreadDrain`.
+      single_threaded: whether actor and learner take turns in one thread, see
+        `InlineConsumer`; if not, see `ThreadConsumer`.
       seed: of the ring's sampler.
-
-    Raises:
-      ValueError: for another drain.
     """
-    if drain not in DRAINS:
-      raise ValueError(f'drain is {drain!r}; it must be one of {DRAINS}.')
     self._config = config
     self.packing = TransitionPacking(environment_spec)
-    self.unpack = unpack_in_update(self.packing)
-    self._shared = SharedRing(config, self.packing, seed)
-    self._drain: Drain = (
-      InlineDrain(self._shared, config.min_replay_size)
-      if drain == 'inline'
-      else ThreadDrain(self._shared)
+    self._ring = SharedRing(config, self.packing, seed)
+    self._consumer = (
+      InlineConsumer(self._ring, config.min_replay_size)
+      if single_threaded
+      else ThreadConsumer(self._ring)
     )
 
   def make_tables(self) -> list[reverb.Table]:
-    """One queue, which holds every item until it is taken, and then drops it."""
+    """Makes one queue, which holds every item until it is taken, and then drops it."""
     return [
       reverb.Table(
         name=QUEUE,
@@ -74,77 +75,73 @@ class ResidentReplay:
     ]
 
   def make_adder(self, client: reverb.Client) -> adders.Adder:
-    """Writes n-step transitions of the environment's own, continuous actions.
+    """Makes what writes n-step transitions of the environment's own actions.
 
     Raises:
-      RuntimeError: for a second adder where the first one's thread is to drain it.
+      RuntimeError: for a second adder in one thread.
     """
-    write, flush = self._drain.open_writer(client)
-    return PackedTransitionAdder(
-      self.packing, write, self._config.n_step, self._config.discount, flush
-    )
+    writer = self._consumer.make_writer(client)
+    config = self._config
+    return PackedTransitionAdder(self.packing, writer, config.n_step, config.discount)
 
   def make_iterator(self, client: reverb.Client) -> Iterator[reverb.ReplaySample]:
-    """Batches of K * B transitions drawn from the ring.
+    """Yields batches of K * B transitions drawn from the ring.
 
     Args:
       client: a client of the server that holds the queue.
 
     Returns:
-      An iterator whose samples' data `unpack` understands. Where the thread that takes
-      transitions in has failed, it raises a RuntimeError with what that raised.
+      An iterator whose samples' data `packing.unpack_in_update` understands. If the
+      thread that takes transitions in has failed, it raises a RuntimeError with what
+      that raised.
     """
-    ring = self._shared.ring  # Before a second thread could make another one.
-    self._drain.start(client)
-    batches = self._batches(
-      self._config.batch_size * self._config.num_sgd_steps_per_step
-    )
-    return WatchedIterator(batches, lambda: self._shared.admission.describe(ring.size))
+    _ = self._ring.ring  # Before a second thread could make another one.
+    self._consumer.start(client)
+    return self._batches(self._config.batch_size * self._config.num_sgd_steps_per_step)
 
   @property
   def size(self) -> int:
-    """Transitions in the ring; in one process, those on their way to it included."""
+    """Transitions in the ring, and those on their way to it."""
     # Those are counted only: taken in before their time they would change the batches.
-    size = self._shared.ring.size + self._drain.rows_under_way
+    size = self._ring.ring.size + self.num_in_flight
     return min(size, self._config.max_replay_size)
 
   @property
-  def totals(self) -> tuple[int, int]:
-    """Transitions that the ring has taken in, and sampled, over all resumes with it."""
-    return self._shared.admission.inserted, self._shared.admission.sampled
+  def num_in_flight(self) -> int:
+    """Transitions on their way to the ring; see `InlineConsumer`."""
+    return self._consumer.num_in_flight
 
-  def admit_all(self) -> None:
+  def transitions(self) -> Transition:
+    """Returns all that the ring holds, oldest first, as arrays [size, ...].
+
+    In one thread it takes in first what is on its way, so that batches from then on can
+    be others than without the call. Of remote actors it holds what has come in.
+    """
+    self._consumer.flush()
+    return self.packing.unpack(self._ring.rows())
+
+  def totals(self) -> tuple[int, int]:
+    """Returns how many the ring has taken in, and sampled, over all resumes with it."""
+    return self._ring.limiter.inserted, self._ring.limiter.sampled
+
+  def stop_limiting_inserts(self) -> None:
     """From now on takes in all that arrives, whatever the ratio: the end of a run."""
-    self._shared.admit_all()
+    self._ring.stop_limiting_inserts()
 
   def save(self, directory: str) -> None:
-    """Writes the ring into an empty folder.
-
-    In one process it takes in first what is on its way, so that batches from then on can
-    be others than without the call.
-
-    Args:
-      directory: the folder, which is made.
-    """
-    self._drain.flush()
-    self._shared.save(directory)
+    """Writes the ring into a folder, which is made; see `transitions` on timing."""
+    self._consumer.flush()
+    self._ring.save(directory)
 
   def restore(self, directory: str) -> bool:
     """Fills the ring with what `save` wrote; see `SharedRing.restore`."""
-    return self._shared.restore(directory)
+    return self._ring.restore(directory)
 
-  def close_writer(self) -> None:
-    """Ends this object's stream to the server, to be called before that stops."""
-    self._drain.close_writer()
-
-  def close(self) -> None:
-    """Lets go of the queue, to be called once its server has stopped.
-
-    What is in the ring stays.
-    """
-    self._drain.close()
+  def stop(self, server: reverb.Server) -> None:
+    """Stops the server without waiting for this end; what is in the ring stays."""
+    self._consumer.stop(server)
 
   def _batches(self, batch_size: int) -> Iterator[reverb.ReplaySample]:
     while True:
-      rows = self._drain.sample(batch_size)
-      yield reverb.ReplaySample(info=(), data=unpack_on_host(self.packing, rows))
+      rows = self._consumer.sample(batch_size)
+      yield reverb.ReplaySample(info=(), data=self.packing.unpack_on_host(rows))

@@ -153,7 +153,7 @@ class DeviceRing:
 
 
 def make_ring(capacity: int, width: int, dtype: np.dtype, seed: int) -> Ring:
-  """A ring beside the learner: on the accelerator where there is one.
+  """Makes a ring beside the learner: on the accelerator, if there is one.
 
   Rows of bytes stay on the host, where numpy can read every dtype in them.
 

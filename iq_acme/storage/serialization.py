@@ -130,7 +130,7 @@ def _named_leaves(tree: Any) -> list[tuple[str, Any]]:
 
 
 def _shape_and_dtype(leaf: Any) -> jax.ShapeDtypeStruct:
-  if not isinstance(leaf, jax.ShapeDtypeStruct):
+  if not isinstance(leaf, (jax.Array, jax.ShapeDtypeStruct)):  # Copy no device's.
     leaf = np.asarray(leaf)
   return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
 

@@ -79,18 +79,23 @@ def test_exploration_is_uniform_on_the_grid_of_values():
   assert np.all(np.abs(counts - 200) < 70)
 
 
-@pytest.mark.parametrize('mode', [True, False])
-def test_evaluation_never_explores(mode):
+@pytest.mark.parametrize('deterministic', [True, False])
+def test_evaluation_never_explores(deterministic):
   source = Source(exploring=True)
-  actor = make_actor(source, acting.make_evaluation_policy(NETWORKS, mode=mode))
-  assert act(actor, 50).count(mode_of(source)) >= (50 if mode else 40)
+  policy = acting.make_evaluation_policy(NETWORKS, deterministic=deterministic)
+  actor = make_actor(source, policy)
+  assert act(actor, 50).count(mode_of(source)) >= (50 if deterministic else 40)
 
 
 def test_sampling_takes_other_actions_than_the_mode():
   source = Source()
   source.params = jax.tree.map(lambda x: x / 300, source.params)  # Nearly uniform.
-  sampled = make_actor(source, acting.make_evaluation_policy(NETWORKS, mode=False))
-  by_mode = make_actor(source, acting.make_evaluation_policy(NETWORKS, mode=True))
+  sampled = make_actor(
+    source, acting.make_evaluation_policy(NETWORKS, deterministic=False)
+  )
+  by_mode = make_actor(
+    source, acting.make_evaluation_policy(NETWORKS, deterministic=True)
+  )
   assert len(set(act(sampled, 100))) > 1
   assert len(set(act(by_mode, 100))) == 1
 
@@ -149,7 +154,9 @@ def test_observations_are_normalised_by_the_statistics_that_are_served():
     expected = float(NETWORKS.policy.mode(source.params, normalized)[0, 0])
     if expected != mode_of(source):
       break
-  actor = make_actor(source, acting.make_evaluation_policy(NETWORKS, mode=True))
+  actor = make_actor(
+    source, acting.make_evaluation_policy(NETWORKS, deterministic=True)
+  )
   assert expected != mode_of(source)
   assert act(actor) == [expected]
 
@@ -166,13 +173,19 @@ def test_actions_are_reproduced_by_the_seed_and_by_the_key():
 
 def test_acting_is_compiled_once():
   source = Source(exploring=True)
-  actor = make_actor(source)
+  policy, traced = acting.make_behavior_policy(NETWORKS), []
+
+  def counted(*arguments):
+    traced.append(arguments)
+    return policy(*arguments)
+
+  actor = make_actor(source, counted)
   act(actor, 2)
   source.exploring = False
   act(actor, 2)
   actor.random_key = np.asarray(actor.random_key)
   act(actor, 2)
-  assert actor._policy._cache_size() == 1
+  assert len(traced) == 1
 
 
 @pytest.mark.parametrize('dtype', [np.float32, np.float64])
@@ -194,7 +207,7 @@ def test_observations_of_another_structure_than_the_spec_are_refused_at_once():
   spec = SPEC._replace(observations=collections.OrderedDict(b=leaf, a=leaf))
   networks = make_networks(spec, tiny_config())
   adder = RecordingAdder()
-  policy = acting.make_evaluation_policy(networks, mode=True)
+  policy = acting.make_evaluation_policy(networks, deterministic=True)
   actor = make_actor(policy=policy, spec=spec, adder=adder)
   observation = {'b': OBSERVATION, 'a': OBSERVATION}
   with pytest.raises(ValueError, match=r'observation is .*\{.*takes .*OrderedDict'):

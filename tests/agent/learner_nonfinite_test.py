@@ -74,11 +74,11 @@ def test_a_state_that_is_not_finite_is_not_saved_although_every_loss_was():
   run(learner, 2)
   state = learner.state
   spoiled = jax.tree.map(lambda x: x.at[..., 0].set(np.inf), state.params.value)
-  learner._state = state._replace(params=state.params._replace(value=spoiled))
+  learner.restore(state._replace(params=state.params._replace(value=spoiled)))
   learner.check_finite()
   with pytest.raises(NonFiniteLossError, match=r'params\.value.*after SGD step 2\.'):
     learner.save()
-  learner._state = state
+  learner.restore(state)
   assert as_bytes(learner.save()) == as_bytes(state)
 
 

@@ -27,7 +27,7 @@ from tiny_environments import (
   tiny_config,
 )
 
-from iq_acme import make_iq_agent, make_networks
+from iq_acme import make_iq_agent, make_networks, update
 from iq_acme.agent.builder import IQBuilder
 
 SPEC = spec_of(NumberedEnvironment())
@@ -56,11 +56,29 @@ def sampled(monkeypatch):
 
   def recorded(self, *args, **kwargs):
     for sample in original(self, *args, **kwargs):
-      batches.append(jax.device_get(self.replay.unpack(sample.data)))
+      transitions = self.replay.packing.unpack_in_update(sample.data)
+      batches.append(jax.device_get(transitions))
       yield sample
 
   monkeypatch.setattr(IQBuilder, 'make_dataset_iterator', recorded)
   return batches
+
+
+def recording_traces(networks, traced, monkeypatch):
+  """Networks whose policy, and an update that, say each time that they are traced."""
+  sample, sgd_steps = networks.policy.sample, update.sgd_steps
+
+  def traced_sample(*args):
+    traced.append('acting')
+    return sample(*args)
+
+  def traced_steps(*args, **kwargs):
+    traced.append('learning')
+    return sgd_steps(*args, **kwargs)
+
+  monkeypatch.setattr(update, 'sgd_steps', traced_steps)
+  policy = dataclasses.replace(networks.policy, sample=traced_sample)
+  return dataclasses.replace(networks, policy=policy)
 
 
 def all_finite(tree):
@@ -79,12 +97,19 @@ def test_everything_but_the_spec_has_a_default(make_agent):
 
 
 @pytest.mark.parametrize('dtype', [np.float32, np.float64])
-def test_learns_in_acmes_environment_loop(make_agent, dtype):
+def test_learns_in_acmes_environment_loop(make_agent, dtype, monkeypatch):
   environment = fakes.ContinuousEnvironment(
     bounded=True, dtype=dtype, reward_dtype=dtype, episode_length=15
   )
   counter = counting.Counter()
-  agent = make_agent(spec_of(environment), counter=counter)
+  config, traced = tiny_config(), []
+  networks = make_networks(spec_of(environment), config)
+  agent = make_agent(
+    spec_of(environment),
+    config=config,
+    networks=recording_traces(networks, traced, monkeypatch),
+    counter=counter,
+  )
   loop = acme.EnvironmentLoop(
     environment, agent, counting.Counter(counter, 'actor', time_delta=0.0)
   )
@@ -94,8 +119,7 @@ def test_learns_in_acmes_environment_loop(make_agent, dtype):
   counts = counter.get_counts()
   assert counts['actor_steps'] == 30
   assert counts['learner_steps'] == 10
-  assert agent.actor._policy._cache_size() == 1
-  assert agent.learner._update._cache_size() == 1
+  assert sorted(traced) == ['acting', 'learning']  # Each is compiled once.
 
 
 @pytest.mark.parametrize(
@@ -220,9 +244,9 @@ def test_evaluation_actors_follow_the_learner_and_never_explore(make_agent):
   config = tiny_config()
   networks = marked_networks(SPEC, config)
   agent = make_agent(networks=networks, config=config)
-  actor = agent.make_evaluation_actor(mode=False)
+  actor = agent.make_evaluation_actor(deterministic=False)
   assert actor.select_action(np.zeros(2, np.float32)) == MARKER
-  by_mode = agent.make_evaluation_actor(mode=True)
+  by_mode = agent.make_evaluation_actor(deterministic=True)
   observation = np.array([0.3, 0.7], np.float32)
   params = agent.policy_variables().params
   (expected,) = networks.policy.mode(params, jnp.asarray(observation)[None])

@@ -40,7 +40,7 @@ def test_learns_to_swing_up():
   config = IQConfig(learning_rate=1e-3, min_replay_size=1_000)
   environment = make_environment('gym:Pendulum-v1', seed=0)
   agent = make_iq_agent(specs.make_environment_spec(environment), config=config)
-  mode = agent.make_evaluation_actor(mode=True)
+  mode = agent.make_evaluation_actor(deterministic=True)
   Driver(environment, agent).run(4_000)
   value = mean_return(mode.select_action)
   agent.close()

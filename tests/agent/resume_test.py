@@ -24,6 +24,7 @@ from tiny_environments import (
 
 from iq_acme import NonFiniteLossError, make_iq_agent
 from iq_acme.agent.checkpoints import WorkdirInUseError
+from iq_acme.agent.learner import IQLearner
 from iq_acme.training.run_directory import RunDirectory
 
 
@@ -137,6 +138,17 @@ def test_a_folder_in_use_is_refused_and_its_agent_goes_on(make_agent, tmp_path, 
   assert (resumed.actor_steps, resumed.replay_size()) == (30, 30)
 
 
+def test_a_checkpoint_is_read_without_a_copy_of_the_new_learner(
+  make_agent, monkeypatch
+):
+  agent = make_agent(tiny_config())
+  Driver(NumberedEnvironment(), agent).run(25)
+  agent.save()
+  agent.close()
+  monkeypatch.setattr(IQLearner, 'save', None)
+  assert make_agent(tiny_config()).learner_steps == 5
+
+
 def test_the_lock_of_a_run_and_the_agents_are_two(make_agent, tmp_path):
   with RunDirectory(str(tmp_path)).lock():
     make_agent(tiny_config())
@@ -219,8 +231,7 @@ def test_a_bad_loss_leaves_the_last_checkpoint_as_it_was(make_agent):
   with pytest.raises(NonFiniteLossError, match='inf'):
     for _ in range(20):
       driver.run(1)
-      agent.save()
-      info = agent._checkpoints._store.latest()
+      info = agent.save()
       saved = jax.device_get(agent.learner.state)
   resumed = make_agent(tiny_config())
   assert resumed.restored_from == info.path

@@ -114,8 +114,8 @@ def test_evaluation_takes_the_mode_or_samples_and_records_nothing(make_agent):
   agent = make_agent()
   observation = np.array([1.0, 2.0], np.float32)
   act = [
-    agent.make_evaluation_actor(mode=mode, seed=seed).select_action(observation)
-    for mode, seed in ((True, 0), (True, 1), (False, 0), (False, 1))
+    agent.make_evaluation_actor(deterministic=d, seed=seed).select_action(observation)
+    for d, seed in ((True, 0), (True, 1), (False, 0), (False, 1))
   ]
   np.testing.assert_array_equal(act[0], act[1])
   assert not np.array_equal(act[2], act[3])
@@ -154,9 +154,11 @@ def test_policy_file_acts_like_the_agent(make_agent, tmp_path):
   agent.save_policy(path, {'env_name': 'fake'})
   assert serialization.load_header(path)['metadata'] == {'env_name': 'fake'}
   observation = np.array([3.0, 4.0], np.float32)
-  for mode in (True, False):
-    loaded = sac_agent.load_policy_actor(path, spec_of(_environment()), mode, seed=5)
-    own = agent.make_evaluation_actor(mode=mode, seed=5)
+  for deterministic in (True, False):
+    loaded = sac_agent.load_policy_actor(
+      path, spec_of(_environment()), deterministic, seed=5
+    )
+    own = agent.make_evaluation_actor(deterministic=deterministic, seed=5)
     np.testing.assert_array_equal(
       loaded.select_action(observation), own.select_action(observation)
     )
@@ -167,10 +169,10 @@ def test_policy_of_another_environment_is_refused(make_agent, tmp_path):
   make_agent().save_policy(path)
   other = spec_of(sac_agent.canonical(NumberedEnvironment(action_dim=3)))
   with pytest.raises(ValueError, match='does not fit'):
-    sac_agent.load_policy_actor(path, other, mode=True)
+    sac_agent.load_policy_actor(path, other, deterministic=True)
   serialization.save_tree(path, {}, {'format': 'something'})
   with pytest.raises(serialization.CorruptFileError, match='SAC'):
-    sac_agent.load_policy_actor(path, other, mode=True)
+    sac_agent.load_policy_actor(path, other, deterministic=True)
 
 
 def test_loss_that_is_not_finite_stops_the_run_and_is_not_saved():

@@ -19,8 +19,6 @@ from iq_acme import launch, make_distributed_iq
 from iq_acme.agent.builder import IQBuilder
 from iq_acme.distributed.counter import StepCounter
 from iq_acme.distributed.metrics import TimedIterator
-from iq_acme.replay import drains
-from iq_acme.replay.admission import RatioAdmission
 from iq_acme.storage import locking
 from iq_acme.supervisor import launching, resources, supervision
 
@@ -106,47 +104,13 @@ def test_silent_is_who_is_long_in_a_call_or_does_not_report(monkeypatch):
 
 
 @pytest.fixture
-def admission():
-  # 20 inserts before the first sample; then 4 samples an insert, and either side may
-  # lead by max(0.1 * 20 * 4, 2 * 4, 2 * 8) = 16 samples.
-  return RatioAdmission(tiny_config(samples_per_insert=4.0))
-
-
-def test_inserts_and_samples_wait_for_one_another_at_the_tolerance(admission):
-  assert admission.may_insert(size=0) and not admission.may_sample(19, batch_size=8)
-  admission.inserted = 20
-  assert admission.may_sample(20, batch_size=8)
-  admission.sampled = 8
-  assert admission.lead == -8 and admission.may_sample(20, 8)
-  admission.sampled = 16
-  assert not admission.may_sample(20, 8)
-  admission.inserted = 22  # Two inserts pay for a batch.
-  assert admission.may_sample(22, 8)
-  admission.inserted = 28
-  assert admission.lead == 16 and admission.may_insert(28)
-  admission.inserted = 29
-  assert not admission.may_insert(29)
-
-
-def test_ratio_goes_on_after_a_resume_unless_it_was_another_one(admission):
-  admission.restore({'inserted': 100, 'sampled': 310}, size=60)
-  assert (admission.inserted, admission.sampled, admission.lead) == (100, 310, 10)
-  admission.restore({'inserted': 29, 'sampled': 16}, size=29)
-  assert (admission.inserted, admission.lead) == (29, 20)  # As far as it can be.
-  admission.restore({'inserted': 100, 'sampled': 5000}, size=60)
-  assert (admission.inserted, admission.sampled) == (20, 0)
-  admission.restore({}, size=15)  # Written before the totals were saved.
-  assert (admission.inserted, admission.sampled) == (15, 0)
-
-
-@pytest.fixture
 def open_ring():
   """Makes a builder whose ring a thread fills, its server and its iterator."""
   servers = []
 
   def make(config):
-    builder = IQBuilder(config, spec_of(NumberedEnvironment()), drain='thread')
-    server = reverb.Server(builder.replay.make_tables())
+    builder = IQBuilder(config, spec_of(NumberedEnvironment()), single_threaded=False)
+    server = reverb.Server(builder.make_replay_tables(None))
     servers.append(server)
     client = reverb.Client(f'localhost:{server.port}')
     return builder, client
@@ -156,19 +120,16 @@ def open_ring():
     server.stop()
 
 
-def test_learner_hears_of_a_drain_thread_that_died(open_ring, monkeypatch):
-  builder, client = open_ring(tiny_config(replay='resident'))
-
-  def receive(client):
+def test_learner_hears_of_a_queue_that_cannot_be_read():
+  def sample(*args, **kwargs):
     raise OSError('the line is dead')
-    yield
 
-  monkeypatch.setattr(drains, '_receive', receive)
-  iterator = builder.make_dataset_iterator(client)
+  builder = IQBuilder(tiny_config(), spec_of(NumberedEnvironment()))
+  client = types.SimpleNamespace(sample=sample)
   for _ in range(2):  # Not only the first time.
+    iterator = builder.make_dataset_iterator(client)
     with pytest.raises(RuntimeError, match='the line is dead'):
       next(iterator)
-    iterator = builder.make_dataset_iterator(client)
 
 
 def test_rows_under_way_arrive_when_a_remote_adder_is_flushed(open_ring):

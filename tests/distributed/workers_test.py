@@ -1,6 +1,7 @@
 """Coordinator and evaluator, with other nodes that are made up."""
 
 import threading
+import time
 import types
 
 import distributed_programs
@@ -13,6 +14,7 @@ from iq_acme.distributed import coordinator as coordinator_module
 from iq_acme.distributed.coordinator import CoordinatorWorker
 from iq_acme.distributed.evaluator import EvaluatorWorker
 from iq_acme.distributed.settings import ProgramParts, ProgramSettings
+from iq_acme.supervisor import supervision
 from iq_acme.training import metrics_files
 
 
@@ -91,15 +93,14 @@ def test_stopping_in_the_last_phase_cuts_it_short(
     for name in ('learner', 'evaluator')
   )
   monkeypatch.setattr(coordinator_module.lp, 'stop', lambda: None)
+  records = types.SimpleNamespace(stop_requested=stop.is_set, set_result=results.append)
+  monkeypatch.setattr(supervision.Records, 'of_this_process', lambda: records)
   worker = CoordinatorWorker(
     ProgramSettings(num_actors=1, seed=0, max_number_of_steps=9, workdir='unused'),
     lambda label: types.SimpleNamespace(close=lambda: None),
     _COUNTER,
     learner,
     evaluator,
-  )
-  worker._records = types.SimpleNamespace(
-    stop_requested=stop.is_set, set_result=results.append
   )
   worker.run()
   assert learner.asked == learner_asked
@@ -126,14 +127,21 @@ def test_program_of_another_launcher_says_once_who_can_reach_it(monkeypatch, cap
   assert told[0].count('\n') == 1 and told[1:] == ['', '']
 
 
-class _Answers:
-  """Another node, as the evaluator sees it."""
+class _Counter:
+  """The counter of a program, as the evaluator sees it: one answer after another."""
 
-  def __init__(self, *counts):
-    self._counts = list(counts)
+  def __init__(self, *answers):
+    self._answers = list(answers)
+    self.is_exhausted = threading.Event()
+
+  def start_steps(self):
+    return 0
 
   def get_counts(self):
-    return {'actor_steps': self._counts.pop(0)}
+    if len(self._answers) == 1:  # The last one is for ever.
+      self.is_exhausted.set()
+      return {'actor_steps': self._answers[0]}
+    return {'actor_steps': self._answers.pop(0)}
 
 
 @pytest.mark.parametrize(
@@ -149,35 +157,34 @@ class _Answers:
   ],
 )
 def test_evaluation_is_due_at_multiples_but_for_the_budget(
-  last, steps, is_due, tmp_path
+  last, steps, is_due, tmp_path, monkeypatch
 ):
-  worker = _evaluator(_Answers(), tmp_path, last_evaluation=last)
-  assert worker._is_due({'actor_steps': steps}) is is_due
+  counter = _Counter(steps, steps)
+  evaluated = _evaluated_steps(counter, tmp_path, monkeypatch, last_evaluation=last)
+  assert evaluated == [steps] * is_due
 
 
 def test_multiples_that_pass_during_an_evaluation_are_left_out(tmp_path, monkeypatch):
-  rows = []
+  # At 11 it is due, and after it there are 27 steps.
+  counter = _Counter(11, 27, 29, 30, 31)
+  evaluated = _evaluated_steps(counter, tmp_path, monkeypatch, last_evaluation=0)
+  assert evaluated == [11, 30]
+
+
+def _evaluated_steps(counter, tmp_path, monkeypatch, **settings):
+  """The steps of the evaluations that are made until the counter's last answer."""
   values = {
     f'{m}_return_{s}': 0.0 for m in ('mode', 'sampled') for s in ('mean', 'std')
   }
   monkeypatch.setattr(evaluation, 'evaluate_agent', lambda *a, **k: values)
-  worker = _evaluator(_Answers(27), tmp_path, rows=rows, last_evaluation=0)
-  worker._evaluate({'actor_steps': 11})
-  assert rows[0]['actor_steps'] == 11
-  assert not worker._is_due({'actor_steps': 29})
-  assert worker._is_due({'actor_steps': 30})
-
-
-def _evaluator(counter, tmp_path, rows=None, **settings):
-  class Rows:
-    write = staticmethod((rows if rows is not None else []).append)
-
+  rows = []
+  logger = types.SimpleNamespace(write=rows.append, close=lambda: None)
   parts = ProgramParts(
     config=tiny_config(),
     environment_spec=spec_of(NumberedEnvironment()),
     environment_factory=distributed_programs.TinyFactory(),
     network_factory=make_networks,
-    logger_factory=lambda label: Rows(),
+    logger_factory=lambda label: logger,
     policy_metadata={},
   )
   settings = ProgramSettings(
@@ -189,4 +196,12 @@ def _evaluator(counter, tmp_path, rows=None, **settings):
     **settings,
   )
   learner = types.SimpleNamespace(snapshot=lambda: ((None, None), 5))
-  return EvaluatorWorker(parts, settings, counter, learner)
+  worker = EvaluatorWorker(parts, settings, counter, learner)
+  threading.Thread(target=worker.run, daemon=True).start()
+  assert counter.is_exhausted.wait(60)
+  worker.finish(False)
+  deadline = time.monotonic() + 60
+  while not worker.is_finished() and time.monotonic() < deadline:
+    time.sleep(0.01)
+  assert worker.is_finished()
+  return [row['actor_steps'] for row in rows]

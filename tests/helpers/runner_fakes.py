@@ -102,8 +102,8 @@ class Agent(FixedActor):
       if self.learner_steps % 5 == 0:
         self._logger.write({'loss': 1.0 / self.learner_steps})
 
-  def make_evaluation_actor(self, mode, seed):
-    return FixedActor(float(self.learner_steps) if mode else 0.5)
+  def make_evaluation_actor(self, *, deterministic, seed):
+    return FixedActor(float(self.learner_steps) if deterministic else 0.5)
 
   def make_critic(self):
     return None

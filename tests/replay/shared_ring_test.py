@@ -9,7 +9,7 @@ import pytest
 from tiny_environments import NumberedEnvironment, spec_of, tiny_config
 
 from iq_acme.replay.packing import TransitionPacking
-from iq_acme.replay.shared_ring import SharedRing
+from iq_acme.replay.shared_ring import RateLimiter, SharedRing
 
 PACKING = TransitionPacking(spec_of(NumberedEnvironment()))
 
@@ -23,18 +23,14 @@ def numbered_rows(num_rows):
   return rows.reshape(num_rows, PACKING.width)
 
 
-def contents(shared):
-  return np.concatenate(shared.ring.segments())
-
-
 def test_a_restored_ring_goes_on_as_the_saved_one_would_have(tmp_path):
   first, second = shared_ring(), shared_ring()
-  first.append(numbered_rows(30))
+  first.insert(numbered_rows(30))
   first.sample(72)  # Of the 80 that ten inserts beyond the smallest replay pay for.
   first.save(str(tmp_path / 'ring'))
   assert second.restore(str(tmp_path / 'ring'))
-  np.testing.assert_array_equal(contents(second), numbered_rows(30))
-  assert (second.admission.inserted, second.admission.sampled) == (30, 72)
+  np.testing.assert_array_equal(second.rows(), numbered_rows(30))
+  assert (second.limiter.inserted, second.limiter.sampled) == (30, 72)
   np.testing.assert_array_equal(second.sample(8), first.sample(8))
 
 
@@ -60,14 +56,14 @@ def test_a_ring_of_other_transitions_is_refused(tmp_path):
 def test_a_ring_is_restored_without_holding_its_file_in_memory_as_well(tmp_path):
   first, second = (shared_ring(max_replay_size=50_000) for _ in range(2))
   rows = numbered_rows(40_000)
-  first.append(rows)
+  first.insert(rows)
   first.save(str(tmp_path / 'ring'))
-  ring = second.ring
+  _ = second.ring  # Whose memory is not counted.
   tracemalloc.start()
   assert second.restore(str(tmp_path / 'ring'))
   _, peak = tracemalloc.get_traced_memory()
   tracemalloc.stop()
-  np.testing.assert_array_equal(np.concatenate(ring.segments()), rows)
+  np.testing.assert_array_equal(second.rows(), rows)
   assert peak < rows.nbytes / 10
 
 
@@ -84,6 +80,40 @@ def test_a_ring_that_travelled_still_wakes_who_waits():
   thread = threading.Thread(target=wait, daemon=True)
   thread.start()
   assert waiting.wait(60)
-  shared.append(numbered_rows(3))
+  shared.insert(numbered_rows(3))
   thread.join(60)
   assert not thread.is_alive()
+
+
+@pytest.fixture
+def limiter():
+  # 20 inserts before the first sample; then 4 samples an insert, and either side may
+  # lead by max(0.1 * 20 * 4, 2 * 4, 2 * 8) = 16 samples.
+  return RateLimiter(tiny_config(samples_per_insert=4.0))
+
+
+def test_inserts_and_samples_wait_for_one_another_at_the_tolerance(limiter):
+  assert limiter.can_insert(size=0) and not limiter.can_sample(19, num_samples=8)
+  limiter.inserted = 20
+  assert limiter.can_sample(20, num_samples=8)
+  limiter.sampled = 8
+  assert limiter.lead == -8 and limiter.can_sample(20, 8)
+  limiter.sampled = 16
+  assert not limiter.can_sample(20, 8)
+  limiter.inserted = 22  # Two inserts pay for a batch.
+  assert limiter.can_sample(22, 8)
+  limiter.inserted = 28
+  assert limiter.lead == 16 and limiter.can_insert(28)
+  limiter.inserted = 29
+  assert not limiter.can_insert(29)
+
+
+def test_ratio_goes_on_after_a_resume_unless_it_was_another_one(limiter):
+  limiter.restore({'inserted': 100, 'sampled': 310}, size=60)
+  assert (limiter.inserted, limiter.sampled, limiter.lead) == (100, 310, 10)
+  limiter.restore({'inserted': 29, 'sampled': 16}, size=29)
+  assert (limiter.inserted, limiter.lead) == (29, 20)  # As far as it can be.
+  limiter.restore({'inserted': 100, 'sampled': 5000}, size=60)
+  assert (limiter.inserted, limiter.sampled) == (20, 0)
+  limiter.restore({}, size=15)  # Written before the totals were saved.
+  assert (limiter.inserted, limiter.sampled) == (15, 0)

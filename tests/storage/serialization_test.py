@@ -3,6 +3,7 @@ import pathlib
 import stat
 import zipfile
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -23,9 +24,13 @@ def path(tmp_path):
   return str(tmp_path / 'tree.npz')
 
 
-def test_tree_comes_back_bit_for_bit(path):
+SHAPES = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), TREE)
+
+
+@pytest.mark.parametrize('like', [TREE, SHAPES], ids=['arrays', 'shapes'])
+def test_tree_comes_back_bit_for_bit(path, like):
   serialization.save_tree(path, TREE)
-  found = serialization.load_tree(path, TREE)
+  found = serialization.load_tree(path, like)
   assert type(found['moments']) is update.IQParams
   assert found['moments'].value is None
   for a, b in (

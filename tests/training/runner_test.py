@@ -182,7 +182,9 @@ def test_best_policy_is_of_the_best_mode_return(directory, monkeypatch):
   monkeypatch.setattr(
     runner_fakes.Agent,
     'make_evaluation_actor',
-    lambda self, mode, seed: runner_fakes.FixedActor(next(returns) if mode else 9.0),
+    lambda self, deterministic, seed: runner_fakes.FixedActor(
+      next(returns) if deterministic else 9.0
+    ),
   )
   _run(directory.path)
   best = _json(directory.best_policy)

@@ -18,7 +18,7 @@ from acme.agents.jax import sac
 from acme.utils import counting, loggers
 
 from iq_acme import acting, critics
-from iq_acme.agent.actor import IQActor
+from iq_acme.agent.actor import FixedVariables, IQActor
 from iq_acme.agent.local import LocalAgent, LocalSettings
 from iq_acme.baselines.sac.builder import ResidentSACBuilder
 from iq_acme.baselines.sac.config import POLICY_FORMAT, SACHyperparameters
@@ -53,7 +53,7 @@ class SACAgent(LocalAgent):
       **local_settings: workdir and checkpoint settings of `LocalSettings`.
 
     Raises:
-      ValueError: where actions have other bounds.
+      ValueError: if actions have other bounds.
     """
     actions = environment_spec.actions
     if np.any(actions.minimum != -1) or np.any(actions.maximum != 1):
@@ -66,13 +66,6 @@ class SACAgent(LocalAgent):
     networks = sac.make_networks(
       environment_spec, tuple(hyperparameters.hidden_layer_sizes)
     )
-    # One function a mode: a new one would be compiled anew at every evaluation.
-    self._evaluation_policies = {
-      mode: _acting_policy(
-        sac.apply_policy_and_sample(networks, eval_mode=mode), explores=None
-      )
-      for mode in (True, False)
-    }
     self._assess = _make_assess(networks)
     super().__init__(
       _Builder(hyperparameters, environment_spec, logger, seed),
@@ -88,27 +81,15 @@ class SACAgent(LocalAgent):
         **local_settings,
       ),
       seed=seed,
-    )
-
-  def make_evaluation_actor(self, *, mode: bool, seed: int = 0) -> IQActor:
-    """An actor that follows the current policy, records nothing, never explores.
-
-    Args:
-      mode: whether to take the squashed mean of the Gaussian, or to sample.
-      seed: what actions are sampled from.
-
-    Returns:
-      The actor.
-    """
-    return IQActor(
-      self._evaluation_policies[mode],
-      self._spec,
-      jax.random.PRNGKey(seed),
-      variable_source=self.learner,
+      # Made once: a new one would be compiled anew at every evaluation.
+      evaluation_policies={
+        deterministic: _evaluation_policy(networks, deterministic)
+        for deterministic in (True, False)
+      },
     )
 
   def make_critic(self) -> critics.Critic:
-    """What the critics expect of the mode's actions at this moment."""
+    """Returns what the critics expect of the mode's actions at this moment."""
     state = self.learner.state
     variables = (state.policy_params, state.q_params)
     return critics.Critic(self._hyperparameters.discount, variables, self._assess)
@@ -176,20 +157,23 @@ class _Builder(ResidentSACBuilder):
 
 
 def load_policy_actor(
-  path: str, environment_spec: acme.specs.EnvironmentSpec, mode: bool, seed: int = 0
+  path: str,
+  environment_spec: acme.specs.EnvironmentSpec,
+  deterministic: bool,
+  seed: int = 0,
 ) -> IQActor:
-  """An actor with the policy of a file that `SACAgent.save_policy` wrote.
+  """Makes an actor with the policy of a file that `SACAgent.save_policy` wrote.
 
   Args:
     path: the file.
     environment_spec: of the environment that it is to act in, see `canonical`.
-    mode: whether to take the squashed mean, or to sample.
+    deterministic: whether to take the squashed mean, or to sample.
     seed: what actions are sampled from.
 
   Raises:
-    FileNotFoundError: where there is no such file.
-    CorruptFileError: where it is damaged or something else.
-    ValueError: where it belongs to another environment.
+    FileNotFoundError: if there is no such file.
+    CorruptFileError: if it is damaged or something else.
+    ValueError: if it belongs to another environment.
   """
   header = serialization.load_header(path)
   if header.get('format') != POLICY_FORMAT:
@@ -199,23 +183,12 @@ def load_policy_actor(
     networks = sac.make_networks(environment_spec, sizes)
     like = jax.eval_shape(networks.policy_network.init, jax.random.PRNGKey(0))
   params = jax.device_put(serialization.load_tree(path, like))
-  policy = sac.apply_policy_and_sample(networks, eval_mode=mode)
   return IQActor(
-    _acting_policy(policy, explores=None),
+    _evaluation_policy(networks, deterministic),
     environment_spec,
     jax.random.PRNGKey(seed),
-    _FixedVariables(acting.ActingVariables(params, None, exploring=False)),
+    FixedVariables(acting.ActingVariables(params, None, exploring=False)),
   )
-
-
-class _FixedVariables(acme.core.VariableSource):
-  """Serves one set of variables."""
-
-  def __init__(self, variables: acting.ActingVariables):
-    self._variables = variables
-
-  def get_variables(self, names: list[str]) -> list[acting.ActingVariables]:
-    return [self._variables for _ in names]
 
 
 def _make_assess(networks: sac.SACNetworks) -> critics.Assess:
@@ -230,6 +203,13 @@ def _make_assess(networks: sac.SACNetworks) -> critics.Assess:
     return {'value': jnp.min(q_values, axis=-1)}
 
   return assess
+
+
+def _evaluation_policy(
+  networks: sac.SACNetworks, deterministic: bool
+) -> acting.ActingPolicy:
+  policy = sac.apply_policy_and_sample(networks, eval_mode=deterministic)
+  return _acting_policy(policy, explores=None)
 
 
 def _acting_policy(

@@ -8,7 +8,7 @@ from acme import adders, types
 from acme.agents.jax import sac
 
 from iq_acme.config import IQConfig
-from iq_acme.replay import ResidentReplay
+from iq_acme.replay.resident import ResidentReplay
 
 
 class ResidentSACBuilder(sac.SACBuilder):
@@ -35,7 +35,9 @@ class ResidentSACBuilder(sac.SACBuilder):
       discount=config.discount,
       num_sgd_steps_per_step=config.num_sgd_steps_per_step,
     )
-    self.replay = ResidentReplay(sizes, environment_spec, drain='inline', seed=seed)
+    self.replay = ResidentReplay(
+      sizes, environment_spec, single_threaded=True, seed=seed
+    )
 
   def make_replay_tables(self, environment_spec: Any) -> list[reverb.Table]:
     del environment_spec  # The one given to the constructor.
@@ -48,5 +50,5 @@ class ResidentSACBuilder(sac.SACBuilder):
     self, replay_client: reverb.Client
   ) -> Iterator[reverb.ReplaySample]:
     for sample in self.replay.make_iterator(replay_client):
-      transition = self.replay.packing.unpack(sample.data)
+      transition = self.replay.packing.unpack_in_update(sample.data)
       yield sample._replace(data=types.Transition(*transition))

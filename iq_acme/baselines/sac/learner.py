@@ -10,7 +10,7 @@ from acme.agents.jax import sac
 from acme.utils import loggers
 
 from iq_acme import acting
-from iq_acme.agent.learner import NonFiniteLossError
+from iq_acme.agent.learner import NonFiniteLossError, finite_copy
 
 _WHAT_TO_TRY = 'Nothing has been saved since. Try a lower learning_rate.'
 _LOSSES = ('critic_loss', 'actor_loss')
@@ -47,18 +47,10 @@ class SavableSACLearner(acme.Learner):
     """The training state as numpy arrays.
 
     Raises:
-      NonFiniteLossError: where the state is spoiled and not worth keeping.
+      NonFiniteLossError: if the state is spoiled and not worth keeping.
     """
     self._metrics.check_finite()
-    state = jax.device_get(self._learner.save())
-    # The last step may have spoiled parameters by a loss that was still finite.
-    for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
-      if not np.all(np.isfinite(leaf)):
-        raise NonFiniteLossError(
-          f'SAC: state{jax.tree_util.keystr(path)} has numbers that are not finite. '
-          f'{_WHAT_TO_TRY}'
-        )
-    return state
+    return finite_copy(self._learner.save(), f' (SAC). {_WHAT_TO_TRY}')
 
   def restore(self, state: Any) -> None:
     self._learner.restore(jax.device_put(state))
