@@ -20,7 +20,7 @@ class ActingVariables(NamedTuple):
 
   Attributes:
     params: the policy's parameters.
-    normalizer: statistics of the observations, None where they are not normalised.
+    normalizer: statistics of the observations, None if they are not normalised.
     exploring: whether the uniform exploration before learning still goes on; a bool
       scalar, which evaluation ignores.
   """
@@ -35,7 +35,7 @@ ActingPolicy = Callable[[ActingVariables, jax.Array, Any], tuple[jax.Array, jax.
 
 
 def make_behavior_policy(networks: IQNetworks) -> ActingPolicy:
-  """The policy that collects data: uniform before learning starts, then pi itself.
+  """Returns the policy that collects data: uniform at first, then pi itself.
 
   Args:
     networks: the networks whose policy acts.
@@ -57,7 +57,7 @@ def make_behavior_policy(networks: IQNetworks) -> ActingPolicy:
 
 
 def make_evaluation_policy(networks: IQNetworks, *, mode: bool) -> ActingPolicy:
-  """The policy that is evaluated, which never explores uniformly.
+  """Returns the policy that is evaluated, which never explores uniformly.
 
   Args:
     networks: the networks whose policy acts.
@@ -86,7 +86,7 @@ class NonFiniteActionError(RuntimeError):
 
 
 def to_environment(action: Any, spec: Any) -> np.ndarray:
-  """An action as the environment takes it.
+  """Returns an action as the environment takes it.
 
   Args:
     action: an action [D] of an acting policy, float32.
@@ -94,10 +94,10 @@ def to_environment(action: Any, spec: Any) -> np.ndarray:
 
   Returns:
     The action in the spec's dtype and within its bounds, which may lie between two
-    numbers of float32 where they are of float64.
+    numbers of float32 if they are of float64.
 
   Raises:
-    NonFiniteActionError: where the action is not finite.
+    NonFiniteActionError: if the action is not finite.
   """
   action = np.asarray(action, spec.dtype)
   if not np.all(np.isfinite(action)):

@@ -205,7 +205,7 @@ class IQConfig:
 
 
 def paper_config(task: str) -> IQConfig:
-  """The paper's settings of M-IQ for a task (Section 6).
+  """Returns the paper's settings of M-IQ for a task (Section 6).
 
   The text states one temperature per suite (0.01 on Gym, 0.001 on Adroit), a
   learning rate of 3e-5 on Adroit and 'a lower value' on Humanoid and Walker, for

@@ -13,7 +13,7 @@ import rlax
 def implicit_q_value(
   log_prob: chex.Numeric, value: chex.Numeric, temperature: float
 ) -> chex.Numeric:
-  """The Q-value that a policy and a value represent together, Eq. 1.
+  """Returns the Q-value that a policy and a value represent together, Eq. 1.
 
   Q(s, a) = temperature * log pi(a|s) + V(s), so that pi = softmax(Q / temperature)
   and V = temperature * logsumexp(Q / temperature) hold by construction.
@@ -33,7 +33,7 @@ def implicit_q_value(
 
 
 def soft_value(q_values: chex.Array, temperature: float) -> chex.Array:
-  """The value of a softmax policy over enumerated actions, Section 2.
+  """Returns the value of a softmax policy over enumerated actions, Section 2.
 
   Args:
     q_values: Q(s, .), shape [..., A], over every action.
@@ -59,7 +59,7 @@ def iq_td_error(
   advantage_bound: float | None = None,
   stop_bootstrap_gradients: bool = True,
 ) -> chex.Numeric:
-  """The error that Eq. 2 squares.
+  """Returns the error that Eq. 2 squares.
 
   r + munchausen_coefficient * temperature * log pi_target(a|s) + discount * V(s')
     - temperature * log pi(a|s) - V(s).
@@ -73,7 +73,7 @@ def iq_td_error(
     target_log_prob_tm1: log pi(a|s), of the target network; a float scalar, through
       which no gradient flows.
     r_t: the reward for taking a in s; a float scalar.
-    discount_t: the discount of s', 0 where the episode terminated; a float scalar.
+    discount_t: the discount of s', 0 if the episode terminated; a float scalar.
     v_t: the bootstrap V(s'), of the target network in IQ and of the online network
       in (Trust-)PCL; a float scalar.
     temperature: the paper's tau.
@@ -112,7 +112,7 @@ def iq_td_error(
 
 
 def iq_loss(td_errors: chex.Array) -> chex.Array:
-  """The loss of Eq. 2: the mean of the squared errors.
+  """Returns the loss of Eq. 2: the mean of the squared errors.
 
   Args:
     td_errors: errors of `iq_td_error`, shape [B].

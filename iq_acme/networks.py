@@ -49,13 +49,13 @@ def make_networks(environment_spec: Any, config: IQConfig | None = None) -> IQNe
 
   Args:
     environment_spec: an `acme.specs.EnvironmentSpec`.
-    config: the policy family and the sizes; the defaults where None.
+    config: the policy family and the sizes; the defaults if None.
 
   Returns:
     The networks for this environment.
 
   Raises:
-    ValueError: where the environment's observations or actions are not supported.
+    ValueError: if the environment's observations or actions are not supported.
   """
   check_environment_spec(environment_spec)
   config = config or IQConfig()
@@ -77,7 +77,7 @@ def make_networks(environment_spec: Any, config: IQConfig | None = None) -> IQNe
 def check_made_from(
   networks: IQNetworks, config: IQConfig, initialised: bool = False
 ) -> None:
-  """Raises where networks were made from another configuration than they are used with.
+  """Raises if networks were made from another configuration than they are used with.
 
   Their parameters would be saved, and later loaded, as those of another policy.
 
@@ -105,7 +105,7 @@ def check_made_from(
 
 
 def _fields_of_networks(config: IQConfig) -> list[str]:
-  """The fields that networks depend on once they have parameters."""
+  """Returns the fields that networks depend on once they have parameters."""
   names = ['policy_family', 'hidden_layer_sizes']
   if config.policy_family == 'multicategorical':
     names += ['num_action_values', 'scale_logits_by_temperature']

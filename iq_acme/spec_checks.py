@@ -8,7 +8,7 @@ import numpy as np
 
 
 class EnvironmentSpec(NamedTuple):
-  """An environment's specs; `acme.specs.EnvironmentSpec` for where there is no Acme."""
+  """An environment's specs; `acme.specs.EnvironmentSpec` for if there is no Acme."""
 
   observations: Any
   actions: Any
@@ -34,7 +34,7 @@ def make_environment_spec(environment: dm_env.Environment) -> EnvironmentSpec:
 
 
 def check_environment_spec(spec: Any) -> None:
-  """Raises where an environment's spec is not one IQ can be built for.
+  """Raises if an environment's spec is not one IQ can be built for.
 
   Args:
     spec: of `make_environment_spec` or Acme's, or anything with `observations` and
@@ -54,7 +54,7 @@ def check_environment_spec(spec: Any) -> None:
 
 
 def check_observation_structure(observation: Any, spec: Any) -> None:
-  """Raises where an observation is nested in another way than its spec.
+  """Raises if an observation is nested in another way than its spec.
 
   Args:
     observation: a nest of arrays.

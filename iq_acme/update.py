@@ -33,7 +33,7 @@ class Transition(NamedTuple):
     observation: s, a nest of arrays [B, ...].
     action: a, in the environment's units, [B, D].
     reward: r, [B]; discounted and summed over the steps of an n-step transition.
-    discount: the environment's own discount (0 where the episode terminated) times
+    discount: the environment's own discount (0 if the episode terminated) times
       gamma^(n - 1), [B]; the update multiplies it by one more gamma.
     next_observation: s', a nest of arrays [B, ...].
   """
@@ -71,7 +71,7 @@ class TrainingState(NamedTuple):
     params: the online parameters, theta and phi in the paper.
     target_params: their Polyak average.
     optimizer_state: Adam's moments.
-    normalizer: statistics of the observations; None where they are not normalised.
+    normalizer: statistics of the observations; None if they are not normalised.
     steps: SGD steps taken, an int32 scalar.
     key: a random key, uint32 [2], for policy families whose loss needs one.
   """
@@ -85,12 +85,12 @@ class TrainingState(NamedTuple):
 
 
 def make_optimizer(config: IQConfig) -> optax.GradientTransformation:
-  """Adam, as in Section 6."""
+  """Makes Adam, as in Section 6."""
   return optax.adam(config.learning_rate)
 
 
 def init_state(key: jax.Array, networks: IQNetworks, config: IQConfig) -> TrainingState:
-  """A fresh training state, its targets equal to its parameters.
+  """Returns a fresh training state, its targets equal to its parameters.
 
   Args:
     key: a random key, from which the networks are initialised.
@@ -130,7 +130,7 @@ def sgd_step(
   networks: IQNetworks,
   config: IQConfig,
 ) -> tuple[TrainingState, Metrics]:
-  """One step of Adam on Eq. 2, then the Polyak average of both networks.
+  """Takes one step of Adam on Eq. 2, then the Polyak average of both networks.
 
   Args:
     state: the state before the step.
@@ -218,7 +218,7 @@ def sgd_steps(
   networks: IQNetworks,
   config: IQConfig,
 ) -> tuple[TrainingState, Metrics]:
-  """`config.num_sgd_steps_per_step` SGD steps over equal parts of one large batch.
+  """Takes `config.num_sgd_steps_per_step` SGD steps, each on its part of a batch.
 
   They are that many calls of `sgd_step` up to rounding, not bit for bit: XLA compiles
   the body of a scan by itself, and may order its sums otherwise.
@@ -259,7 +259,7 @@ def batch_loss(
   networks: IQNetworks,
   config: IQConfig,
 ) -> tuple[jax.Array, Metrics]:
-  """Eq. 2 on a batch, summed over the pairs (pi, V).
+  """Computes Eq. 2 on a batch, summed over the pairs (pi, V).
 
   Args:
     params: the online parameters, which the gradient is of.
@@ -293,7 +293,7 @@ def _pair_loss(
   networks: IQNetworks,
   config: IQConfig,
 ) -> tuple[jax.Array, Metrics]:
-  """Eq. 2 of one pair; the bootstrap is the smallest V of all pairs."""
+  """Computes Eq. 2 of one pair; the bootstrap is the smallest V of all pairs."""
   policy, value = networks.policy, networks.value
   observation, action = transitions.observation, transitions.action
 

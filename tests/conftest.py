@@ -45,6 +45,7 @@ SLOW = {
   'commands/train_distributed_test',
   'commands/train_test',
   'compat/doctor_test',
+  'compat/loopback_test',
   'compat/patches_test',
   'distributed/parts_test',
   'distributed/programs_test',
@@ -55,6 +56,7 @@ SLOW = {
   'package_test',
   'replay/paths_test',
   'replay/reverb_test',
+  'supervisor/network_test',
   'training/interruption_test',
 }
 

@@ -27,6 +27,7 @@ def main() -> None:
   import reverb
 
   from iq_acme import IQBuilder
+  from iq_acme.compat import loopback
 
   config = IQConfig(
     replay=FLAGS.replay,
@@ -35,6 +36,7 @@ def main() -> None:
   )
   builder = IQBuilder(config, spec, rate_limiter='min_size', drain='inline')
   server = reverb.Server(builder.make_replay_tables(spec))
+  loopback.confine(server.port)
   client = reverb.Client(f'localhost:{server.port}')
   adder = builder.make_adder(client)
   iterator = builder.make_dataset_iterator(client)

@@ -36,10 +36,12 @@ def _update_from_replay(env_name: str, kind: str) -> Row:
   import reverb
 
   from iq_acme import IQBuilder, IQConfig, make_networks
+  from iq_acme.compat import loopback
 
   config = IQConfig(replay=kind, min_replay_size=FILLED)
   builder = IQBuilder(config, spec, rate_limiter='min_size', drain='inline')
   server = reverb.Server(builder.make_replay_tables(spec))
+  loopback.confine(server.port)
   client = reverb.Client(f'localhost:{server.port}')
   adder = builder.make_adder(client)
   fill(adder, spec, FILLED)

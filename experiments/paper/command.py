@@ -49,8 +49,7 @@ _NOT_FOR_PLOT = (
   'first_core',
   'checkpoint_period',
   'checkpoint_replay',
-  'num_actors',
-  'lp_launch_type',
+  *distribution_flags.DEPENDENT,
 )
 # The summary last: it is what says that a run is finished.
 _EXPORTED_FILES = ('config.json', 'versions.json', 'eval.csv', 'summary.json')

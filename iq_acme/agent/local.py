@@ -15,6 +15,7 @@ from acme.utils import counting
 from iq_acme import fields
 from iq_acme.agent.checkpoints import AgentCheckpoints
 from iq_acme.agent.schedule import Progress, UpdateSchedule, resume
+from iq_acme.compat import loopback
 from iq_acme.replay.contents import ReplayContents, ServerContents, resident_replay
 from iq_acme.storage.checkpoints import CheckpointInfo
 
@@ -233,6 +234,7 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
       if self._checkpoints and not resident
       else None,
     )
+    loopback.confine(server.port)
     # It waits seconds for a writer that is still connected, and frees whoever samples.
     self._stack.callback(server.stop)
     if resident:

@@ -23,12 +23,14 @@ class ProgramOptions:
     launch_type: 'local_mt' or 'local_mp'.
     keep_checkpoints: how many of the newest are kept.
     checkpoint_replay: whether they hold what is in replay.
+    listen: who can reach the nodes' servers, see `iq_acme.launch`.
   """
 
   num_actors: int
   launch_type: str
   keep_checkpoints: int = 2
   checkpoint_replay: bool = True
+  listen: str = 'local'
 
 
 def run(settings: RunSettings, config: IQConfig, options: ProgramOptions) -> Outcome:
@@ -80,6 +82,7 @@ def _run(
       checkpoint_period=settings.checkpoint_period,
       keep_checkpoints=options.keep_checkpoints,
       checkpoint_replay=options.checkpoint_replay,
+      environment_patience=settings.environment_patience,
       logger_factory=functools.partial(
         directory.make_logger, tensorboard=settings.tensorboard
       ),
@@ -90,7 +93,10 @@ def _run(
     raise ValueError(str(error)) from error
   runner.open_folder(directory, settings, run_config, start)
   result = launch(
-    program, options.launch_type, log_dir=os.path.join(directory.path, 'logs')
+    program,
+    options.launch_type,
+    log_dir=os.path.join(directory.path, 'logs'),
+    listen=options.listen,
   )
   step = _checkpoint_step(directory, CheckpointStore.latest)
   directory.update_summary(

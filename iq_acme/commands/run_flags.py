@@ -18,6 +18,7 @@ _SETTINGS = (
   'evaluation_period',
   'evaluation_episodes',
   'checkpoint_period',
+  'environment_patience',
   'tensorboard',
 )
 _DEFAULTS = {'env_name': 'gym:HalfCheetah-v4', 'workdir': None, 'num_steps': 100_000}

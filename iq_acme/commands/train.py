@@ -109,6 +109,7 @@ def _train_distributed(settings: 'RunSettings', config: IQConfig) -> 'Outcome':
     launch_type=FLAGS.lp_launch_type,
     keep_checkpoints=FLAGS.keep_checkpoints,
     checkpoint_replay=FLAGS.checkpoint_replay,
+    listen=FLAGS.listen,
   )
   with refusing(ValueError):
     return distributed_runner.run(settings, config, options)

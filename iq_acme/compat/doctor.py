@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 
+from iq_acme.compat import loopback
 from iq_acme.training.versions import PACKAGES, package_version
 
 _PATIENCE = 300.0  # Seconds that one check may take; cold disks are slow.
@@ -146,7 +147,12 @@ def run_check(check: Check, patience: float = _PATIENCE) -> tuple[bool, str]:
   try:
     done = subprocess.run(
       [sys.executable, '-c', check.code],
-      env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '2', **dict(check.environment)},
+      env={
+        **os.environ,
+        'TF_CPP_MIN_LOG_LEVEL': '2',
+        loopback.VARIABLE: 'local',
+        **dict(check.environment),
+      },
       capture_output=True,
       text=True,
       errors='replace',

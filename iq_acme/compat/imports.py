@@ -4,8 +4,9 @@ One finder on `sys.meta_path` hears of every first import:
 
 - of acme, reverb, launchpad or courier: `acme_names` comes first. It loads JAX, which is
   why `import iq_acme` does not load it itself.
-- of the few modules that are run in another way than they are written, see `tfp` and
-  `launchpad_pickles`. All others are left to the finders of Python.
+- of the few modules that are run in another way than they are written, see `tfp`, or
+  changed once they have run, see `launchpad_pickles` and `loopback`. All others are left
+  to the finders of Python.
 """
 
 import importlib
@@ -15,10 +16,14 @@ import sys
 import types
 from collections.abc import Sequence
 
-from iq_acme.compat import launchpad_pickles, tfp
+from iq_acme.compat import launchpad_pickles, loopback, tfp
 
 _NEED_ACME_NAMES = frozenset({'acme', 'courier', 'launchpad', 'reverb'})
 _ACME_HALF = _NEED_ACME_NAMES | {'tensorflow'}
+# What changes a module once it has run.
+_WRAP = {
+  name: room.wrap for room in (launchpad_pickles, loopback) for name in room.MODULES
+}
 
 
 def install() -> None:
@@ -30,8 +35,8 @@ def install() -> None:
   if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
     sys.meta_path.insert(0, _Finder())
   tfp.import_beside_tensorflow()
-  for name in launchpad_pickles.MODULES & sys.modules.keys():
-    launchpad_pickles.wrap(sys.modules[name])
+  for name in _WRAP.keys() & sys.modules.keys():
+    _WRAP[name](sys.modules[name])
 
 
 def advice(error: ModuleNotFoundError) -> str | None:
@@ -71,6 +76,12 @@ def _loader(fullname: str) -> type[importlib.machinery.SourceFileLoader] | None:
   """Returns the loader of a module that is run in another way; None for all others."""
   if tfp.does_without_tensorflow(fullname):
     return tfp.Loader
-  if fullname in launchpad_pickles.MODULES:
-    return launchpad_pickles.Loader
-  return None
+  return _WrappingLoader if fullname in _WRAP else None
+
+
+class _WrappingLoader(importlib.machinery.SourceFileLoader):
+  """Runs a module, and then wraps what is in it."""
+
+  def exec_module(self, module: types.ModuleType) -> None:
+    super().exec_module(module)
+    _WRAP[module.__name__](module)

@@ -6,7 +6,6 @@ does not load on today's JAX unless it is mended (see `imports`). So the first n
 each pickle that Launchpad writes is one of this module.
 """
 
-import importlib.machinery
 import types
 from collections.abc import Callable
 from typing import IO, Any
@@ -18,14 +17,6 @@ MODULES = frozenset(
     'launchpad.nodes.multi_processing_colocation.node',
   }
 )
-
-
-class Loader(importlib.machinery.SourceFileLoader):
-  """Runs a module, and then wraps what it pickles with."""
-
-  def exec_module(self, module: types.ModuleType) -> None:
-    super().exec_module(module)
-    wrap(module)
 
 
 def wrap(module: types.ModuleType) -> None:

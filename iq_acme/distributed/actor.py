@@ -8,6 +8,7 @@ import jax
 
 from iq_acme import acting, seeding
 from iq_acme.distributed.settings import ProgramParts, ProgramSettings
+from iq_acme.environments.watch import EnvironmentWatch, repeating
 from iq_acme.episodes import EnvironmentStepper
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 # Steps claimed at a time: how coarse the counts are, and what a kill loses of them.
 STEPS_PER_CLAIM = 10
+_POLL_SECONDS = 0.05
 
 
 class ActorWorker:
@@ -42,6 +44,7 @@ class ActorWorker:
       coordinator: a client of the coordinator, which logs episodes.
     """
     self._rank = rank
+    self._name = f'actor/{rank}'
     self._parts = parts
     self._settings = settings
     self._replay = replay
@@ -67,20 +70,36 @@ class ActorWorker:
       adder,
       variable_source=self._learner,
     )
-    environment = self._parts.environment_factory(seeds[self._rank])
-    with contextlib.closing(environment):
+    watch = EnvironmentWatch()
+    make_environment = watch.factory(self._parts.environment_factory)
+    with (
+      repeating(
+        lambda: self._counter.report(self._name, *watch.waits_for()),
+        settings.report_seconds,
+      ),
+      contextlib.closing(make_environment(seeds[self._rank])) as environment,
+    ):
       stepper = EnvironmentStepper(environment)
       done = 0
-      while done := self._counter.claim_steps(done, STEPS_PER_CLAIM):
+      while done := self._claim(done):
         for _ in range(done):
           self._step(actor, stepper)
     adder.flush()
-    self._counter.retire(self._rank)
+    self._counter.retire(self._name)
 
   def _wait_for_start(self) -> int:
     while (start := self._counter.start_steps()) is None:
-      time.sleep(0.05)
+      time.sleep(_POLL_SECONDS)
     return start
+
+  def _claim(self, done: int) -> int:
+    """Reports steps taken; returns how many to take next, 0 at the end."""
+    while (
+      steps := self._counter.claim_steps(self._name, done, STEPS_PER_CLAIM)
+    ) is None:
+      done = 0
+      time.sleep(_POLL_SECONDS)
+    return steps
 
   def _step(self, actor: Any, stepper: EnvironmentStepper) -> None:
     """Takes one step, and reports the episode that it ends."""

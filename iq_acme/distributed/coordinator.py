@@ -3,16 +3,24 @@
 import collections
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import launchpad as lp
 
-from iq_acme.distributed.settings import LoggerFactory, ProgramSettings
+from iq_acme.compat import loopback
+from iq_acme.distributed.settings import EVALUATOR, LoggerFactory, ProgramSettings
 from iq_acme.supervisor import supervision
 
 _POLL_SECONDS = 0.1
 _LINE_SECONDS = 60.0
+# How long a request to stop waits for one call of an environment.
+_STOP_PATIENCE_SECONDS = 10.0
+_LISTENS = (
+  'The servers of this program listen on every interface, ask nobody who they are, and '
+  f'run what they are sent. If all nodes are on one machine, set {loopback.VARIABLE}=local '
+  f'or use `iq_acme.launch`; {loopback.VARIABLE}=all silences this line.'
+)
 
 
 class CoordinatorWorker:
@@ -50,6 +58,11 @@ class CoordinatorWorker:
     self._counts: Mapping[str, float] = {}
     self._returns: collections.deque[float] = collections.deque(maxlen=10)
     self._error: BaseException | None = None
+    self._actors = [f'actor/{rank}' for rank in range(settings.num_actors)]
+    self._watched = [*self._actors, EVALUATOR]
+    # Those that are silent, and after how many seconds they are named again.
+    self._named: dict[str, float] = {}
+    self._next_look = 0.0
     self._shown: tuple[float, Mapping[str, float]] | None = None
     self._last_poll = time.monotonic()
 
@@ -64,23 +77,28 @@ class CoordinatorWorker:
 
   def run(self) -> None:
     """Follows the run to its end, and stops the program."""
+    if self._records is None and loopback.choice() is None:
+      supervision.say(_LISTENS)
     self._wait_until(lambda: self._counter.start_steps() is not None)
     self._last_poll = time.monotonic()
     self._wait_until(self._is_over)
     interrupted = self._is_interrupted()
     self._counter.close()
-    self._wait_until(
-      lambda: self._counter.num_retired() == self._settings.num_actors, stoppable=False
-    )
+    self._wait_until(self._actors_are_done, stoppable=False)
+    self._leave_out(self._actors)
     steps = int(self._poll().get('actor_steps', 0))
     interrupted = self._finish(
       lambda complete: self._learner.finish(steps, complete),
       self._learner.is_finished,
       interrupted,
     )
-    interrupted = self._finish(
-      self._evaluator.finish, self._evaluator.is_finished, interrupted
-    )
+    if not self._evaluator_is_silent():  # Or it might not even answer.
+      interrupted = self._finish(
+        self._evaluator.finish,
+        lambda: self._evaluator_is_silent() or self._evaluator.is_finished(),
+        interrupted,
+      )
+    self._leave_out([EVALUATOR])
     self._logger.close()
     self._stop(interrupted)
 
@@ -89,6 +107,49 @@ class CoordinatorWorker:
 
   def _is_interrupted(self) -> bool:
     return self._records is not None and self._records.stop_requested()
+
+  def _silent(self, nodes: Sequence[str]) -> dict[str, tuple[str, float]]:
+    """Nodes that are not worth waiting for any more: soon after a request to stop."""
+    patience = self._settings.environment_patience
+    if self._is_interrupted():
+      patience = min(patience, _STOP_PATIENCE_SECONDS)
+    return self._counter.silent(nodes, patience)
+
+  def _actors_are_done(self) -> bool:
+    silent = len(self._silent(self._actors))
+    return self._counter.num_retired() + silent >= self._settings.num_actors
+
+  def _evaluator_is_silent(self) -> bool:
+    return bool(self._silent([EVALUATOR]))
+
+  def _leave_out(self, nodes: Sequence[str]) -> None:
+    """Says what the end of the run does not have of nodes that are silent."""
+    for node, (call, seconds) in self._silent(nodes).items():
+      self._watched.remove(node)
+      steps = self._counter.give_back(node)
+      missing = f'the {steps} steps that it had claimed' if steps else 'it'
+      supervision.say(f'{_describe(node, call, seconds)} The end is without {missing}.')
+
+  def _name_silent_nodes(self) -> None:
+    """Says who is silent, and gives the steps of actors among them to the others."""
+    now = time.monotonic()
+    if now < self._next_look:
+      return
+    self._next_look = now + 1.0
+    patience = self._settings.environment_patience
+    silent = self._counter.silent(self._watched, patience)
+    for node in self._named.keys() & set(self._watched) - silent.keys():
+      del self._named[node]
+      supervision.say(f'{node} is back.')
+    for node, (call, seconds) in silent.items():
+      steps = self._counter.give_back(node) if len(self._actors) > 1 else 0
+      if seconds < self._named.get(node, 0.0):
+        continue
+      self._named[node] = 2 * seconds
+      text = _describe(node, call, seconds)
+      if steps:
+        text += f' The {steps} steps that it had claimed go to other actors.'
+      supervision.say(text)
 
   def _finish(
     self,
@@ -123,6 +184,7 @@ class CoordinatorWorker:
     while not condition():
       if self._error is not None:
         raise self._error
+      self._name_silent_nodes()
       if stoppable and self._is_interrupted():
         return
       time.sleep(_POLL_SECONDS)
@@ -177,3 +239,9 @@ class CoordinatorWorker:
         }
       )
     lp.stop()
+
+
+def _describe(node: str, call: str, seconds: float) -> str:
+  if not call:
+    return f'{node} has not been heard of for {seconds:,.0f} s.'
+  return f'{node}: its environment has not returned from {call} for {seconds:,.0f} s.'

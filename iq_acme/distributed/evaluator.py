@@ -10,7 +10,8 @@ import jax
 
 from iq_acme import acting, critics, evaluation, policy_io
 from iq_acme.agent.actor import IQActor
-from iq_acme.distributed.settings import ProgramParts, ProgramSettings
+from iq_acme.distributed.settings import EVALUATOR, ProgramParts, ProgramSettings
+from iq_acme.environments.watch import EnvironmentWatch, repeating
 from iq_acme.supervisor import supervision
 
 _POLL_SECONDS = 0.2
@@ -59,6 +60,8 @@ class EvaluatorWorker:
     self._logger = parts.logger_factory('evaluator')
     self._last_step = self._seen_step = settings.last_evaluation
     self._last_seconds = math.nan
+    self._watch = EnvironmentWatch()
+    self._make_environment = self._watch.factory(parts.environment_factory)
     self._finish: bool | None = None
     self._finished = False
 
@@ -72,6 +75,15 @@ class EvaluatorWorker:
 
   def run(self) -> None:
     """Evaluates whenever it is time to, until the program stops."""
+    with repeating(
+      lambda: self._counter.report(EVALUATOR, *self._watch.waits_for()),
+      self._settings.report_seconds,
+    ):
+      self._evaluate_to_the_end()
+      self._finished = True
+      threading.Event().wait()
+
+  def _evaluate_to_the_end(self) -> None:
     while self._counter.start_steps() is None and self._finish is None:
       time.sleep(_POLL_SECONDS)
     while self._finish is None:
@@ -83,8 +95,6 @@ class EvaluatorWorker:
     if self._finish:
       self._evaluate(self._counter.get_counts())
     self._logger.close()
-    self._finished = True
-    threading.Event().wait()
 
   def make_evaluation_actor(self, mode: bool, seed: int) -> IQActor:
     """An actor by the policy under evaluation; see `evaluation.evaluate_agent`."""
@@ -117,7 +127,7 @@ class EvaluatorWorker:
     self._source.variables, self._value_params = snapshot
     values = evaluation.evaluate_agent(
       self,
-      self._parts.environment_factory,
+      self._make_environment,
       run_seed=self._settings.seed,
       actor_steps=step,
       num_episodes=self._settings.evaluation_episodes,

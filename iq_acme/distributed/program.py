@@ -46,6 +46,7 @@ def make_distributed_iq(
   keep_checkpoints: int = 2,
   checkpoint_replay: bool = True,
   variable_update_period: int = 10,
+  environment_patience: int = 60,
   network_factory: Callable[
     [acme.specs.EnvironmentSpec, IQConfig], IQNetworks
   ] = make_networks,
@@ -79,6 +80,8 @@ def make_distributed_iq(
     keep_checkpoints: how many of the newest are kept.
     checkpoint_replay: whether checkpoints hold what is in replay.
     variable_update_period: steps of an actor between requests for newer parameters.
+    environment_patience: seconds in one call of an environment after which its node is
+      named; the steps that it has claimed go to the other actors then.
     network_factory: makes the networks from spec and configuration.
     logger_factory: makes the loggers of 'learner', 'actor' (a row an episode, over all
       actors) and 'evaluator'; Acme's lines on the terminal by default.
@@ -107,6 +110,7 @@ def make_distributed_iq(
     keep_checkpoints=keep_checkpoints,
     checkpoint_replay=checkpoint_replay,
     variable_update_period=variable_update_period,
+    environment_patience=environment_patience,
   )
   environment = environment_factory(seed)
   spec = acme.make_environment_spec(environment)

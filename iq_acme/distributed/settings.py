@@ -16,6 +16,8 @@ if TYPE_CHECKING:
   from iq_acme.agent.builder import IQBuilder
   from iq_acme.networks import IQNetworks
 
+# The evaluator's node.
+EVALUATOR = 'evaluator/0'
 # Makes the logger of 'learner', 'actor' (episodes) or 'evaluator'.
 LoggerFactory = Callable[[str], loggers.Logger]
 # Takes an evaluation's row, and a function that writes the evaluated policy to a file
@@ -53,11 +55,19 @@ class ProgramSettings:
   variable_update_period: int = fields.integer(
     10, 'Steps of an actor between requests for newer parameters.'
   )
+  environment_patience: int = fields.integer(
+    60, 'Seconds in one call of an environment after which its node is named.'
+  )
 
   def __post_init__(self):
     fields.check(self)
     if not self.workdir:
       raise ValueError('workdir is empty; it must name a folder that all nodes share.')
+
+  @property
+  def report_seconds(self) -> float:
+    """How often nodes with environments report that they live."""
+    return min(1.0, self.environment_patience / 4)
 
   @property
   def policy_path(self) -> str:

@@ -13,7 +13,7 @@ from iq_acme.policies.multicategorical import make_multicategorical_policy
 
 
 def make_policy(environment_spec: Any, config: IQConfig) -> Policy:
-  """The policy family that a configuration names.
+  """Returns the policy family that a configuration names.
 
   Args:
     environment_spec: the environment's specs; `check_environment_spec` holds.

@@ -45,7 +45,7 @@ class Policy:
 
 
 def mlp(observation: Observation, config: IQConfig, output_size: int) -> jax.Array:
-  """A ReLU network over a flattened observation; to be called inside Haiku.
+  """Returns a ReLU network over a flattened observation; to be called inside Haiku.
 
   Args:
     observation: a nest of arrays [B, ...], concatenated in the order of its leaves.
@@ -74,5 +74,5 @@ def _uniform_fan_in(scale: float) -> hk.initializers.Initializer:
 
 
 def zeros_observation(observation_spec: Any) -> Observation:
-  """A batch of one all-zero observation, to initialise parameters with."""
+  """Returns a batch of one all-zero observation, to initialise parameters with."""
   return jax.tree.map(lambda spec: jnp.zeros((1, *spec.shape)), observation_spec)

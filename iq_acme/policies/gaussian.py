@@ -25,7 +25,7 @@ BOUNDARY_MARGIN = 1e-6
 
 
 def make_gaussian_policy(environment_spec: Any, config: IQConfig) -> base.Policy:
-  """A diagonal Gaussian squashed by tanh onto the action's bounds.
+  """Returns a diagonal Gaussian squashed by tanh onto the action's bounds.
 
   Args:
     environment_spec: the environment's specs, with an action vector [D].

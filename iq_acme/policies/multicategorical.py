@@ -18,7 +18,7 @@ from iq_acme.policies import base
 def action_values(
   minimum: np.ndarray, maximum: np.ndarray, num_values: int
 ) -> np.ndarray:
-  """The n values of each action dimension, evenly spaced, end points included.
+  """Returns the n values of each action dimension, evenly spaced, end points included.
 
   Value j of dimension i is minimum_i + j (maximum_i - minimum_i) / (n - 1).
 
@@ -38,7 +38,7 @@ def action_values(
 def action_to_index(
   action: jax.Array, minimum: jax.Array, maximum: jax.Array, num_values: int
 ) -> jax.Array:
-  """The index of the value nearest to an action, per dimension.
+  """Returns the index of the value nearest to an action, per dimension.
 
   Args:
     action: actions in the environment's units, shape [..., D].
@@ -57,7 +57,7 @@ def action_to_index(
 def make_multicategorical_policy(
   environment_spec: Any, config: IQConfig
 ) -> base.Policy:
-  """The product of one softmax per action dimension over a shared torso, Section 4.
+  """Makes the product of one softmax per dimension over a shared torso, Section 4.
 
   pi(a|s) = prod_j softmax(F^j(s))(a^j). The logits F are used as they are, or divided
   by the temperature where the configuration says so (Section 3.3).

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ import cloudpickle
 import launchpad as lp
 from absl import flags
 
+from iq_acme.compat import loopback
 from iq_acme.process import StopSignals
 from iq_acme.supervisor import supervision
 from iq_acme.supervisor.resources import local_resources
@@ -62,6 +62,7 @@ def launch(
   *,
   log_dir: str | None = None,
   stop_seconds: float = 120.0,
+  listen: str = 'local',
 ) -> LaunchResult:
   """Runs a program of `make_distributed_iq` on this machine, to its end.
 
@@ -81,12 +82,15 @@ def launch(
       and 'processes.json', which tells their process ids; where None, a temporary
       folder that is kept only on failure.
     stop_seconds: how long an orderly stop may take before the program is killed.
+    listen: 'local' lets this machine alone reach the servers of the nodes; 'all' leaves
+      them on every interface, for nodes on other machines. Neither asks who calls, and
+      Courier runs whatever code it is sent: behind a firewall only.
 
   Returns:
     How it ended, where that was in order.
 
   Raises:
-    ValueError: for another launch type.
+    ValueError: for another launch type, or another `listen`.
     NodeFailedError: where a node failed; everything else has been ended then, and the
       last checkpoint is as it was.
   """
@@ -96,6 +100,11 @@ def launch(
       f'launch_type is {launch_type!r}; it must be one of {LAUNCH_TYPES}. For a cluster '
       'call `lp.launch` with its own resources.'
     )
+  if listen not in loopback.CHOICES:
+    raise ValueError(f'listen is {listen!r}; it must be one of {loopback.CHOICES}.')
+  if listen == 'local' and (problem := loopback.problem()):
+    print(problem, file=sys.stderr, flush=True)
+    listen = 'all'  # So that its nodes do not each say so again.
   folder = tempfile.mkdtemp(prefix='iq_acme_launch_')
   logs = os.path.abspath(log_dir or os.path.join(folder, 'logs'))
   os.makedirs(logs, exist_ok=True)
@@ -110,7 +119,7 @@ def launch(
     )
   keep = False
   try:
-    return _Launch(folder, logs, stop_seconds).run()
+    return _Launch(folder, logs, stop_seconds, listen).run()
   except NodeFailedError:
     keep = log_dir is None
     raise
@@ -122,10 +131,11 @@ def launch(
 class _Launch:
   """One launch while it goes on."""
 
-  def __init__(self, folder: str, logs: str, stop_seconds: float):
+  def __init__(self, folder: str, logs: str, stop_seconds: float, listen: str):
     self._records = supervision.Records(folder)
     self._logs = logs
     self._stop_seconds = stop_seconds
+    self._listen = listen
     self._stop = StopSignals(
       'stopping and saving. Once more ends it at once.', self._records.request_stop
     )
@@ -146,7 +156,7 @@ class _Launch:
       try:
         self._follow(process)
       finally:
-        _kill_group(process)
+        supervision.kill_group(process)
         self._show()
     return self._outcome(process.returncode)
 
@@ -161,6 +171,7 @@ class _Launch:
       'PYTHONFAULTHANDLER': '1',  # Where a library aborts, the log says in whose call.
       # So that what Launchpad and Reverb leave behind goes with the folder.
       'TMPDIR': self._records.temporary_folder(),
+      loopback.VARIABLE: self._listen,
       supervision.FOLDER_VARIABLE: self._records.folder,
       supervision.LAUNCHER_VARIABLE: str(os.getpid()),
     }
@@ -188,6 +199,8 @@ class _Launch:
     if failures:
       raise NodeFailedError(failures[0].node, self._describe(failures))
     if number is not None:
+      if self._records.opened():
+        print('Ended unsaved: what follows the last checkpoint is lost.', flush=True)
       return LaunchResult(False, number, {})
     raise NodeFailedError(
       'launcher',
@@ -248,16 +261,3 @@ def _launch_type_of_flags() -> str:
   if values.is_parsed() and values['lp_launch_type'].present:
     return values.lp_launch_type
   return 'local_mp'
-
-
-def _kill_group(process: subprocess.Popen) -> None:
-  """Kills the launcher and whatever it has started, and waits until all is gone."""
-  deadline = time.monotonic() + 10.0
-  while time.monotonic() < deadline:
-    try:
-      os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-      break
-    process.poll()  # Or the launcher would stay, as a zombie, in its group.
-    time.sleep(0.02)
-  process.wait()

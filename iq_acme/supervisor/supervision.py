@@ -9,6 +9,8 @@ that something else has launched has no such folder, and runs all the same.
 import dataclasses
 import json
 import os
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -189,3 +191,20 @@ def run_node(
     os._exit(1 if errors else 0)
   if errors:
     raise errors[0]
+
+
+def kill_group(process: subprocess.Popen) -> None:
+  """Kills a process and whatever it has started, and waits until all is gone.
+
+  Args:
+    process: one that leads a group of its own.
+  """
+  deadline = time.monotonic() + 10.0
+  while time.monotonic() < deadline:
+    try:
+      os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+      break
+    process.poll()  # Or it would stay, as a zombie, in its group.
+    time.sleep(0.02)
+  process.wait()

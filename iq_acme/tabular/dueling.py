@@ -22,7 +22,7 @@ from iq_acme.tabular import mdp as mdp_lib
 
 
 def soft_advantage(logits: np.ndarray, temperature: float) -> np.ndarray:
-  """Tau ln pi for pi = softmax(F / tau): F minus its soft maximum (line 227).
+  """Returns tau ln softmax(F / tau): F minus its soft maximum (line 227).
 
   Args:
     logits: F, `[..., A]`, in the unit of rewards.
@@ -35,17 +35,17 @@ def soft_advantage(logits: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def max_advantage(logits: np.ndarray) -> np.ndarray:
-  """Advantage of the dueling network with max: F minus its maximum (line 217)."""
+  """Returns the advantage of dueling with max: F minus its maximum (line 217)."""
   return logits - logits.max(axis=-1, keepdims=True)
 
 
 def mean_advantage(logits: np.ndarray) -> np.ndarray:
-  """Advantage of the dueling network with mean: F minus its average (line 234)."""
+  """Returns the advantage of dueling with mean: F minus its average (line 234)."""
   return logits - logits.mean(axis=-1, keepdims=True)
 
 
 def mean_value_shortfall(logits: np.ndarray, temperature: float) -> np.ndarray:
-  """Soft value of Q = mean_advantage(F) + V, minus V: tau ln sum exp(F/tau) - mean F.
+  """Returns the soft value of mean_advantage(F): tau ln sum exp(F / tau) - mean F.
 
   It is at least tau ln A (Jensen), and tends to max F - mean F as tau goes to 0.
 

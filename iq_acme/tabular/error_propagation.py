@@ -128,7 +128,7 @@ def propagate_errors(
 
 
 def averaging_weight(munchausen_coefficient: float, update: int) -> float:
-  """Weight of entry `update` in the running average that h_k and E_k are.
+  """Returns the weight of entry `update` in the running average that h_k and E_k are.
 
   Args:
     munchausen_coefficient: alpha; below 1 the average is a moving one that starts
@@ -149,7 +149,7 @@ def g2_remainder(
   discount: float,
   max_value: np.ndarray | float,
 ) -> np.ndarray | float:
-  """Remainder g_2(k) of Vieillard et al. 2020a, Theorem 2, for alpha < 1.
+  """Returns the remainder g_2(k) of Vieillard et al. 2020a, Theorem 2, for alpha < 1.
 
   g_2(k) = (1 + (1-alpha) / (1-gamma)) v_max sum_{j=0..k} gamma^(k-j) alpha^j. The
   derived remainder above is at most 2 gamma / (1 - gamma) times it.
@@ -196,7 +196,7 @@ def draw_errors(
 
 
 def max_norm(x: np.ndarray) -> np.ndarray:
-  """Largest absolute entry over states and actions, `[..., S, A]` to `[...]`."""
+  """Returns the largest |entry| of all states and actions, `[..., S, A]` to `[...]`."""
   return np.abs(x).max(axis=(-2, -1))
 
 

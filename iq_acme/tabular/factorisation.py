@@ -25,7 +25,7 @@ def factored_mdp(
   discount: float = 0.9,
   seed: int = 0,
 ) -> mdp_lib.FiniteMDP:
-  """A deterministic MDP made of one independent sub-MDP per action dimension.
+  """Returns a deterministic MDP made of one independent sub-MDP per action dimension.
 
   Sub-MDP i moves and is rewarded by action dimension i alone, and the rewards add
   up. Values are then sums over the sub-MDPs, so IQ-DP's Q stays additive over the
@@ -73,7 +73,7 @@ def factored_mdp(
 def additive_projection(
   target: np.ndarray, weights: np.ndarray, action_shape: Sequence[int]
 ) -> np.ndarray:
-  """Weighted least-squares fit of sum_i f_i(a_i) to a function of the joint action.
+  """Fits sum_i f_i(a_i) to a function of the joint action, by weighted least squares.
 
   This is tau ln pi + V at the minimum of Eq. 2 over factorised policies.
 
@@ -98,7 +98,7 @@ def additive_projection(
 
 
 def marginals(policy: np.ndarray, action_shape: Sequence[int]) -> list[np.ndarray]:
-  """Marginal policies of each action dimension: `[..., A]` to D times `[..., n_i]`."""
+  """Returns the policy of each dimension: `[..., A]` to D times `[..., n_i]`."""
   _check_action_shape(policy, action_shape)
   joint = policy.reshape(*policy.shape[:-1], *action_shape)
   dims = range(-len(action_shape), 0)
@@ -106,7 +106,7 @@ def marginals(policy: np.ndarray, action_shape: Sequence[int]) -> list[np.ndarra
 
 
 def total_correlation(policy: np.ndarray, action_shape: Sequence[int]) -> np.ndarray:
-  """Sum of the marginals' entropies minus the joint one, in nats (>= 0).
+  """Returns the sum of the marginals' entropies minus the joint one, in nats (>= 0).
 
   It is KL(pi || product of its marginals), the least KL(pi || q) any factorised q
   can reach: KL(pi || q) = total correlation + sum_i KL(pi_i || q_i).
@@ -123,7 +123,7 @@ def total_correlation(policy: np.ndarray, action_shape: Sequence[int]) -> np.nda
 
 
 def kl_divergence(policy: np.ndarray, other: np.ndarray) -> np.ndarray:
-  """KL(policy || other) in nats, `[..., A]` to `[...]`."""
+  """Returns KL(policy || other) in nats, `[..., A]` to `[...]`."""
   ratio = np.divide(policy, other, out=np.ones_like(policy), where=policy > 0.0)
   return (policy * np.log(ratio)).sum(axis=-1)
 
@@ -131,7 +131,7 @@ def kl_divergence(policy: np.ndarray, other: np.ndarray) -> np.ndarray:
 def _interaction(
   num_states: int, action_shape: Sequence[int], rng: np.random.Generator
 ) -> np.ndarray:
-  """Random rewards without additive part and of root mean square 1, `[S, A]`."""
+  """Draws rewards without additive part, of root mean square 1, `[S, A]`."""
   noise = rng.normal(size=(num_states, int(np.prod(action_shape))))
   noise -= additive_projection(noise, np.ones_like(noise), action_shape)
   return noise / np.sqrt((noise**2).mean(axis=-1, keepdims=True))

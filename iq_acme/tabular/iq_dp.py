@@ -33,7 +33,7 @@ class IQIterate(NamedTuple):
 
 
 def initial_iterate(mdp: mdp_lib.FiniteMDP, temperature: float) -> IQIterate:
-  """The start (pi_1, V_0): the uniform policy and the zero value.
+  """Returns the start (pi_1, V_0): the uniform policy and the zero value.
 
   Args:
     mdp: MDPs of batch shape `[...]`.
@@ -118,7 +118,7 @@ def iterate_policy(iterate: IQIterate, temperature: float) -> np.ndarray:
 def advantage_learning_step(
   mdp: mdp_lib.FiniteMDP, q: np.ndarray, munchausen_coefficient: float
 ) -> np.ndarray:
-  """Advantage Learning, the limit of IQ-DP as tau goes to 0 (line 153).
+  """Runs Advantage Learning, the limit of IQ-DP as tau goes to 0 (line 153).
 
   Q' = r + alpha (Q - max Q) + gamma P max Q. With alpha = 0 it is value iteration.
 

@@ -33,7 +33,7 @@ class MDVIIterate(NamedTuple):
 
 
 def initial_iterate(mdp: mdp_lib.FiniteMDP) -> MDVIIterate:
-  """The start: uniform policy, zero value."""
+  """Returns the start: uniform policy, zero value."""
   uniform = np.full_like(mdp.reward, 1.0 / mdp.num_actions)
   return MDVIIterate(np.log(uniform), np.zeros(mdp.reward.shape[:-1]))
 
@@ -102,7 +102,7 @@ def md_vi_step(
   entropy_weight: float,
   error: np.ndarray | float = 0.0,
 ) -> MDVIIterate:
-  """One greedy and one evaluation step of MD-VI(lambda, tau_e).
+  """Takes one greedy and one evaluation step of MD-VI(lambda, tau_e).
 
   Args:
     mdp: MDPs of batch shape `[...]`.

@@ -104,7 +104,7 @@ def garnet(
 
 
 def two_state_mdp() -> FiniteMDP:
-  """A deterministic MDP small enough to work out by hand.
+  """Returns a deterministic MDP small enough to work out by hand.
 
   State 0: action 0 stays, action 1 goes to state 1, both with reward 0.
   State 1: both actions stay, with rewards 0 and ln 3. The discount is 1/2, so at
@@ -117,7 +117,7 @@ def two_state_mdp() -> FiniteMDP:
 
 
 def log_sum_exp(q: np.ndarray, temperature: float) -> np.ndarray:
-  """Soft maximum over actions, tau ln sum_a exp(q / tau) (line 100).
+  """Returns the soft maximum over actions, tau ln sum_a exp(q / tau) (line 100).
 
   The largest q is taken out first, so that every exponent is at most 0 and the
   result is finite at any temperature; temperature 0 gives the maximum.
@@ -138,7 +138,7 @@ def log_sum_exp(q: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def softmax(q: np.ndarray, temperature: float) -> np.ndarray:
-  """Boltzmann policy exp(q / tau) / sum exp(q / tau); the first argmax at tau = 0.
+  """Returns exp(q / tau) / sum exp(q / tau), Boltzmann; the first argmax at tau = 0.
 
   Args:
     q: `[..., A]`.
@@ -154,7 +154,7 @@ def softmax(q: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def entropy(policy: np.ndarray) -> np.ndarray:
-  """H(pi) = -<pi, ln pi> in nats, `[..., A]` to `[...]`; 0 ln 0 is 0."""
+  """Returns H(pi) = -<pi, ln pi> in nats, `[..., A]` to `[...]`; 0 ln 0 is 0."""
   logs = np.log(policy, out=np.zeros_like(policy), where=policy > 0.0)
   return -(policy * logs).sum(axis=-1)
 
@@ -169,7 +169,7 @@ def bootstrap(mdp: FiniteMDP, value: np.ndarray) -> np.ndarray:
 def bellman(
   mdp: FiniteMDP, policy: np.ndarray, q: np.ndarray, temperature: float = 0.0
 ) -> np.ndarray:
-  """Regularised Bellman operator T_pi Q = r + gamma P <pi, Q - tau ln pi> (line 126).
+  """Applies the regularised T_pi Q = r + gamma P <pi, Q - tau ln pi> (line 126).
 
   Args:
     mdp: MDPs of batch shape `[...]`.
@@ -186,14 +186,14 @@ def bellman(
 def optimality_bellman(
   mdp: FiniteMDP, q: np.ndarray, temperature: float = 0.0
 ) -> np.ndarray:
-  """Regularised optimality operator, max over pi of T_pi Q; `[..., S, A]` to the same."""
+  """Applies the regularised optimality operator, max over pi of T_pi Q."""
   return bootstrap(mdp, log_sum_exp(q, temperature))
 
 
 def policy_q(
   mdp: FiniteMDP, policy: np.ndarray, temperature: float = 0.0
 ) -> np.ndarray:
-  """Exact Q-value of a policy in the entropy-regularised MDP, by a linear solve.
+  """Solves for the exact Q-value of a policy in the entropy-regularised MDP.
 
   Solves (I - gamma P_pi) V = <pi, r> + tau H(pi), then Q = r + gamma P V; the
   entropy of the first action is not part of Q (Section 3, line 126).
@@ -217,7 +217,7 @@ def policy_q(
 
 
 def optimal_q(mdp: FiniteMDP, temperature: float = 0.0) -> np.ndarray:
-  """Optimal Q-value, regularised by tau H where tau > 0, to float64 precision.
+  """Returns the optimal Q-value, regularised by tau H if tau > 0, in float64 precision.
 
   (Soft) policy iteration: evaluate exactly, act (softly) greedily. It is Newton's
   method on Q = T Q, so it ends after few iterations; the stop is a change within
@@ -251,7 +251,7 @@ def optimal_q(mdp: FiniteMDP, temperature: float = 0.0) -> np.ndarray:
 
 
 def max_abs_reward(mdp: FiniteMDP) -> np.ndarray:
-  """R_max, the largest |r(s, a)| of each MDP, `[...]`."""
+  """Returns R_max, the largest |r(s, a)| of each MDP, `[...]`."""
   return np.abs(mdp.reward).max(axis=(-2, -1))
 
 

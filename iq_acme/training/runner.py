@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from iq_acme import evaluation, process, seeding
+from iq_acme.environments.watch import EnvironmentWatch
 from iq_acme.episodes import EnvironmentStepper
 from iq_acme.storage import files
-from iq_acme.training import metrics_files, plotting, progress, quiet, versions
+from iq_acme.training import hangs, metrics_files, plotting, progress, quiet, versions
 from iq_acme.training.protocols import AgentFactory
 from iq_acme.training.run_directory import RunDirectory
 from iq_acme.training.settings import RunSettings
@@ -118,10 +119,22 @@ class _Run:
   ):
     self._settings = settings
     self._directory = directory
-    self._make_environment = make_environment
+    watch = EnvironmentWatch()
+    self._make_environment = make_environment = watch.factory(make_environment)
+    self._saved_path: str | None = None
+    self._progress: progress.Progress | None = None
     self._stop = stack.enter_context(
       process.StopSignals(
         'finishing this step and saving. Once more ends the run at once, unsaved.'
+      )
+    )
+    stack.enter_context(
+      hangs.naming_hangs(
+        watch,
+        settings.environment_patience,
+        self._stop,
+        self._say,
+        self._describe_saved,
       )
     )
     terminal = stack.enter_context(quiet.without_reverb_lines())
@@ -139,6 +152,7 @@ class _Run:
       self._agent = make_agent(environment, directory.path, logs['learner'])
     stack.enter_context(contextlib.closing(self._agent))
     self._saved_step = self._agent.actor_steps
+    self._saved_path = self._agent.restored_from
     self._open_directory()
     (seed,) = seeding.derive_seeds(settings.seed, 'training', self._saved_step, 1)
     environment = stack.enter_context(contextlib.closing(make_environment(seed)))
@@ -224,7 +238,7 @@ class _Run:
     self._clock.stop()
     if step > self._saved_step:
       checkpoint = self._agent.save()
-      self._saved_step = step
+      self._saved_step, self._saved_path = step, checkpoint.path
       self._directory.update_summary(
         actor_steps=step, training_seconds=self._clock.seconds, finished=False
       )
@@ -233,6 +247,15 @@ class _Run:
       self._progress.say(f'{step:>11,}  checkpoint, {size}: {path}')
     self._save_policy(self._directory.policy)
     plotting.plot_curve(self._directory.path)
+
+  def _say(self, text: str) -> None:
+    print(text, flush=True) if self._progress is None else self._progress.say(text)
+
+  def _describe_saved(self) -> str:
+    if self._saved_path is None:
+      return 'No checkpoint has been made yet.'
+    path = files.readable_path(self._saved_path)
+    return f'The last checkpoint is of step {self._saved_step:,}: {path}'
 
   def _save_policy(self, path: str, **more: Any) -> None:
     metadata = {

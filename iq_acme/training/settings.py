@@ -43,6 +43,9 @@ class RunSettings:
     5, 'Episodes of each evaluation, of either policy.'
   )
   checkpoint_period: int = fields.integer(50_000, 'Steps between checkpoints.')
+  environment_patience: int = fields.integer(
+    60, 'Seconds in one call of the environment after which a line says so.'
+  )
   tensorboard: bool = fields.boolean(True, 'Whether to write TensorBoard events.')
 
   def __post_init__(self):

@@ -30,23 +30,27 @@ def program(tmp_path):
 def test_budget_is_granted_exactly_and_reported_steps_are_counted():
   counter = StepCounter(max_steps=25)
   assert counter.start_steps() is None
-  assert counter.claim_steps(0, 10) == 0  # Before it is opened.
+  assert counter.claim_steps('actor/0', 0, 10) == 0  # Before it is opened.
   counter.open({'actor_steps': 3, 'learner_steps': 7})
   assert counter.start_steps() == 3
-  assert [counter.claim_steps(done, 10) for done in (0, 10, 10)] == [10, 10, 2]
-  assert counter.claim_steps(2, 10) == 0
+  assert [counter.claim_steps('actor/0', done, 10) for done in (0, 10, 10)] == [
+    10,
+    10,
+    2,
+  ]
+  assert counter.claim_steps('actor/0', 2, 10) == 0
   assert counter.get_counts() == {'actor_steps': 25, 'learner_steps': 7}
 
 
 def test_closed_counter_grants_nothing_and_knows_who_has_retired():
   counter = StepCounter(max_steps=100)
   counter.open({})
-  assert counter.claim_steps(0, 10) == 10
+  assert counter.claim_steps('actor/0', 0, 10) == 10
   counter.close()
-  assert counter.claim_steps(10, 10) == 0
+  assert counter.claim_steps('actor/0', 10, 10) == 0
   assert counter.get_counts()['actor_steps'] == 10
-  counter.retire(1)
-  counter.retire(1)
+  counter.retire('actor/1')
+  counter.retire('actor/1')
   assert counter.num_retired() == 1
 
 
@@ -55,16 +59,47 @@ def test_many_actors_never_get_more_than_the_budget():
   counter.open({})
   granted = []
 
-  def act():
-    while steps := counter.claim_steps(0, 7):
-      granted.append(steps)
+  def act(name):
+    done = 0
+    while (steps := counter.claim_steps(name, done, 7)) != 0:
+      done = steps or 0
+      granted.append(done)
 
-  threads = [threading.Thread(target=act) for _ in range(8)]
+  threads = [threading.Thread(target=act, args=(f'actor/{i}',)) for i in range(8)]
   for thread in threads:
     thread.start()
   for thread in threads:
     thread.join()
-  assert sum(granted) == 1000
+  assert sum(granted) == counter.get_counts()['actor_steps'] == 1000
+
+
+def test_claim_of_an_actor_that_is_silent_goes_to_the_others():
+  counter = StepCounter(max_steps=25)
+  counter.open({})
+  assert [counter.claim_steps(name, 0, 10) for name in 'ab'] == [10, 10]
+  assert counter.claim_steps('a', 10, 10) == 5
+  assert counter.claim_steps('a', 5, 10) is None  # 'b' may still give its ten back.
+  assert [counter.give_back('b'), counter.give_back('b')] == [10, 0]
+  assert counter.claim_steps('a', 0, 8) == 8
+  # It comes back with all ten, of which the budget has room for two.
+  assert counter.claim_steps('b', 10, 10) is None
+  assert counter.claim_steps('a', 8, 10) == 0
+  assert counter.get_counts() == {'actor_steps': 25}
+
+
+def test_silent_is_who_is_long_in_a_call_or_does_not_report(monkeypatch):
+  clock = [100.0]
+  monkeypatch.setattr('time.monotonic', lambda: clock[0])
+  counter = StepCounter(max_steps=25)
+  counter.open({})
+  nodes = ['never', 'stepping', 'stuck', 'retired']
+  counter.retire('retired')
+  clock[0] += 50
+  counter.report('stepping', 'step', 0.01)
+  counter.report('stuck', 'reset', 8.0)
+  clock[0] += 3
+  assert counter.silent(nodes, 10) == {'never': ('', 53.0), 'stuck': ('reset', 11.0)}
+  assert counter.silent(nodes, 60) == {}
 
 
 @pytest.fixture
@@ -250,6 +285,18 @@ def test_bad_settings_are_refused_when_the_program_is_made(tmp_path, changes, me
   with pytest.raises(ValueError, match=message):
     make_distributed_iq(distributed_programs.TinyFactory(), **arguments)
   assert os.listdir(tmp_path) == []
+
+
+def test_a_program_that_is_killed_says_that_it_saved_nothing(tmp_path, capsys):
+  launched = launching._Launch(str(tmp_path), str(tmp_path), 1.0, 'local')
+  launched._signals += [2, 2]
+  assert launched._outcome(-9).counts == {}
+  assert (
+    capsys.readouterr().out == ''
+  )  # Before it was set up there was nothing to save.
+  supervision.Records(str(tmp_path)).mark_opened()
+  assert launched._outcome(-9).signal_number == 2
+  assert 'unsaved' in capsys.readouterr().out
 
 
 def test_launch_type_that_is_not_of_one_machine_is_refused(program):

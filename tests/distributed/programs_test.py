@@ -12,6 +12,7 @@ import psutil
 import pytest
 from distributed_programs import (
   NODES,
+  HangingFactory,
   TinyFactory,
   has_checkpoint,
   make_program,
@@ -240,6 +241,65 @@ def test_two_programs_at_once_do_not_disturb_each_other(tmp_path):
   assert results['b'].counts['actor_steps'] == 200
   assert results['a'].counts['replay_inserted'] == 150
   assert results['b'].counts['replay_inserted'] == 200
+
+
+def test_steps_of_an_actor_that_hangs_go_to_the_other(tmp_path, capsys):
+  workdir = str(tmp_path)
+  program = make_program(
+    workdir,
+    num_steps=400,
+    num_actors=2,
+    factory=HangingFactory('actor/0', at=33),
+    environment_patience=3,
+  )
+  result = _launch(program, workdir, 'local_mt')
+  assert result.finished and result.counts['actor_steps'] == 400
+  assert _progress(workdir)['actor_steps'] == 400
+  told = capsys.readouterr().out
+  assert 'actor/0: its environment has not returned from step for ' in told
+  assert 'steps that it had claimed go to other actors' in told
+  assert 'actor/1:' not in told and 'evaluator/0:' not in told
+
+
+def test_ctrl_c_saves_what_is_there_without_an_actor_that_hangs(tmp_path, capsys):
+  workdir = str(tmp_path)
+  program = make_program(
+    workdir,
+    factory=HangingFactory('actor/0', at=133, keeps_lock=True),
+    environment_patience=3,
+  )
+
+  def hangs():
+    told = capsys.readouterr().out  # Before its first step it is silent as well.
+    return has_checkpoint(workdir) and 'actor/0 has not been heard of for' in told
+
+  when(hangs, lambda: os.kill(os.getpid(), signal.SIGINT))
+  result = _launch(program, workdir)
+  assert result.signal_number == signal.SIGINT
+  # Claims are of ten steps: of the one that begins at 130 nothing is counted.
+  assert result.counts['actor_steps'] == _progress(workdir)['actor_steps'] == 130
+  policy = load_policy(os.path.join(workdir, 'policy.npz'))
+  assert policy.metadata['actor_steps'] == 130
+  end = capsys.readouterr().out
+  assert 'The end is without the 10 steps that it had claimed.' in end
+  assert end.count('actor/0') == 1
+  _assert_all_gone(process_ids(workdir))
+
+
+def test_budget_ends_without_an_evaluator_that_hangs(tmp_path, capsys):
+  workdir = str(tmp_path)
+  program = make_program(
+    workdir,
+    num_steps=150,
+    factory=HangingFactory('evaluator/0', at=3),
+    environment_patience=3,
+  )
+  result = _launch(program, workdir, 'local_mt')
+  assert result.finished and result.counts['actor_steps'] == 150
+  assert load_policy(os.path.join(workdir, 'policy.npz')).metadata['actor_steps'] == 150
+  told = capsys.readouterr().out
+  assert 'evaluator/0: its environment has not returned from step' in told
+  assert 'The end is without it.' in told
 
 
 def test_error_in_a_node_is_told_with_its_traceback(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from tiny_environments import NumberedEnvironment, spec_of, tiny_config
 
 from iq_acme import evaluation, make_networks
+from iq_acme.compat import loopback
 from iq_acme.distributed import coordinator as coordinator_module
 from iq_acme.distributed.coordinator import CoordinatorWorker
 from iq_acme.distributed.evaluator import EvaluatorWorker
@@ -38,6 +39,16 @@ def test_episodes_that_end_together_are_logged_one_after_another(tmp_path):
       thread.join()
     lines = path.read_text().splitlines()
     assert len(lines) == 5 and sum('episode_return' in line for line in lines) == 1
+
+
+# Of a program at the end of its budget.
+_COUNTER = types.SimpleNamespace(
+  start_steps=lambda: 0,
+  increment=lambda **unused: {'actor_steps': 9},
+  close=lambda: None,
+  num_retired=lambda: 1,
+  silent=lambda nodes, patience: {},
+)
 
 
 class _Node:
@@ -79,18 +90,11 @@ def test_stopping_in_the_last_phase_cuts_it_short(
     _Node(slow != name, stop.set if slow == name else lambda: None)
     for name in ('learner', 'evaluator')
   )
-  counts = {'actor_steps': 9}
-  counter = types.SimpleNamespace(
-    start_steps=lambda: 0,
-    increment=lambda **unused: counts,
-    close=lambda: None,
-    num_retired=lambda: 1,
-  )
   monkeypatch.setattr(coordinator_module.lp, 'stop', lambda: None)
   worker = CoordinatorWorker(
     ProgramSettings(num_actors=1, seed=0, max_number_of_steps=9, workdir='unused'),
     lambda label: types.SimpleNamespace(close=lambda: None),
-    counter,
+    _COUNTER,
     learner,
     evaluator,
   )
@@ -101,6 +105,25 @@ def test_stopping_in_the_last_phase_cuts_it_short(
   assert learner.asked == learner_asked
   assert evaluator.asked == evaluator_asked
   assert [result['finished'] for result in results] == [finished]
+
+
+def test_program_of_another_launcher_says_once_who_can_reach_it(monkeypatch, capsys):
+  monkeypatch.setattr(coordinator_module.lp, 'stop', lambda: None)
+  told = []
+  for choice in (None, 'local', 'all'):
+    if choice:
+      monkeypatch.setenv(loopback.VARIABLE, choice)
+    worker = CoordinatorWorker(
+      ProgramSettings(num_actors=1, seed=0, max_number_of_steps=9, workdir='unused'),
+      lambda label: types.SimpleNamespace(close=lambda: None),
+      _COUNTER,
+      _Node(True),
+      _Node(True),
+    )
+    worker.run()
+    told.append(capsys.readouterr().out)
+  assert 'every interface' in told[0] and 'IQ_ACME_LISTEN=local' in told[0]
+  assert told[0].count('\n') == 1 and told[1:] == ['', '']
 
 
 class _Answers:

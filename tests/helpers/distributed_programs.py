@@ -1,5 +1,6 @@
 """A small program for tests of many processes, also as a script that takes signals."""
 
+import ctypes
 import json
 import os
 import sys
@@ -49,6 +50,28 @@ class TinyEnvironment(NumberedEnvironment):
     if self._folder and self.num_steps:
       with open(os.path.join(self._folder, f'seed_{self._seed}.json'), 'w') as file:
         json.dump([float(t[1][0]) for t in self.transitions], file)
+
+
+class HangingFactory:
+  """Makes environments of which those of one node hang in a step."""
+
+  def __init__(self, node, at, keeps_lock=False):
+    self._node = node
+    self._at = at
+    self._keeps_lock = keeps_lock  # Python's own, so that no other thread can run.
+
+  def __call__(self, seed):
+    environment = TinyEnvironment(seed, None, None)
+    step = environment.step
+
+    def hang(action):
+      if environment.num_steps == self._at:
+        ctypes.PyDLL(None).pause() if self._keeps_lock else threading.Event().wait()
+      return step(action)
+
+    if threading.current_thread().name == self._node:
+      environment.step = hang
+    return environment
 
 
 class JsonLines:

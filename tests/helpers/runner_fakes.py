@@ -1,6 +1,7 @@
 """A task and an agent that make a whole run take a moment, also as a script."""
 
 import argparse
+import ctypes
 import dataclasses
 import json
 import os
@@ -148,6 +149,7 @@ def main():
   parser.add_argument('--num_steps', type=int, default=500)
   parser.add_argument('--step_seconds', type=float, default=0.005)
   parser.add_argument('--hang_in_save', action='store_true')
+  parser.add_argument('--hang_in_step', choices=['python', 'c'])
   arguments = parser.parse_args()
   from iq_acme.training import run_directory, runner
 
@@ -156,12 +158,24 @@ def main():
       print('hanging', flush=True)
       time.sleep(1000)
 
+  steps = []
+
   def pause():
+    steps.append(1)
+    if len(steps) == 200 and arguments.hang_in_step == 'python':
+      time.sleep(1000)
+    if len(steps) == 200 and arguments.hang_in_step == 'c':  # Locked twice, as C can.
+      mutex = ctypes.create_string_buffer(64)
+      for _ in range(2):
+        ctypes.CDLL(None).pthread_mutex_lock(mutex)
     if arguments.step_seconds:
       time.sleep(arguments.step_seconds)
 
   settings = make_settings(
-    arguments.workdir, num_steps=arguments.num_steps, checkpoint_period=1_000_000
+    arguments.workdir,
+    num_steps=arguments.num_steps,
+    checkpoint_period=20 if arguments.hang_in_step else 1_000_000,
+    environment_patience=1,
   )
   try:
     outcome = runner.run(

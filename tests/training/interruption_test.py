@@ -98,6 +98,22 @@ def test_second_signal_ends_the_process_at_once_unsaved(directory):
   assert os.listdir(directory.checkpoints) == []
 
 
+@pytest.mark.parametrize('kind', ['python', 'c'])
+def test_environment_that_hangs_is_named_and_the_second_signal_ends_the_run(
+  directory, kind
+):
+  process = _start(directory, f'--hang_in_step={kind}')
+  lines = iter(process.stdout)
+  assert any('has not returned from step for' in line for line in lines)
+  process.send_signal(signal.SIGINT)
+  (line,) = [next(line for line in lines if 'once more ends it at once' in line)]
+  saved = max(os.listdir(directory.checkpoints))
+  assert f'step {int(saved.split(".")[0])}: ' in line and saved in line
+  process.send_signal(signal.SIGINT)
+  process.communicate(timeout=30)
+  assert process.returncode in (-signal.SIGINT, 128 + signal.SIGINT)
+
+
 def test_killed_run_starts_again_from_its_last_checkpoint(directory):
   process = _start(directory)
   _wait_for_steps(directory, 2)

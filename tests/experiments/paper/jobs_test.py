@@ -15,6 +15,7 @@ PLACEMENT = (
   '--run_distributed',
   '--num_actors',
   '--lp_',
+  '--listen',
 )
 
 
@@ -46,13 +47,21 @@ def test_a_run_of_one_process_has_a_core_of_its_own(tmp_path):
 @pytest.mark.parametrize(
   ('algorithm', 'placement'),
   [
-    ('iq', ['--run_distributed', '--num_actors=6', '--lp_launch_type=local_mp']),
+    (
+      'iq',
+      [
+        '--run_distributed',
+        '--num_actors=6',
+        '--lp_launch_type=local_mp',
+        '--listen=all',
+      ],
+    ),
     ('sac', []),  # One process, on any core.
   ],
 )
 def test_distributed_runs_are_programs_but_for_sac(tmp_path, algorithm, placement):
   command_flags.FLAGS.unparse_flags()
-  command_flags.FLAGS(['paper', '--run_distributed', '--num_actors=6'])
+  command_flags.FLAGS(['paper', '--run_distributed', '--num_actors=6', '--listen=all'])
   distribution = distribution_flags.repeat_flags(command_flags.FLAGS)
   assert _placement(_command(tmp_path, algorithm, distribution)) == placement
 

@@ -1,0 +1,86 @@
+"""Says what a run waits for if its environment does not return."""
+
+import contextlib
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+from iq_acme.environments.watch import EnvironmentWatch
+from iq_acme.process import StopSignals
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+# How long a request to stop waits before it says for what.
+_STOP_PATIENCE_SECONDS = 3.0
+_LOOK_SECONDS = 0.5
+
+
+@contextlib.contextmanager
+def naming_hangs(
+  watch: EnvironmentWatch,
+  patience: float,
+  stop: StopSignals,
+  say: Callable[[str], None],
+  describe_saved: Callable[[], str],
+) -> Iterator[None]:
+  """Names the call of an environment that does not return, within the block.
+
+  A call that never comes back to Python lets no handler of signals run either; so the
+  second SIGINT or SIGTERM during one ends the process from here.
+
+  Args:
+    watch: of the environments.
+    patience: seconds in one call before a line says so, then twice as many.
+    stop: the signals that ask for a stop, after which a line comes much sooner.
+    say: shows a line.
+    describe_saved: what is left if the run is ended now.
+  """
+  ended = threading.Event()
+
+  def look(wakeups: int) -> None:
+    received: list[int] = []
+    was_stopping, next_line = False, patience
+    while not ended.is_set():
+      if select.select([wakeups], [], [], _LOOK_SECONDS)[0]:
+        received += [number for number in os.read(wakeups, 64) if number in _STOPPING]
+      if len(received) > 1:
+        os._exit(128 + received[-1])
+      call, seconds = watch.waits_for()
+      stopping = stop.requested() or bool(received)
+      if stopping != was_stopping or seconds < _LOOK_SECONDS:
+        next_line = min(patience, _STOP_PATIENCE_SECONDS) if stopping else patience
+        was_stopping = stopping
+      if seconds > next_line:
+        next_line = 2 * seconds
+        text = f'The environment has not returned from {call} for {seconds:,.0f} s.'
+        if stopping:
+          text += (
+            f' The run waits for it; once more ends it at once. {describe_saved()}'
+          )
+        say(text)
+
+  with _wakeups() as wakeups:
+    thread = threading.Thread(target=look, args=(wakeups,), daemon=True)
+    thread.start()
+    try:
+      yield
+    finally:
+      ended.set()
+      thread.join()
+
+
+@contextlib.contextmanager
+def _wakeups() -> Iterator[int]:
+  """What every signal is written to, as a byte, even if no Python code can run."""
+  reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+  takes_signals = threading.current_thread() is threading.main_thread()
+  if takes_signals:
+    previous = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+  try:
+    yield reader
+  finally:
+    if takes_signals:
+      signal.set_wakeup_fd(previous)
+    os.close(reader)
+    os.close(writer)
