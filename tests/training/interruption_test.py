@@ -85,6 +85,17 @@ def test_signal_saves_at_its_step_and_the_run_goes_on_from_there(
   assert _steps(directory.evaluations) == list(range(0, 501, 10))
 
 
+def test_request_that_comes_several_times_at_once_is_one(directory):
+  process = _start(directory)
+  _wait_for_steps(directory, 1)
+  for _ in range(5):  # As of a parent of five threads that dies.
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.01)
+  process.communicate(timeout=240)
+  assert process.returncode == 143
+  assert directory.read_summary()['actor_steps'] >= _steps(directory.episodes)[-1] > 0
+
+
 def test_second_signal_ends_the_process_at_once_unsaved(directory):
   process = _start(directory, '--hang_in_save')
   _wait_for_steps(directory, 1)
