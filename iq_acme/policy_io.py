@@ -1,7 +1,7 @@
 """A trained policy in one file that needs neither Acme, Reverb nor TensorFlow."""
 
-import collections
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from dm_env import specs as dm_env_specs
 
-from iq_acme import acting
+from iq_acme import acting, policies, spec_json
 from iq_acme.config import IQConfig
 from iq_acme.networks import IQNetworks, check_made_from, make_networks
 from iq_acme.normalization import init_statistics
@@ -100,6 +100,7 @@ def save_policy(
   environment_spec: Any,
   config: IQConfig,
   metadata: Mapping[str, Any] | None = None,
+  networks: IQNetworks | None = None,
 ) -> None:
   """Writes a policy to one npz file, whole or not at all, without pickle.
 
@@ -110,6 +111,8 @@ def save_policy(
     environment_spec: the specs that the networks were made for.
     config: the configuration that the networks were made from.
     metadata: anything JSON can hold.
+    networks: the networks, unless they are what `make_networks` returned. The file
+      then records what made them, and `load_policy` asks for them.
 
   Raises:
     NonFiniteActionError: where the policy has numbers that are NaN or infinite; the file
@@ -126,10 +129,12 @@ def save_policy(
     'format': _FORMAT,
     'version': _VERSION,
     'config': dataclasses.asdict(config),
-    'observations': _encode_spec(environment_spec.observations),
-    'actions': _encode_spec(environment_spec.actions),
+    'observations': spec_json.encode(environment_spec.observations),
+    'actions': spec_json.encode(environment_spec.actions),
     'metadata': dict(metadata or {}),
   }
+  if networks is not None and (makers := _foreign_makers(networks)):
+    header['networks'] = makers
   serialization.save_tree(path, tree, header)
 
 
@@ -138,51 +143,104 @@ def load_policy(path: str, networks: IQNetworks | None = None) -> LoadedPolicy:
 
   Args:
     path: the file.
-    networks: the networks it is for; needed only where they were not made by
-      `make_networks`, or where observations are NamedTuples, whose class a file cannot
+    networks: the networks it is for; needed only if they were not made by
+      `make_networks`, or if observations are NamedTuples, whose class a file cannot
       hold.
 
   Returns:
     A callable: `policy(observation, deterministic=True)` gives an action.
 
   Raises:
-    FileNotFoundError: where there is no such file.
-    CorruptFileError: where the file is damaged or something else.
-    ValueError: where the parameters do not fit the networks or are not finite, or
-      networks are needed.
+    FileNotFoundError: if there is no such file.
+    CorruptFileError: if the file is damaged or something else, or its parameters are
+      not those that it says it has. Names and sizes are checked before they are read.
+    ValueError: if it is not for these networks or for this version of the package, is
+      not finite, or networks are needed.
   """
-  header = serialization.load_header(path)
+  contents = serialization.read_contents(path)
+  header = contents.header
   if header.get('format') != _FORMAT:
     raise serialization.CorruptFileError(
       f'{path} is not a policy of this package: use a file that save_policy wrote.'
     )
-  if header['version'] > _VERSION:
-    raise ValueError(
-      f'{path} has format version {header["version"]}; this package reads up to '
-      f'{_VERSION}: upgrade it.'
-    )
-  unknown = set(header['config']) - {f.name for f in dataclasses.fields(IQConfig)}
-  if unknown:
-    raise ValueError(
-      f'{path} has hyperparameters that this package does not know: '
-      f'{sorted(unknown)}; a newer package wrote it: upgrade this one.'
-    )
-  config = IQConfig(**header['config'])
-  if networks is None:
-    networks = make_networks(_decode_specs(path, header), config)
-  check_made_from(networks, config, initialised=True)
-  normalizer = None
-  if config.normalize_observations:
-    normalizer = init_statistics(networks.environment_spec.observations)
-  like = (networks.policy.init(jax.random.PRNGKey(0)), normalizer)
-  params, normalizer = serialization.load_tree(path, like)
+  foreign = networks is not None
+  with serialization.refusing_foreign(path, _UnfitError):
+    config = IQConfig(**_hyperparameters(path, header))
+    metadata = dict(header['metadata'])
+    networks = networks or _default_networks(path, contents, config)
+  passed = (ValueError,) if foreign else ()
+  with serialization.refusing_foreign(path, *passed):
+    check_made_from(networks, config, initialised=True)
+    params, normalizer = serialization.load_tree(path, _like(networks, config))
   if bad := _first_not_finite((params, normalizer)):
     raise ValueError(
       f'{path} has numbers that are not finite ({bad}): learning had diverged when it '
       'was written. Use an earlier policy.'
     )
   variables = acting.ActingVariables(params, normalizer, exploring=False)
-  return LoadedPolicy(networks, jax.device_put(variables), config, header['metadata'])
+  return LoadedPolicy(networks, jax.device_put(variables), config, metadata)
+
+
+class _UnfitError(ValueError):
+  """A file that is whole, but asks for a newer package or for networks."""
+
+
+def _hyperparameters(path: str, header: Mapping[str, Any]) -> dict[str, Any]:
+  """The configuration of a policy file that this package can read."""
+  if header['version'] > _VERSION:
+    raise _UnfitError(
+      f'{path} has format version {header["version"]}; this package reads up to '
+      f'{_VERSION}: upgrade it.'
+    )
+  unknown = header['config'].keys() - {f.name for f in dataclasses.fields(IQConfig)}
+  if unknown:
+    raise _UnfitError(
+      f'{path} has hyperparameters that this package does not know: '
+      f'{sorted(unknown)}; a newer package wrote it: upgrade this one.'
+    )
+  return header['config']
+
+
+def _default_networks(
+  path: str, contents: serialization.Contents, config: IQConfig
+) -> IQNetworks:
+  """The networks that `make_networks` makes for a policy file."""
+  if makers := contents.header.get('networks'):
+    raise _UnfitError(
+      f'{path} is a policy of networks by {makers}, not by make_networks: give '
+      'load_policy networks=, made as they were for training.'
+    )
+  spec = _decode_specs(path, contents.header)
+  # Each of these takes a parameter at least. Making networks of more would take memory.
+  outputs = math.prod(spec.actions.shape)
+  if config.policy_family == 'multicategorical':
+    outputs *= config.num_action_values
+  inputs = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(spec.observations))
+  needed = max(inputs, outputs, len(config.hidden_layer_sizes))
+  found = sum(array.size for array in contents.arrays.values())
+  if found < needed:
+    raise ValueError(f'it has {found} parameters and needs {needed} at least')
+  return make_networks(spec, config)
+
+
+def _like(networks: IQNetworks, config: IQConfig) -> Any:
+  """Shapes and dtypes of a policy's parameters and normaliser."""
+  observations = networks.environment_spec.observations
+  normalizer = None
+  if config.normalize_observations:
+    normalizer = jax.eval_shape(lambda: init_statistics(observations))
+  return jax.eval_shape(networks.policy.init, jax.random.PRNGKey(0)), normalizer
+
+
+def _foreign_makers(networks: IQNetworks) -> str | None:
+  """The functions of a policy that `make_networks` did not make, by name."""
+  policy = networks.policy
+  names = {
+    f'{function.__module__}.{getattr(function, "__qualname__", type(function).__name__)}'
+    for function in (policy.init, policy.sample, policy.mode)
+  }
+  own = all(name.startswith(f'{policies.__name__}.') for name in names)
+  return None if own and networks.config else ', '.join(sorted(names))
 
 
 def _first_not_finite(tree: Any) -> str | None:
@@ -193,64 +251,15 @@ def _first_not_finite(tree: Any) -> str | None:
   return None
 
 
-def _encode_spec(spec: Any) -> Any:
-  """A nest of specs as something JSON can hold, exactly."""
-  if isinstance(spec, Mapping):
-    # JAX sorts the keys of a dict but keeps an OrderedDict's order, and the networks'
-    # inputs are concatenated in that order.
-    return {
-      'mapping': {name: _encode_spec(leaf) for name, leaf in spec.items()},
-      'ordered': isinstance(spec, collections.OrderedDict),
-    }
-  if isinstance(spec, (list, tuple)):
-    encoded = {
-      'sequence': [_encode_spec(leaf) for leaf in spec],
-      'tuple': isinstance(spec, tuple),
-    }
-    if hasattr(spec, '_fields'):
-      encoded['named_tuple'] = type(spec).__name__
-    return encoded
-  encoded = {'shape': list(spec.shape), 'dtype': np.dtype(spec.dtype).name}
-  if isinstance(spec, dm_env_specs.BoundedArray):
-    encoded['minimum'] = np.broadcast_to(spec.minimum, spec.shape).tolist()
-    encoded['maximum'] = np.broadcast_to(spec.maximum, spec.shape).tolist()
-  return encoded | {'name': spec.name}
-
-
 def _decode_specs(path: str, header: Mapping[str, Any]) -> EnvironmentSpec:
   """The specs of a policy file's header."""
   try:
     return EnvironmentSpec(
-      _decode_spec(header['observations']), _decode_spec(header['actions'])
+      spec_json.decode(header['observations']), spec_json.decode(header['actions'])
     )
-  except _NamedTupleError as error:
-    raise ValueError(
+  except spec_json.NamedTupleError as error:
+    raise _UnfitError(
       f'{path} is a policy of observations with a NamedTuple, {error}, whose class a '
       'file cannot hold. Give load_policy networks=make_networks(env_spec, config), '
       'with the spec of the environment that it was trained on.'
     ) from None
-
-
-class _NamedTupleError(Exception):
-  """A spec cannot be decoded without the class of its NamedTuple."""
-
-
-def _decode_spec(encoded: Mapping[str, Any]) -> Any:
-  if 'mapping' in encoded:
-    leaves = {name: _decode_spec(leaf) for name, leaf in encoded['mapping'].items()}
-    return collections.OrderedDict(leaves) if encoded['ordered'] else leaves
-  if 'named_tuple' in encoded:
-    raise _NamedTupleError(encoded['named_tuple'])
-  if 'sequence' in encoded:
-    leaves = [_decode_spec(leaf) for leaf in encoded['sequence']]
-    return tuple(leaves) if encoded['tuple'] else leaves
-  arguments = {
-    'shape': tuple(encoded['shape']),
-    'dtype': encoded['dtype'],
-    'name': encoded['name'],
-  }
-  if 'minimum' in encoded:
-    return dm_env_specs.BoundedArray(
-      minimum=encoded['minimum'], maximum=encoded['maximum'], **arguments
-    )
-  return dm_env_specs.Array(**arguments)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # One request may come several times, such as that of `die_with_parent`: the system sends
 # it once for every thread that the parent had.
 SECONDS_OF_ONE_REQUEST = 0.3
@@ -18,8 +17,15 @@ _PR_SET_PDEATHSIG = 1  # From <linux/prctl.h>.
 _LIBC = ctypes.CDLL(None)
 
 
+def stop_signals() -> tuple[signal.Signals, ...]:
+  """Returns what asks a run to save and stop: no SIGHUP if it is ignored, by `nohup`."""
+  if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    return (signal.SIGINT, signal.SIGTERM)
+  return (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class StopSignals:
-  """Context within which SIGINT and SIGTERM ask for a stop: first saves, second ends.
+  """Context within which `stop_signals` ask for a stop: first saves, second ends.
 
   The first one is only remembered. The second ends the process as the system does by
   default, whatever it is doing, even if it is stuck in a library that never returns to
@@ -47,7 +53,7 @@ class StopSignals:
 
   def __enter__(self) -> 'StopSignals':
     if threading.current_thread() is threading.main_thread():
-      self._previous = {n: signal.signal(n, self._handle) for n in _SIGNALS}
+      self._previous = {n: signal.signal(n, self._handle) for n in stop_signals()}
     return self
 
   def __exit__(self, *unused_exception: Any) -> None:
@@ -60,13 +66,13 @@ class StopSignals:
 
   @property
   def exit_status(self) -> int:
-    """Returns the shell's status of the signal: 130 SIGINT, 143 SIGTERM, else 0."""
+    """Returns the shell's status of the signal, 130 for SIGINT; 0 without one."""
     return 0 if self.received is None else 128 + self.received
 
   def _handle(self, number: int, unused_frame: FrameType | None) -> None:
     self.count += 1
     _LIBC.prctl(_PR_SET_PDEATHSIG, 0)  # The parent's death is no second request.
-    for other in _SIGNALS:
+    for other in self._previous:
       signal.signal(other, lambda *unused: None)
     if self.received is None:
       self.received = number
@@ -78,8 +84,10 @@ class StopSignals:
     if self._pass_on is not None:
       self._pass_on()
     time.sleep(SECONDS_OF_ONE_REQUEST)
-    for other in _SIGNALS:
-      signal.signal(other, signal.SIG_DFL if self._pass_on is None else self._handle)
+    again = signal.SIG_DFL if self._pass_on is None else self._handle
+    for other in self._previous:
+      # The system and the shell each send SIGHUP if a terminal closes.
+      signal.signal(other, signal.SIG_IGN if other == signal.SIGHUP else again)
 
 
 def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:

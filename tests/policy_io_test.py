@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from typing import NamedTuple
 
 import jax
@@ -283,6 +284,135 @@ def test_policy_that_does_not_fit_says_why(path, changes, words):
   with pytest.raises(ValueError) as error:
     policy_io.load_policy(path)
   assert all(word in str(error.value) for word in words), str(error.value)
+
+
+BAD_HEADERS = {
+  'no version': {'version': None},
+  'version of text': {'version': 'one'},
+  'no configuration': {'config': None},
+  'configuration of another type': {'config': [1]},
+  'field of another type': {'config': dataclasses.asdict(CONFIG) | {'batch_size': 'x'}},
+  'no specs': {'observations': None},
+  'spec without a shape': {'observations': {'dtype': 'float32', 'name': 'x'}},
+  'spec of a negative shape': {
+    'observations': {'shape': [-3], 'dtype': 'float32', 'name': 'x'}
+  },
+  'spec of no dtype': {'observations': {'shape': [3], 'dtype': 'nothing', 'name': 'x'}},
+  'mapping that is none': {'observations': {'mapping': 3, 'ordered': True}},
+  'actions without bounds': {
+    'actions': {'shape': [2], 'dtype': 'float32', 'name': 'a'}
+  },
+  'metadata of another type': {'metadata': 5},
+  'no metadata': {'metadata': None},
+  # What would take 40 GB and more, were it made before it is compared.
+  'huge layers': {
+    'config': dataclasses.asdict(CONFIG) | {'hidden_layer_sizes': [100_000, 100_000]}
+  },
+  'huge softmax': {
+    'config': dataclasses.asdict(CONFIG) | {'num_action_values': 10**10}
+  },
+  'many layers': {
+    'config': dataclasses.asdict(CONFIG) | {'hidden_layer_sizes': [1] * 100_000}
+  },
+  'huge observation': {
+    'observations': {'shape': [10**10], 'dtype': 'float32', 'name': 'x'}
+  },
+}
+
+
+@pytest.mark.parametrize('kind', BAD_HEADERS)
+def test_malformed_header_is_called_corrupt(path, kind):
+  save(path)
+  rewrite_header(path, **BAD_HEADERS[kind])
+  with pytest.raises(serialization.CorruptFileError, match=path):
+    policy_io.load_policy(path)
+
+
+def test_strangers_archive_is_refused_before_its_arrays_are_read(path, monkeypatch):
+  save(path)
+  with np.load(path) as file:
+    arrays = {name: file[name] for name in file.files}
+  name = max(arrays, key=lambda name: arrays[name].size * (name != 'header.json'))
+  monkeypatch.setattr(np, 'load', _only_headers(np.load))
+  bombs = {
+    'compressed': lambda: np.savez_compressed(path, **arrays),
+    'of another shape': lambda: np.savez(path, **{**arrays, name: np.zeros((9, 9))}),
+    'with more': lambda: np.savez(path, **arrays, more=np.zeros(10)),
+  }
+  for write in bombs.values():
+    write()
+    with pytest.raises(serialization.CorruptFileError, match=path):
+      policy_io.load_policy(path)
+
+
+def test_file_of_a_thousandth_of_what_it_expands_to_takes_no_memory(path):
+  save(path)
+  with np.load(path) as file:
+    header = file['header.json']
+  np.savez_compressed(path, **{'header.json': header, 'x': np.zeros(2**24, np.float32)})
+  assert os.path.getsize(path) < 2**17
+  tracemalloc.start()
+  try:
+    with pytest.raises(serialization.CorruptFileError, match='compressed'):
+      policy_io.load_policy(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**23
+  finally:
+    tracemalloc.stop()
+
+
+def _only_headers(load):
+  class Headers:
+    def __init__(self, path, **options):
+      self._file = load(path, **options)
+
+    def __enter__(self):
+      return self
+
+    def __exit__(self, *exception):
+      self._file.close()
+
+    def __getitem__(self, name):
+      assert name == 'header.json', f'{name} was read'
+      return self._file[name]
+
+  return Headers
+
+
+def test_policy_of_custom_networks_is_not_loaded_as_the_defaults(path):
+  networks, config, variables = make()
+  # The same parameters, another policy.
+  mirrored = dataclasses.replace(
+    networks.policy, mode=lambda *arguments: -networks.policy.mode(*arguments)
+  )
+  custom = dataclasses.replace(networks, policy=mirrored)
+  policy_io.save_policy(
+    path, variables, networks.environment_spec, config, networks=custom
+  )
+  with pytest.raises(ValueError, match=r'policy_io_test.*networks=') as error:
+    policy_io.load_policy(path)
+  assert not isinstance(error.value, serialization.CorruptFileError)
+  observation = OBSERVATIONS['flat'][1]
+  save(path, metadata={'default': True})
+  plain = policy_io.load_policy(path)(observation)
+  np.testing.assert_array_equal(
+    policy_io.load_policy(path, custom)(observation), -plain
+  )
+
+
+@pytest.mark.parametrize('family', ['multicategorical', 'gaussian'])
+def test_networks_of_make_networks_are_nothing_to_record(path, family):
+  networks, config, variables = make(policy_family=family)
+  policy_io.save_policy(
+    path, variables, networks.environment_spec, config, networks=networks
+  )
+  assert 'networks' not in serialization.load_header(path)
+  policy_io.load_policy(path)
+  unknown = dataclasses.replace(networks, config=None)
+  policy_io.save_policy(
+    path, variables, networks.environment_spec, config, networks=unknown
+  )
+  with pytest.raises(ValueError, match='networks='):
+    policy_io.load_policy(path)
 
 
 def test_older_file_without_a_newer_hyperparameter_gets_its_default(path):

@@ -9,7 +9,8 @@ from iq_acme.process import StopSignals
 
 
 @pytest.mark.parametrize(
-  ('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+  ('number', 'status'),
+  [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
 )
 def test_first_signal_is_remembered_and_the_second_is_the_systems(number, status):
   before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
@@ -20,6 +21,25 @@ def test_first_signal_is_remembered_and_the_second_is_the_systems(number, status
     assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
   assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_second_hangup_of_a_closing_terminal_does_no_harm():
+  before = signal.getsignal(signal.SIGHUP)
+  with StopSignals() as stop:
+    for _ in range(2):
+      os.kill(os.getpid(), signal.SIGHUP)
+    assert stop.exit_status == 129
+  assert signal.getsignal(signal.SIGHUP) is before
+
+
+def test_hangup_that_is_ignored_stays_ignored():
+  before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # As by `nohup`.
+  try:
+    with StopSignals() as stop:
+      os.kill(os.getpid(), signal.SIGHUP)
+      assert not stop.requested()
+  finally:
+    signal.signal(signal.SIGHUP, before)
 
 
 def test_handlers_come_back_after_an_exception():

@@ -64,6 +64,7 @@ class AgentCheckpoints:
       DamagedCheckpointsError: where there are checkpoints, and none is intact.
       ValueError: where `keep` is below 1.
     """
+    workdir = os.path.expanduser(workdir)
     self._store = CheckpointStore(os.path.join(workdir, 'checkpoints'), keep)
     self._with_replay = with_replay
     # Not the '.lock' of a run of `experiments`, which holds that and this one as well.
@@ -145,8 +146,7 @@ class AgentCheckpoints:
     path = self._latest.path
     like = {'learner': learner_state_like, 'actor_key': np.zeros(2, np.uint32)}
     tree = serialization.load_tree(os.path.join(path, _LEARNER), like)
-    with open(os.path.join(path, _PROGRESS)) as file:
-      progress = Progress.from_json(json.load(file))
+    progress = read_progress(path)
     saved_replay = os.path.join(path, _REPLAY)
     if not replay.restore(saved_replay) and os.path.exists(saved_replay):
       raise ValueError(
@@ -162,3 +162,13 @@ class AgentCheckpoints:
     # While the lock is held: the next agent's scratch folder is none of this one's.
     shutil.rmtree(self._scratch, ignore_errors=True)
     self._lock.release()
+
+
+def read_progress(path: str) -> Progress:
+  """Returns what the run had counted at a checkpoint.
+
+  Args:
+    path: the checkpoint's folder.
+  """
+  with open(os.path.join(path, _PROGRESS)) as file:
+    return Progress.from_json(json.load(file))

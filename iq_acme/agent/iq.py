@@ -41,6 +41,7 @@ class IQ(LocalAgent):
     """
     self._config = config
     self._spec = environment_spec
+    self._networks = networks
     # One function a mode: a new one would be compiled anew at every evaluation.
     self._evaluation_policies = {
       mode: acting.make_evaluation_policy(networks, mode=mode) for mode in (True, False)
@@ -103,7 +104,12 @@ class IQ(LocalAgent):
       metadata: anything JSON can hold, such as the environment's name.
     """
     policy_io.save_policy(
-      path, self.policy_variables(), self._spec, self._config, metadata
+      path,
+      self.policy_variables(),
+      self._spec,
+      self._config,
+      metadata,
+      self._networks,
     )
 
 

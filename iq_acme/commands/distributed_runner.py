@@ -67,7 +67,7 @@ def _run(
   # Late, because they load TensorFlow.
   from iq_acme import launch, make_distributed_iq, make_environment
 
-  start = _checkpoint_step(directory, CheckpointStore.latest_intact)
+  start, learner_steps = _checkpoint_steps(directory, CheckpointStore.latest_intact)
   try:
     program = make_distributed_iq(
       functools.partial(make_environment, settings.env_name, **settings.env_options),
@@ -91,14 +91,14 @@ def _run(
     )
   except RuntimeError as error:  # A task that cannot be made here, as a local run says.
     raise ValueError(str(error)) from error
-  runner.open_folder(directory, settings, run_config, start)
+  runner.open_folder(directory, settings, run_config, start, learner_steps)
   result = launch(
     program,
     options.launch_type,
     log_dir=os.path.join(directory.path, 'logs'),
     listen=options.listen,
   )
-  step = _checkpoint_step(directory, CheckpointStore.latest)
+  step, _ = _checkpoint_steps(directory, CheckpointStore.latest)
   directory.update_summary(
     finished=result.finished,
     actor_steps=step,
@@ -109,21 +109,23 @@ def _run(
   return Outcome(result.finished, step, status)
 
 
-def _checkpoint_step(
+def _checkpoint_steps(
   directory: RunDirectory,
   find: Callable[[CheckpointStore], CheckpointInfo | None],
-) -> int:
-  """Returns the step of a checkpoint, 0 without one.
+) -> tuple[int, int]:
+  """Returns the actor steps and SGD steps of a checkpoint, 0 without one.
 
   Args:
     directory: of the run.
     find: `latest_intact` for the one that a program will restore, which moves newer
       ones that are damaged aside; `latest` for the one that it has just written.
   """
+  from iq_acme.agent.checkpoints import read_progress
+
   if not os.path.isdir(directory.checkpoints):
-    return 0
+    return 0, 0
   found = find(CheckpointStore(directory.checkpoints))
-  return found.actor_steps if found else 0
+  return (found.actor_steps, read_progress(found.path).sgd_steps) if found else (0, 0)
 
 
 def _last_evaluation(directory: RunDirectory, start: int) -> int | None:

@@ -95,7 +95,7 @@ def main() -> int:
     header = serialization.load_header(FLAGS.policy)
     is_sac = header.get('format') == config.POLICY_FORMAT
     make_actor, wrap = _load_sac() if is_sac else _load_iq()
-    name, options = _task(header['metadata'])
+    name, options = _task(header.get('metadata'))
   try:
     episodes = _run(make_actor, wrap, name, options)
   except (OSError, ValueError, RuntimeError, ModuleNotFoundError) as error:
@@ -114,12 +114,18 @@ def _check_video() -> None:
     )
 
 
-def _task(metadata: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-  trained_on = metadata.get('env_name')
+def _task(metadata: Any) -> tuple[str, Mapping[str, Any]]:
+  trained_on, options = (
+    (metadata.get('env_name'), metadata.get('env_options', {}))
+    if isinstance(metadata, dict)
+    else (None, None)
+  )
+  if not isinstance(options, dict) or not isinstance(trained_on, (str, type(None))):
+    raise ValueError(f'{FLAGS.policy} is damaged: its metadata are {metadata!r}.')
   if FLAGS.env_name in (None, trained_on):
     if trained_on is None:
       raise ValueError(f'{FLAGS.policy} names no task; give one with --env_name.')
-    return trained_on, metadata.get('env_options', {})
+    return trained_on, options
   return FLAGS.env_name, {}
 
 

@@ -3,11 +3,15 @@
 import contextlib
 import decimal
 import functools
+import os
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
 
 from absl import flags, logging
+
+from iq_acme.compat import imports
+from iq_acme.training import quiet
 
 _REFUSED = 2
 _HELP = ('--help', '-help', '-h', '--helpfull', '--helpshort')
@@ -81,22 +85,34 @@ def run(
   Returns:
     The exit status: of `main`, 0 for --help, 2 for what is refused.
   """
-  given = list(sys.argv[1:] if argv is None else argv)
-  if any(argument in _HELP for argument in given):
-    print((usage or '').strip(), values.get_help(), sep='\n\n')
-    return 0
-  values.unparse_flags()
-  try:
-    rest = values([sys.argv[0], *given])[1:]
-    if rest and not takes_arguments:
-      raise Refusal(f'Arguments that are no flags: {rest}.')
-    if not flags.FLAGS.is_parsed():  # Or absl's logging complains that it came first.
-      flags.FLAGS.mark_as_parsed()
-    logging.use_absl_handler()
-    return (main(rest) if takes_arguments else main()) or 0
-  except (flags.Error, Refusal) as error:
-    print(error, file=sys.stderr)
+  given = list(map(_expand_home, sys.argv[1:] if argv is None else argv))
+  with quiet.unbreakable_output():
+    if any(argument in _HELP for argument in given):
+      print((usage or '').strip(), values.get_help(), sep='\n\n')
+      return 0
+    values.unparse_flags()
+    try:
+      rest = values([sys.argv[0], *given])[1:]
+      if rest and not takes_arguments:
+        raise Refusal(f'Arguments that are no flags: {rest}.')
+      if not flags.FLAGS.is_parsed():  # Or absl's logging complains that it came first.
+        flags.FLAGS.mark_as_parsed()
+      logging.use_absl_handler()
+      return (main(rest) if takes_arguments else main()) or 0
+    except (flags.Error, Refusal) as error:
+      print(error, file=sys.stderr)
+    except ModuleNotFoundError as error:
+      advice = imports.advice(error)
+      if advice is None:
+        raise
+      print(advice, file=sys.stderr)
     return _REFUSED
+
+
+def _expand_home(argument: str) -> str:
+  """Replaces the ~ of '--name=~/x', which shells leave as it is."""
+  name, equals, value = argument.partition('=')
+  return f'{name}={os.path.expanduser(value)}' if equals else argument
 
 
 class _IntegerParser(flags.IntegerParser):

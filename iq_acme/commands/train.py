@@ -8,7 +8,8 @@ every field of IQConfig is a flag of the same name. Of those, `sac` takes the on
 too. The same command again goes on where the last one stopped.
 
 Exit status: 0 when the last step is reached, 1 when the run failed, 2 when it was
-refused (flags, folder), 130 after Ctrl-C and 143 after SIGTERM, both resumable.
+refused (flags, folder), 130 after Ctrl-C, 143 after SIGTERM and 129 after SIGHUP, all
+three resumable.
 """
 
 import sys
@@ -57,11 +58,14 @@ def main() -> int:
     return _report(outcome, settings.workdir, versions.command_line())
   except KeyboardInterrupt:  # While loading, before the run takes signals over.
     return 130
+  except OSError as error:
+    if error.errno not in files.STORAGE_ERRORS:
+      raise
+    return _stopped(error, settings.workdir)
   except RuntimeError as error:
     if not isinstance(error, _failures()):
       raise
-    print(f'\nStopped: {error}', file=sys.stderr)
-    return _FAILED
+    return _stopped(error, settings.workdir)
 
 
 def _failures() -> tuple[type[Exception], ...]:
@@ -113,6 +117,15 @@ def _train_distributed(settings: 'RunSettings', config: IQConfig) -> 'Outcome':
   )
   with refusing(ValueError):
     return distributed_runner.run(settings, config, options)
+
+
+def _stopped(error: Exception, workdir: str) -> int:
+  """Tells of an error that a run cannot help, such as a full disk."""
+  from iq_acme.training.run_directory import RunDirectory
+
+  last = RunDirectory(workdir).last_checkpoint()
+  print(f'\nStopped: {str(error).rstrip(".")}. {last}', file=sys.stderr)
+  return _FAILED
 
 
 def _print_title(settings: 'RunSettings', config: algorithms.Config) -> None:

@@ -46,7 +46,7 @@ class EvaluatorWorker:
     self._counter = counter
     self._learner = learner
     self._source = _FixedSource()
-    networks = parts.make_networks()
+    self._networks = networks = parts.make_networks()
     self._actors = {
       mode: IQActor(
         acting.make_evaluation_policy(networks, mode=mode),
@@ -159,6 +159,7 @@ class EvaluatorWorker:
       self._parts.environment_spec,
       self._parts.config,
       {**self._parts.policy_metadata, 'actor_steps': self._last_step, **metadata},
+      self._networks,
     )
 
 

@@ -70,8 +70,9 @@ class LearnerWorker:
     self._client = replay
     self._batches = TimedIterator(builder.make_dataset_iterator(replay))
     key, _ = jax.random.split(jax.random.PRNGKey(settings.seed))  # As `LocalAgent`.
+    self._networks = parts.make_networks()
     self._learner = builder.make_learner(
-      key, parts.make_networks(), self._batches, replay, local_counter
+      key, self._networks, self._batches, replay, local_counter
     )
     self._requests = threading.Lock()
     self._request_time: float | None = None
@@ -200,6 +201,7 @@ class LearnerWorker:
       self._parts.environment_spec,
       self._parts.config,
       {**self._parts.policy_metadata, 'actor_steps': actor_steps},
+      self._networks,
     )
     size = info.num_bytes / 1e6
     path = os.path.relpath(info.path)

@@ -102,7 +102,7 @@ def make_distributed_iq(
     num_actors=num_actors,
     seed=seed,
     max_number_of_steps=max_number_of_steps,
-    workdir=os.path.abspath(workdir) if workdir else workdir,
+    workdir=os.path.abspath(os.path.expanduser(workdir)) if workdir else workdir,
     evaluation_period=evaluation_period,
     evaluation_episodes=evaluation_episodes,
     last_evaluation=last_evaluation,

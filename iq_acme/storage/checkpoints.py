@@ -122,6 +122,7 @@ class CheckpointStore:
     Raises:
       DamagedCheckpointsError: where all are damaged; they stay where they are.
     """
+    self._remove_leftovers()
     damaged = []
     for path, actor_steps in self._folders():
       manifest = _read_manifest(path)
@@ -151,6 +152,9 @@ class CheckpointStore:
   def _drop_old(self) -> None:
     for info in self.checkpoints()[self._keep :]:
       shutil.rmtree(info.path, ignore_errors=True)
+    self._remove_leftovers()
+
+  def _remove_leftovers(self) -> None:
     for name in os.listdir(self._directory):
       if name.startswith('tmp_'):  # Left by a process that was killed.
         shutil.rmtree(os.path.join(self._directory, name), ignore_errors=True)
@@ -180,10 +184,15 @@ def _read_manifest(path: str) -> dict[str, Any] | None:
   try:
     with open(os.path.join(path, _MANIFEST)) as file:
       manifest = json.load(file)
-  except (OSError, ValueError):
+  except (OSError, ValueError, RecursionError):
     return None
-  if not isinstance(manifest, dict) or not isinstance(manifest.get('files'), dict):
+  if not isinstance(manifest, dict):
     return None
+  for entry in (manifest.get('files'), manifest.get('crc32', {})):  # Older: no crc32.
+    if not isinstance(entry, dict):
+      return None
+    if not all(type(number) is int for number in entry.values()):
+      return None
   return manifest
 
 

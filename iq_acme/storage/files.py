@@ -1,17 +1,29 @@
 """Writing files so that a reader never meets a half-written one."""
 
 import contextlib
+import errno
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+# Of a disk that is full or gone, and of a folder that may not be written to.
+STORAGE_ERRORS = (
+  *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE),
+  *(errno.EROFS, errno.EACCES, errno.EPERM),
+)
+
 
 class DamagedFileError(ValueError):
   """A file is not what it should be; says which and what to do."""
+
+
+# What `replacing` writes to, with the process's id.
+_TEMPORARY = re.compile(r'\.\d+\.[0-9a-f]{8}\..+')
 
 
 @contextlib.contextmanager
@@ -41,6 +53,18 @@ def replacing(path: str) -> Iterator[str]:
       os.remove(temporary)
 
 
+def remove_leftovers(folder: str) -> None:
+  """Removes what processes that were killed within `replacing` have left in a folder.
+
+  Args:
+    folder: one that nobody writes to at this moment.
+  """
+  for name in os.listdir(folder):
+    if _TEMPORARY.fullmatch(name):
+      with contextlib.suppress(OSError):
+        os.remove(os.path.join(folder, name))
+
+
 def write_json(path: str, content: Any) -> None:
   """Writes `content` as indented JSON, whole or not at all."""
   with replacing(path) as temporary, open(temporary, 'w') as file:
@@ -48,21 +72,30 @@ def write_json(path: str, content: Any) -> None:
     file.write('\n')
 
 
-def read_json(path: str) -> Any:
-  """Returns the content of a JSON file, or None where there is no file.
+def read_json(path: str, kind: type = dict) -> Any:
+  """Returns the content of a JSON file, or None if there is no file.
+
+  Args:
+    path: the file.
+    kind: what it must hold, dict or list.
 
   Raises:
-    DamagedFileError: where it is not JSON.
+    DamagedFileError: if it is not JSON, or holds anything else.
   """
   try:
     with open(path) as file:
-      return json.load(file)
+      content = json.load(file)
+    if not isinstance(content, kind):
+      raise ValueError(f'it holds a {type(content).__name__}, not a {kind.__name__}')
   except FileNotFoundError:
     return None
-  except ValueError as error:
+  except IsADirectoryError:
+    raise DamagedFileError(f'{path} is a folder, not a file: move it away.') from None
+  except (ValueError, RecursionError) as error:
     raise DamagedFileError(
       f'{path} is not valid JSON ({error}): mend it, or remove it.'
     ) from None
+  return content
 
 
 def as_json(content: Any) -> Any:

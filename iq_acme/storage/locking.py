@@ -1,8 +1,14 @@
 """A file that one process, and one user within it, holds at a time."""
 
+import errno
 import fcntl
 import os
 from typing import Any
+
+from absl import logging
+
+# What network file systems say that have no `flock`.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class InUseError(RuntimeError):
@@ -27,6 +33,8 @@ class FileLock:
   def __init__(self, path: str):
     """Takes the lock; the file names this process from then on.
 
+    On a file system without locks it warns and goes on without.
+
     Args:
       path: the file, which is made where it is missing.
 
@@ -41,9 +49,16 @@ class FileLock:
       holder = self._file.read().strip()
       self._file.close()
       raise InUseError(path, holder or 'unknown') from None
-    except BaseException:
-      self._file.close()
-      raise
+    except OSError as error:
+      if error.errno not in _NO_LOCKS:
+        self._file.close()
+        raise
+      logging.warning(
+        'The file system of %s has no locks (%s): nothing keeps a second run out of '
+        'this folder.',
+        path,
+        error,
+      )
     self._file.truncate(0)
     self._file.write(f'{os.getpid()}\n')
     self._file.flush()

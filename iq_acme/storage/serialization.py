@@ -1,10 +1,12 @@
 """Nests of arrays in one file: npz, without pickle, written whole or not at all."""
 
+import contextlib
 import json
+import math
 import os
 import zipfile
-import zlib
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -12,9 +14,10 @@ import numpy as np
 from iq_acme.storage import files
 
 _HEADER = 'header.json'
+_MAX_HEADER_BYTES = 2**24  # A few bounds of images; configurations take a thousand.
 
 
-class CorruptFileError(ValueError):
+class CorruptFileError(files.DamagedFileError):
   """A file that is cut off, damaged, or not of this format at all."""
 
 
@@ -34,20 +37,54 @@ def save_tree(path: str, tree: Any, header: dict[str, Any] | None = None) -> Non
     np.savez(file, **arrays)
 
 
+class Contents(NamedTuple):
+  """What a file of `save_tree` says of itself.
+
+  Attributes:
+    header: what was kept beside the arrays.
+    arrays: shape and dtype of each array, by name.
+  """
+
+  header: dict[str, Any]
+  arrays: dict[str, jax.ShapeDtypeStruct]
+
+
 def load_header(path: str) -> dict[str, Any]:
-  """Reads what `save_tree` kept beside the arrays.
+  """Reads what `save_tree` kept beside the arrays; see `read_contents`."""
+  return read_contents(path).header
+
+
+def read_contents(path: str) -> Contents:
+  """Reads the header, and what arrays there are, but none of them.
+
+  No array is larger than the file, for they are not compressed. So whatever a
+  stranger's file says, reading them takes no more memory than the file is long.
 
   Args:
     path: a file that `save_tree` wrote.
 
   Returns:
-    The header.
+    What it holds.
 
   Raises:
-    FileNotFoundError: where there is no such file.
-    CorruptFileError: where it is damaged or was not written by `save_tree`.
+    FileNotFoundError: if there is no such file.
+    CorruptFileError: if it is damaged or was not written by `save_tree`.
   """
-  return _load(path)[1]
+  with refusing_foreign(path), zipfile.ZipFile(path) as archive:
+    members = archive.infolist()
+    _check_sizes(members, os.path.getsize(path))
+    arrays = {}
+    for member in members:
+      with archive.open(member) as file:
+        arrays[member.filename.removesuffix('.npy')] = _read_shape(file, member)
+    header_shape = arrays.pop(_HEADER)
+    if header_shape.size > _MAX_HEADER_BYTES:
+      raise ValueError(f'its header has {header_shape.size} bytes')
+    with np.load(path, allow_pickle=False) as file:
+      header = json.loads(file[_HEADER].tobytes())
+    if not isinstance(header, dict):
+      raise TypeError('its header is not a mapping')
+  return Contents(header, arrays)
 
 
 def load_tree(path: str, like: Any) -> Any:
@@ -55,37 +92,36 @@ def load_tree(path: str, like: Any) -> Any:
 
   Args:
     path: a file that `save_tree` wrote.
-    like: a nest with the structure, shapes and dtypes that are expected.
+    like: a nest with the structure, shapes and dtypes that are expected, of arrays or
+      of `jax.ShapeDtypeStruct`. They are compared before any array is read.
 
   Returns:
     A nest of numpy arrays with the structure of `like`.
 
   Raises:
-    FileNotFoundError: where there is no such file.
-    CorruptFileError: where it is damaged or was not written by `save_tree`.
-    ValueError: where an array is missing, left over, or of another shape or dtype,
+    FileNotFoundError: if there is no such file.
+    CorruptFileError: if it is damaged or was not written by `save_tree`.
+    ValueError: if an array is missing, left over, or of another shape or dtype,
       naming it: the file belongs to another configuration.
   """
-  arrays, _ = _load(path)
-  expected = dict(_named_leaves(like))
-  if set(arrays) != set(expected):
-    missing = sorted(set(expected) - set(arrays))
-    unknown = sorted(set(arrays) - set(expected))
+  found = read_contents(path).arrays
+  expected = dict(_named_leaves(jax.tree.map(_shape_and_dtype, like)))
+  if set(found) != set(expected):
+    missing = sorted(set(expected) - set(found))
+    unknown = sorted(set(found) - set(expected))
     raise ValueError(
       f'{path} does not fit this configuration: missing {missing or "nothing"}, '
       f'not expected {unknown or "nothing"}.'
     )
   for name, leaf in expected.items():
-    found = arrays[name]
-    shape, dtype = np.shape(leaf), np.asarray(leaf).dtype
-    if found.shape != shape or found.dtype != dtype:
+    if found[name] != leaf:
       raise ValueError(
-        f'{path} does not fit this configuration: {name} is {found.dtype.name}'
-        f'{list(found.shape)}, expected {dtype.name}{list(shape)}.'
+        f'{path} does not fit this configuration: {name} is {_readable(found[name])}, '
+        f'expected {_readable(leaf)}.'
       )
-  return jax.tree.unflatten(
-    jax.tree.structure(like), [arrays[name] for name in expected]
-  )
+  with refusing_foreign(path), np.load(path, allow_pickle=False) as file:
+    leaves = [file[name] for name in expected]
+  return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
 def _named_leaves(tree: Any) -> list[tuple[str, Any]]:
@@ -93,27 +129,51 @@ def _named_leaves(tree: Any) -> list[tuple[str, Any]]:
   return [(jax.tree_util.keystr(path), leaf) for path, leaf in leaves]
 
 
-def _load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _shape_and_dtype(leaf: Any) -> jax.ShapeDtypeStruct:
+  if not isinstance(leaf, jax.ShapeDtypeStruct):
+    leaf = np.asarray(leaf)
+  return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+
+
+def _readable(leaf: jax.ShapeDtypeStruct) -> str:
+  return f'{leaf.dtype.name}{list(leaf.shape)}'
+
+
+def _check_sizes(members: Sequence[zipfile.ZipInfo], file_size: int) -> None:
+  """Raises a ValueError for an archive that `save_tree` did not write."""
+  for member in members:
+    if member.compress_type != zipfile.ZIP_STORED:
+      raise ValueError(f'{member.filename} is compressed')
+  if sum(member.file_size for member in members) > file_size:
+    raise ValueError('it says that its arrays are larger than the file')
+
+
+def _read_shape(file: Any, member: zipfile.ZipInfo) -> jax.ShapeDtypeStruct:
+  """Reads shape and dtype of an array of an archive."""
+  version = np.lib.format.read_magic(file)
+  read = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+  }[version]
+  shape, _, dtype = read(file)
+  if file.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
+    raise ValueError(f'{member.filename} says that it is {dtype.name}{list(shape)}')
+  return jax.ShapeDtypeStruct(shape, dtype)
+
+
+@contextlib.contextmanager
+def refusing_foreign(path: str, *passed: type[Exception]) -> Iterator[None]:
+  """Turns whatever the bytes of a file bring about into a `CorruptFileError`.
+
+  Args:
+    path: the file.
+    *passed: exceptions that say more than that.
+  """
   try:
-    with np.load(path, allow_pickle=False) as file:
-      arrays = {name: file[name] for name in file.files}
-    header = json.loads(arrays.pop(_HEADER).tobytes())
-    if not isinstance(header, dict):
-      raise TypeError('its header is not a mapping')
-  except FileNotFoundError:
+    yield
+  except (FileNotFoundError, CorruptFileError, *passed):
     raise
-  except (
-    zipfile.BadZipFile,
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    AttributeError,
-    TypeError,
-    RuntimeError,  # What zipfile raises for features that damage can feign.
-    zlib.error,
-  ) as error:
+  except Exception as error:
     raise CorruptFileError(
       f'{path} is damaged or was not written by this package: {error}'
     ) from error
-  return arrays, header

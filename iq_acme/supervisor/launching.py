@@ -16,6 +16,7 @@ from absl import flags
 
 from iq_acme.compat import loopback
 from iq_acme.process import StopSignals
+from iq_acme.storage import locking
 from iq_acme.supervisor import supervision
 from iq_acme.supervisor.resources import local_resources
 
@@ -105,9 +106,11 @@ def launch(
   if listen == 'local' and (problem := loopback.problem()):
     print(problem, file=sys.stderr, flush=True)
     listen = 'all'  # So that its nodes do not each say so again.
-  folder = tempfile.mkdtemp(prefix='iq_acme_launch_')
+  supervision.remove_abandoned_folders()
+  folder = tempfile.mkdtemp(prefix=supervision.FOLDER_PREFIX)
   logs = os.path.abspath(log_dir or os.path.join(folder, 'logs'))
   os.makedirs(logs, exist_ok=True)
+  lock = locking.FileLock(os.path.join(folder, supervision.LOCK))
   with open(os.path.join(folder, supervision.JOB), 'wb') as file:
     cloudpickle.dump(
       {
@@ -124,6 +127,9 @@ def launch(
     keep = log_dir is None
     raise
   finally:
+    with contextlib.suppress(FileNotFoundError):
+      os.remove(os.path.join(folder, supervision.JOB))
+    lock.release()
     if not keep:
       shutil.rmtree(folder, ignore_errors=True)
 

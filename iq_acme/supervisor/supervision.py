@@ -6,12 +6,16 @@ there: why they failed, lines for the terminal, and how the program ended. A pro
 that something else has launched has no such folder, and runs all the same.
 """
 
+import contextlib
 import dataclasses
+import glob
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -19,12 +23,14 @@ from collections.abc import Callable
 from typing import Any
 
 from iq_acme.process import die_with_parent
-from iq_acme.storage import files
+from iq_acme.storage import files, locking
 
 FOLDER_VARIABLE = 'IQ_ACME_LAUNCH_FOLDER'
 LAUNCHER_VARIABLE = 'IQ_ACME_LAUNCHER'
-# The file that holds the program to be launched.
+FOLDER_PREFIX = 'iq_acme_launch_'
+# The file that holds the program to be launched, as long as it runs.
 JOB = 'job.pkl'
+LOCK = '.lock'
 
 _CONSOLE, _RESULT, _STOP, _OPENED = 'console', 'result.json', 'stop', 'opened'
 _FAILURE_PREFIX = 'failure_'
@@ -126,6 +132,19 @@ class Records:
         return json.load(file)
     except FileNotFoundError:
       return None
+
+
+def remove_abandoned_folders() -> None:
+  """Removes the folders of this user's launches that were killed.
+
+  A launch holds the lock of its folder, and takes the program out at its end.
+  """
+  pattern = os.path.join(tempfile.gettempdir(), f'{FOLDER_PREFIX}*', JOB)
+  for folder in map(os.path.dirname, glob.glob(pattern)):
+    with contextlib.suppress(OSError, locking.InUseError):
+      if os.stat(folder).st_uid == os.getuid():
+        with locking.FileLock(os.path.join(folder, LOCK)):
+          shutil.rmtree(folder, ignore_errors=True)
 
 
 def say(text: str) -> None:

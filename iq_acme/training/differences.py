@@ -27,7 +27,7 @@ def list_differences(
   lines = []
   for name in sorted(old.keys() | new.keys()):
     before, now = old.get(name, _MISSING), new.get(name, _MISSING)
-    if name == 'num_steps' and _MISSING not in (before, now):
+    if name == 'num_steps' and isinstance(before, int) and isinstance(now, int):
       if now < before:
         lines.append(f'{name}: {before} there, {now} here (it can only grow)')
     elif before != now:

@@ -34,13 +34,21 @@ def read_evaluations(folder: str, metric: str) -> Evaluations | None:
     None if the folder holds none.
 
   Raises:
-    ValueError: if `eval.csv` has no such column.
+    ValueError: if `eval.csv` has no such column, or a file is damaged.
   """
   directory = RunDirectory(folder)
   rows = metrics_files.read_rows(directory.evaluations)
   config = files.read_json(directory.config)
   if not rows or config is None:
     return None
+  needed = ['env_name', 'algorithm', 'seed']
+  if config.get('distributed'):
+    needed += ['num_steps', 'evaluation_period']
+  if missing := [name for name in needed if name not in config]:
+    raise files.DamagedFileError(
+      f'{directory.config} does not say {", ".join(missing)}: mend it, or leave the run '
+      'out.'
+    )
   if metric not in rows[0]:
     raise ValueError(
       f'{directory.evaluations} has no column {metric!r}; it has {list(rows[0])}.'

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -113,31 +114,41 @@ class MultiLogger:
 
 
 class TensorBoard:
-  """Acme's TensorBoard logger, opened at the first write and given numbers only."""
+  """Writes the numbers of rows as TensorBoard's scalars; needs no TensorFlow."""
 
   def __init__(self, folder: str, label: str):
+    """Initializes the logger; its file is opened at the first write.
+
+    Args:
+      folder: the folder of event files.
+      label: stands before the names of all scalars.
+    """
     self._folder = folder
     self._label = label
-    self._logger: Logger | None = None
+    self._events: Any = None
 
   def write(self, data: Mapping[str, Any]) -> None:
     """Writes the row's numbers at its actor step."""
-    if self._logger is None:
-      # Late, because it loads TensorFlow.
-      from acme.utils.loggers import tf_summary
+    from tensorboard.compat.proto import summary_pb2
 
-      self._logger = tf_summary.TFSummaryLogger(
-        self._folder, label=self._label, steps_key=STEP_COLUMN
+    if self._events is None:
+      self._events = _open_events(self._folder, self._label)
+    values = [
+      summary_pb2.Summary.Value(
+        tag=f'{self._label}/{_tag(name)}', simple_value=float(value)
       )
-    self._logger.write(
-      {k: v for k, v in data.items() if isinstance(v, (int, float, np.number))}
+      for name, value in data.items()
+      if name != STEP_COLUMN and isinstance(value, (int, float, np.number))
+    ]
+    _write_event(
+      self._events, step=data[STEP_COLUMN], summary=summary_pb2.Summary(value=values)
     )
 
   def close(self) -> None:
-    """Writes out what is buffered."""
-    if self._logger is not None:
-      self._logger.close()
-      self._logger = None
+    """Closes the file; a later write opens another."""
+    if self._events is not None:
+      self._events.close()
+      self._events = None
 
 
 def mark_start(folder: str, step: int) -> None:
@@ -150,45 +161,93 @@ def mark_start(folder: str, step: int) -> None:
     folder: the folder of event files.
     step: the actor step from which a run goes on.
   """
-  os.makedirs(folder, exist_ok=True)
-  import tensorflow as tf
-  from tensorflow.core.util import event_pb2
+  from tensorboard.compat.proto import event_pb2
 
-  now = time.time()
-  # TensorBoard reads a folder's files in the order of their names.
-  name = f'events.out.tfevents.{int(now):010d}.started.{os.getpid()}'
   start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-  with tf.io.TFRecordWriter(os.path.join(folder, name)) as writer:
-    for event in (
-      event_pb2.Event(wall_time=now, file_version='brain.Event:2'),
-      event_pb2.Event(wall_time=now, step=step + 1, session_log=start),
-    ):
-      writer.write(event.SerializeToString())
+  with contextlib.closing(_open_events(folder, 'a_start')) as events:
+    _write_event(events, step=step + 1, session_log=start)
+
+
+def _open_events(folder: str, label: str) -> Any:
+  """Begins a file of events."""
+  # Late, for runs without TensorBoard do not need it.
+  from tensorboard.summary.writer import record_writer
+
+  os.makedirs(folder, exist_ok=True)
+  # TensorBoard reads a folder's files in the order of their names, so those of one
+  # second are in the order of their labels.
+  name = f'events.out.tfevents.{int(time.time()):010d}.{label}.{os.getpid()}'
+  file = open(os.path.join(folder, name), 'ab')  # noqa: SIM115 (stays open)
+  events = record_writer.RecordWriter(file)
+  _write_event(events, file_version='brain.Event:2')
+  return events
+
+
+def _write_event(events: Any, **content: Any) -> None:
+  from tensorboard.compat.proto import event_pb2
+
+  event = event_pb2.Event(wall_time=time.time(), **content)
+  events.write(event.SerializeToString())
+  events.flush()
+
+
+def _tag(name: str) -> str:
+  """Returns a metric's name as Acme writes it: 'LossMean' for 'loss_mean'."""
+  return name.title().replace('_', '')
 
 
 def read_columns(path: str) -> list[str]:
   """Returns the header of a CSV file, empty if there is none."""
-  with contextlib.suppress(FileNotFoundError), open(path, newline='') as file:
-    return next(csv.reader(file), [])
-  return []
+  return next(csv.reader(_lines(path)[:1]), [])
 
 
-def read_rows(path: str) -> list[dict[str, float]]:
+def read_rows(path: str, required: str | None = None) -> list[dict[str, float]]:
   """Returns the rows of a CSV file of numbers.
 
   Args:
     path: the file; a missing one has no rows.
+    required: a column that it must have.
 
   Returns:
     One dict a row, in order, with floats; an empty cell is NaN.
+
+  Raises:
+    DamagedFileError: naming the line that is no row of numbers, or the column.
   """
-  with contextlib.suppress(FileNotFoundError), open(path, newline='') as file:
-    lines = [line for line in file if line.endswith('\n')]
-    return [
-      {name: float(cell) if cell else float('nan') for name, cell in row.items()}
-      for row in csv.DictReader(lines)
-    ]
-  return []
+  columns: list[str] = []
+  rows = []
+  for number, line in enumerate(_lines(path), start=1):
+    if not line.endswith('\n'):  # Cut off, by a kill.
+      break
+    try:
+      cells = next(csv.reader([line]))
+      if number == 1:
+        columns, row = cells, dict.fromkeys(cells, 0.0)
+      else:
+        values = [float(cell) if cell else math.nan for cell in cells]
+        row = dict(zip(columns, values, strict=True))
+        rows.append(row)
+      if required is not None and not math.isfinite(row.get(required, math.nan)):
+        raise ValueError(f'it has no {required}')
+    except (csv.Error, ValueError) as error:
+      raise files.DamagedFileError(
+        f'{path}, line {number}, does not fit a table of numbers ({error}): mend that '
+        'line, or move the file away.'
+      ) from None
+  return rows
+
+
+def _lines(path: str) -> list[str]:
+  """Returns the lines of a text file, none of a missing one."""
+  try:
+    with open(path, newline='', encoding='utf-8') as file:
+      return file.readlines()
+  except FileNotFoundError:
+    return []
+  except UnicodeDecodeError as error:
+    raise files.DamagedFileError(
+      f'{path} is not a CSV file ({error}): move it away.'
+    ) from None
 
 
 def last_row(path: str) -> dict[str, float]:
@@ -232,34 +291,26 @@ def _add_columns(path: str, names: Sequence[str]) -> None:
     file.writelines(f'{line}\n' for line in lines)
 
 
-def cut_rows(path: str, last_step: int) -> int:
-  """Drops the rows beyond an actor step, and an unfinished last line.
+def cut_rows(path: str, last_step: float, column: str = STEP_COLUMN) -> int:
+  """Drops the rows beyond a step, and an unfinished last line.
 
   Args:
     path: the CSV file; a missing one is left so.
-    last_step: the largest `actor_steps` to keep.
+    last_step: the largest step to keep.
+    column: which steps.
 
   Returns:
     How many rows were dropped.
   """
-  try:
-    with open(path, newline='') as file:
-      lines = file.readlines()
-  except FileNotFoundError:
-    return 0
+  rows = read_rows(path, column)
+  lines = _lines(path)
   whole = [line for line in lines if line.endswith('\n')]
   kept = whole[:1]
-  if kept:
-    column = next(csv.reader(kept)).index(STEP_COLUMN)
-    kept += [row for row in whole[1:] if _step(row, column) <= last_step]
+  kept += [line for line, row in zip(whole[1:], rows) if row[column] <= last_step]
   if len(kept) < len(lines):
     with files.replacing(path) as temporary, open(temporary, 'w', newline='') as file:
       file.writelines(kept)
   return len(lines) - len(kept)
-
-
-def _step(line: str, column: int) -> float:
-  return float(next(csv.reader([line]))[column])
 
 
 def _cell(value: Any) -> str:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Any, TextIO
 
 from absl import flags, logging
 
@@ -52,9 +52,56 @@ def without_reverb_lines() -> Iterator[TextIO]:
 
 
 @contextlib.contextmanager
+def unbreakable_output() -> Iterator[None]:
+  """Keeps `print` from raising within the block, whatever becomes of its reader.
+
+  A character that the terminal's encoding lacks becomes a question mark. If a pipe is
+  closed or a disk full, what is printed from then on is lost.
+  """
+  with (
+    contextlib.redirect_stdout(_Unbreakable(sys.stdout)),
+    contextlib.redirect_stderr(_Unbreakable(sys.stderr)),
+  ):
+    try:
+      yield
+    finally:
+      for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+
+
+class _Unbreakable:
+  """A text stream whose `write` and `flush` never raise."""
+
+  def __init__(self, stream: TextIO | None):
+    self._stream = stream or open(os.devnull, 'w')  # noqa: SIM115 (closed at start)
+
+  def write(self, text: str) -> int:
+    encoding = self._stream.encoding or 'utf-8'
+    with self._losing():
+      self._stream.write(text.encode(encoding, 'replace').decode(encoding))
+    return len(text)
+
+  def flush(self) -> None:
+    with self._losing():
+      self._stream.flush()
+
+  @contextlib.contextmanager
+  def _losing(self) -> Iterator[None]:
+    try:
+      yield
+    except (OSError, ValueError):
+      # Or the interpreter would try to write the rest as it ends, and fail.
+      with contextlib.suppress(OSError, ValueError), open(os.devnull, 'w') as nowhere:
+        os.dup2(nowhere.fileno(), self._stream.fileno())
+
+  def __getattr__(self, name: str) -> Any:
+    return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
 def _open_terminal() -> Iterator[TextIO]:
   """Opens standard error as a file of its own."""
-  terminal = os.fdopen(os.dup(2), 'w')
+  terminal = os.fdopen(os.dup(2), 'w', errors='replace')
   try:
     yield terminal
   finally:

@@ -7,8 +7,21 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from iq_acme.storage import files, locking
+from iq_acme.storage.checkpoints import CheckpointStore
 from iq_acme.training import metrics_files
 from iq_acme.training.differences import list_differences
+
+_LOCKS = ('.lock', '.agent.lock')
+_LOG_ENDINGS = ('.txt', '.log', '.out')
+_MEAN = 'mode_return_mean'
+# The types of a summary's entries, and of those of its best evaluation.
+_SUMMARY = {
+  'actor_steps': int,
+  'training_seconds': (int, float),
+  'finished': bool,
+  'best_evaluation': dict,
+}
+_BEST = {'actor_steps': int, _MEAN: (int, float)}
 
 
 class RunDirectoryError(Exception):
@@ -27,6 +40,7 @@ class RunDirectory:
     episodes: training episodes.
     evaluations: evaluations.
     tensorboard: the same three as TensorBoard events.
+    logs: what each node of a distributed run has written.
     checkpoints: written by the agent.
     policy: the policy of the last checkpoint.
     best_policy: the policy of the best evaluation.
@@ -42,6 +56,7 @@ class RunDirectory:
     self.episodes = os.path.join(path, 'episodes.csv')
     self.evaluations = os.path.join(path, 'eval.csv')
     self.tensorboard = os.path.join(path, 'tensorboard')
+    self.logs = os.path.join(path, 'logs')
     self.checkpoints = os.path.join(path, 'checkpoints')
     self.policy = os.path.join(path, 'policy.npz')
     self.best_policy = os.path.join(path, 'policy_best.npz')
@@ -51,7 +66,8 @@ class RunDirectory:
   def lock(self) -> Iterator[None]:
     """Keeps other runs out of the folder, which it creates.
 
-    The system drops the lock with the process, however that ends.
+    The system drops the lock with the process, however that ends. If nothing comes of
+    the run, the folder is as it was before. Leftovers of killed processes are removed.
 
     Yields:
       Nothing.
@@ -59,21 +75,32 @@ class RunDirectory:
     Raises:
       RunDirectoryError: if another process holds the lock, or there can be no folder.
     """
+    own = (*(os.path.join(self.path, name) for name in _LOCKS), self.checkpoints)
+    created = _missing_folders(self.path)
+    created += [path for path in own if not os.path.exists(path)]
     try:
       os.makedirs(self.path, exist_ok=True)
+      lock = locking.FileLock(own[0])
     except OSError as error:
+      if error.errno in files.STORAGE_ERRORS:
+        raise
       raise RunDirectoryError(
         f"{self.path} cannot be a run's folder: {error}."
       ) from None
-    try:
-      lock = locking.FileLock(os.path.join(self.path, '.lock'))
     except locking.InUseError as error:
       raise RunDirectoryError(
         f'{self.path} is in use by another run (process {error.holder}). '
         'Wait for it, stop it, or give this run a folder of its own.'
       ) from None
     with lock:
-      yield
+      try:
+        for folder in (self.path, self.logs):
+          if os.path.isdir(folder):
+            files.remove_leftovers(folder)
+        yield
+      finally:
+        if not os.path.exists(self.config):
+          _remove_traces(created)
 
   def check_config(
     self, config: Mapping[str, Any], defaults: Mapping[str, Any] = {}
@@ -88,12 +115,9 @@ class RunDirectory:
     Raises:
       RunDirectoryError: naming each field that differs.
     """
-    try:
-      recorded = files.read_json(self.config)
-    except files.DamagedFileError as error:
-      raise RunDirectoryError(str(error)) from None
+    recorded = files.read_json(self.config)
     if recorded is None:
-      self._check_no_results()
+      self._check_empty()
       return
     differences = list_differences(
       recorded, files.as_json(config), files.as_json(defaults)
@@ -105,6 +129,35 @@ class RunDirectory:
         + '\nChange the flags back to resume it, or give this run a folder of its own.'
       )
 
+  def check_files(self) -> None:
+    """Refuses a folder with a damaged record; changes nothing.
+
+    Raises:
+      DamagedFileError: naming the file, and what to do.
+    """
+    for path in (self.policy, self.best_policy, self.curve, *self._tables()):
+      if os.path.isdir(path):
+        raise files.DamagedFileError(f'{path} is a folder, not a file: move it away.')
+    for path in (self.checkpoints, self.tensorboard, self.logs):
+      if os.path.exists(path) and not os.path.isdir(path):
+        raise files.DamagedFileError(f'{path} is a file, not a folder: move it away.')
+    self.read_summary()
+    files.read_json(self.versions, list)
+    for path, column in self._tables().items():
+      metrics_files.read_rows(path, column)
+
+  def _tables(self) -> dict[str, str]:
+    """The CSV files, and the steps by which a checkpoint knows their rows.
+
+    Actors of a distributed run may be ahead of what the checkpoint counts, so rows of
+    its learner are known by SGD steps.
+    """
+    return {
+      self.train: 'learner_steps',
+      self.episodes: metrics_files.STEP_COLUMN,
+      self.evaluations: metrics_files.STEP_COLUMN,
+    }
+
   def write_config(self, config: Mapping[str, Any]) -> None:
     """Records the configuration, or the larger `num_steps` of a resumed run."""
     if files.read_json(self.config) != files.as_json(config):
@@ -112,7 +165,7 @@ class RunDirectory:
 
   def add_versions(self, entry: Mapping[str, Any]) -> None:
     """Appends what this start of the run runs on."""
-    entries = files.read_json(self.versions) or []
+    entries = files.read_json(self.versions, list) or []
     files.write_json(self.versions, [*entries, entry])
 
   def make_logger(
@@ -139,8 +192,21 @@ class RunDirectory:
     return metrics_files.MultiLogger(loggers, position)
 
   def read_summary(self) -> dict[str, Any]:
-    """Returns the summary, empty for a new run."""
-    return files.read_json(self.summary) or {}
+    """Returns the summary, empty for a new run.
+
+    Raises:
+      DamagedFileError: naming the entry that is of another type than it should be.
+    """
+    summary = files.read_json(self.summary) or {}
+    entries = {name: summary[name] for name in _SUMMARY if name in summary}
+    if isinstance(best := summary.get('best_evaluation'), dict):
+      entries |= {name: best.get(name) for name in _BEST}
+    for name, value in entries.items():
+      if not isinstance(value, (_SUMMARY | _BEST)[name]):
+        raise files.DamagedFileError(
+          f'{self.summary} has {value!r} for {name}: mend it, or remove the file.'
+        )
+    return summary
 
   def update_summary(self, **changes: Any) -> None:
     """Replaces entries of the summary."""
@@ -153,8 +219,8 @@ class RunDirectory:
       evaluation: its `actor_steps` and `mode_return_mean`; NaN is never the best.
       save: called with a path and `evaluation=`, metadata for the policy's file.
     """
-    result = {name: evaluation[name] for name in ('actor_steps', 'mode_return_mean')}
-    mean = result['mode_return_mean']
+    result = {name: evaluation[name] for name in _BEST}
+    mean = result[_MEAN]
     if math.isnan(mean) or mean <= self._best_so_far():
       return
     save(self.best_policy, evaluation=result)
@@ -164,37 +230,71 @@ class RunDirectory:
     """Reads summary and policy: a kill between the two must not cost the better one."""
     from iq_acme.storage import serialization
 
-    records = [self.read_summary().get('best_evaluation')]
-    with contextlib.suppress(FileNotFoundError, serialization.CorruptFileError):
+    means = [(self.read_summary().get('best_evaluation') or {}).get(_MEAN)]
+    with contextlib.suppress(
+      FileNotFoundError, serialization.CorruptFileError, AttributeError
+    ):
       metadata = serialization.load_header(self.best_policy).get('metadata', {})
-      records.append(metadata.get('evaluation'))
-    return max((r['mode_return_mean'] for r in records if r), default=-math.inf)
+      means.append(metadata.get('evaluation', {}).get(_MEAN))
+    return max((x for x in means if isinstance(x, (int, float))), default=-math.inf)
 
-  def cut_after(self, step: int) -> int:
-    """Drops all rows beyond an actor step, so that no x axis ever goes back.
+  def cut_after(self, actor_steps: int, learner_steps: int) -> int:
+    """Drops all rows from beyond a checkpoint.
 
-    The best evaluation and its policy stay, also if they are from beyond it.
+    The best evaluation and its policy stay, even if they are from beyond it.
 
     Args:
-      step: the step of the checkpoint from which the run goes on.
+      actor_steps: of the checkpoint from which the run goes on.
+      learner_steps: its SGD steps.
 
     Returns:
       How many rows were dropped.
     """
-    paths = (self.train, self.episodes, self.evaluations)
-    return sum(metrics_files.cut_rows(path, step) for path in paths)
+    steps = {metrics_files.STEP_COLUMN: actor_steps, 'learner_steps': learner_steps}
+    return sum(
+      metrics_files.cut_rows(path, steps[column], column)
+      for path, column in self._tables().items()
+    )
 
-  def _check_no_results(self) -> None:
-    """Refuses to mix with results that nothing tells the origin of."""
-    found = [
-      os.path.basename(path)
-      for path in (self.train, self.episodes, self.evaluations, self.policy)
-      if os.path.exists(path)
-    ]
-    if os.path.isdir(self.checkpoints) and os.listdir(self.checkpoints):
-      found.append('checkpoints')
+  def last_checkpoint(self) -> str:
+    """Returns the newest whole checkpoint and how to go on, in words."""
+    newest = None
+    if os.path.isdir(self.checkpoints):
+      newest = CheckpointStore(self.checkpoints).latest()
+    if newest is None:
+      return 'There is no checkpoint yet.'
+    path = files.readable_path(newest.path)
+    return f'The last checkpoint is {path}; the same command goes on from there.'
+
+  def _check_empty(self) -> None:
+    """Refuses to mix with anything but logs, which nothing tells the origin of."""
+    found = sorted(filter(self._is_result, os.listdir(self.path)))
     if found:
+      more = f' and {len(found) - 3} more' if len(found) > 3 else ''
       raise RunDirectoryError(
-        f'{self.path} holds {", ".join(found)} but no config.json to tell of which '
-        'run. Give this run a folder of its own.'
+        f'{self.path} holds {", ".join(found[:3])}{more} but no config.json to tell of '
+        'which run. Give this run a folder of its own.'
       )
+
+  def _is_result(self, name: str) -> bool:
+    """Whether it is neither a log nor what a run killed at its start has left."""
+    path = os.path.join(self.path, name)
+    if os.path.isdir(path):
+      return not name.startswith('.replay_') and bool(os.listdir(path))
+    return name not in _LOCKS and not name.endswith(_LOG_ENDINGS)
+
+
+def _missing_folders(path: str) -> list[str]:
+  """A folder and those that it lies in, if they are not there yet, outermost first."""
+  missing = []
+  while path and not os.path.exists(path):
+    missing.insert(0, path)
+    path = os.path.dirname(path)
+  return missing
+
+
+def _remove_traces(paths: list[str]) -> None:
+  """Removes files, and folders if they are empty, the last first."""
+  for path in reversed(paths):
+    with contextlib.suppress(OSError):
+      (os.rmdir if os.path.isdir(path) else os.remove)(path)

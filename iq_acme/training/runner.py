@@ -38,7 +38,7 @@ def run(
 ) -> Outcome:
   """Runs, or goes on with, the run of a folder until its last step or a signal.
 
-  SIGINT and SIGTERM end it after the current step with everything saved; see
+  SIGINT, SIGTERM and SIGHUP end it after the current step with everything saved; see
   `process.StopSignals`. Whatever the agent raises ends it too, and leaves the last
   checkpoint as it was.
 
@@ -54,7 +54,11 @@ def run(
     RunDirectoryError: if the folder is in use or belongs to another run.
   """
   directory = RunDirectory(settings.workdir)
-  with directory.lock(), contextlib.ExitStack() as stack:
+  with (
+    quiet.unbreakable_output(),
+    directory.lock(),
+    contextlib.ExitStack() as stack,
+  ):
     return check_folder(directory, settings, settings.config()) or (
       _Run(settings, directory, make_environment, make_agent, stack).run()
     )
@@ -76,6 +80,7 @@ def check_folder(
   Raises:
     RunDirectoryError: if the folder belongs to another run.
   """
+  directory.check_files()
   summary, defaults = directory.read_summary(), settings.defaults()
   done = summary.get('actor_steps', 0)
   if not (summary.get('finished') and settings.num_steps <= done):
@@ -87,7 +92,11 @@ def check_folder(
 
 
 def open_folder(
-  directory: RunDirectory, settings: RunSettings, config: Mapping[str, Any], step: int
+  directory: RunDirectory,
+  settings: RunSettings,
+  config: Mapping[str, Any],
+  step: int,
+  learner_steps: int,
 ) -> None:
   """Records this start of a run, and drops what lies beyond the step it begins at.
 
@@ -96,11 +105,12 @@ def open_folder(
     settings: of the run.
     config: what makes it this run; see `check_folder`.
     step: the actor step.
+    learner_steps: the SGD steps.
   """
   directory.write_config(config)
   directory.add_versions({'actor_steps': step, **versions.collect_versions()})
   directory.update_summary(finished=False)
-  if cut := directory.cut_after(step):
+  if cut := directory.cut_after(step, learner_steps):
     print(f'Dropped {cut} rows of metrics from beyond step {step:,}.', flush=True)
   if settings.tensorboard:
     metrics_files.mark_start(directory.tensorboard, step)
@@ -280,11 +290,11 @@ class _Run:
   def _seconds_until(self, step: int) -> float:
     """Returns the training seconds that a resumed run has behind it."""
     summary = self._directory.read_summary()
-    if summary.get('actor_steps') == step:
+    if summary.get('actor_steps') == step and 'training_seconds' in summary:
       return summary['training_seconds']
     # Killed between a checkpoint and its summary: the last episode is near enough.
     rows = metrics_files.read_rows(self._directory.episodes)
-    return rows[-1]['training_seconds'] if rows else 0.0
+    return rows[-1].get('training_seconds', 0.0) if rows else 0.0
 
   def _position(self) -> dict[str, int]:
     return {

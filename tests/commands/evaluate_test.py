@@ -1,11 +1,13 @@
 """experiments/evaluate.py as a user runs it, on an untrained policy."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 
 import jax
+import numpy as np
 import pytest
 from repository import ROOT
 
@@ -100,6 +102,21 @@ def test_policy_for_other_observations_is_refused_in_words(policy):
   assert result.returncode == 1
   assert '(11,)' in result.stderr and '(17,)' in result.stderr
   assert 'Traceback' not in result.stderr
+
+
+@pytest.mark.parametrize(
+  'metadata', [None, 'text', {'env_name': 3}, {'env_options': 3}]
+)
+def test_policy_with_damaged_metadata_is_refused_in_words(policy, tmp_path, metadata):
+  with np.load(policy) as file:
+    arrays = {name: file[name] for name in file.files}
+  header = json.loads(arrays['header.json'].tobytes()) | {'metadata': metadata}
+  arrays['header.json'] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+  path = str(tmp_path / 'policy.npz')
+  np.savez(path, **arrays)
+  result = _evaluate(path)
+  assert result.returncode == 2 and result.stderr.count('\n') == 1
+  assert path in result.stderr
 
 
 def test_policy_that_is_not_there_is_refused(tmp_path):

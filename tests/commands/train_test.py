@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -176,7 +177,7 @@ def test_bad_input_is_refused_in_words_before_anything_is_written(
   assert status == 2, err
   assert message in err
   assert 'Traceback' not in err
-  assert not os.path.exists(workdir / 'config.json')
+  assert not os.path.exists(workdir)
 
 
 def test_a_diverged_gaussian_policy_is_named_and_not_the_environment(tmp_path):
@@ -204,6 +205,44 @@ def test_a_diverged_gaussian_policy_is_named_and_not_the_environment(tmp_path):
 def test_flags_that_make_no_sense_are_refused(tmp_path, arguments, message):
   status, _, err = _run(tmp_path / 'run', *arguments)
   assert status != 0 and re.search(message, err) and 'Traceback' not in err
+
+
+def test_home_is_meant_by_its_sign_and_a_full_disk_names_the_last_checkpoint(tmp_path):
+  command = [sys.executable, os.path.join('experiments', 'run_iq.py'), *FLAGS]
+  command += ['--workdir=~/run', '--num_steps=1000', '--checkpoint_period=50']
+  limit = ['sh', '-c', 'ulimit -f 120; exec "$@"', 'sh']  # 60 kB; replay grows beyond.
+  done = subprocess.run(
+    [*limit, *command, '--notensorboard'],
+    cwd=ROOT,
+    env={**os.environ, 'HOME': str(tmp_path), 'MPLCONFIGDIR': str(tmp_path / 'x')},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 1, done.stderr
+  line = done.stderr.strip().splitlines()[-1]
+  assert line.startswith('Stopped: [Errno 27] File too large')
+  (name,) = re.findall(r'The last checkpoint is \S+/run/checkpoints/(step_\d+)', line)
+  assert name in os.listdir(tmp_path / 'run' / 'checkpoints')
+  assert 'Traceback' not in done.stderr
+
+
+@pytest.mark.skipif(not shutil.which('setpriv'), reason='root may write anywhere')
+def test_folder_that_may_not_be_written_to_is_named(tmp_path):
+  tmp_path.chmod(0o555)
+  ordinary = ['setpriv', '--inh-caps=-all', '--bounding-set=-all']  # Also for root.
+  done = subprocess.run(
+    [*ordinary, sys.executable, 'experiments/run_iq.py', f'--workdir={tmp_path}'],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 1
+  assert done.stderr.strip() == (
+    f"Stopped: [Errno 13] Permission denied: '{tmp_path}/.lock'. There is no checkpoint "
+    'yet.'
+  )
 
 
 def test_damaged_summary_is_named(tmp_path):

@@ -2,7 +2,9 @@
 
 import os
 import pickle
+import tempfile
 import threading
+import types
 
 import distributed_programs
 import numpy as np
@@ -19,6 +21,7 @@ from iq_acme.distributed.counter import StepCounter
 from iq_acme.distributed.metrics import TimedIterator
 from iq_acme.replay import drains
 from iq_acme.replay.admission import RatioAdmission
+from iq_acme.storage import locking
 from iq_acme.supervisor import launching, resources, supervision
 
 
@@ -302,6 +305,30 @@ def test_a_program_that_is_killed_says_that_it_saved_nothing(tmp_path, capsys):
 def test_launch_type_that_is_not_of_one_machine_is_refused(program):
   with pytest.raises(ValueError, match=r"launch_type is 'vertex_ai'.*local_mp"):
     launch(program, 'vertex_ai')
+
+
+def test_folders_of_killed_launches_go_and_no_others(tmp_path, monkeypatch):
+  monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+  for name in ('killed', 'running', 'kept_for_its_logs', 'somebody_elses'):
+    folder = tmp_path / f'{supervision.FOLDER_PREFIX}{name}'
+    folder.mkdir()
+    if name != 'kept_for_its_logs':
+      (folder / supervision.JOB).touch()
+  (tmp_path / 'other').mkdir()
+  stat = os.stat
+
+  def another_user(path, **options):
+    found = stat(path, **options)
+    if str(path).endswith('somebody_elses'):
+      return types.SimpleNamespace(st_uid=found.st_uid + 1)
+    return found
+
+  monkeypatch.setattr(os, 'stat', another_user)
+  running = tmp_path / f'{supervision.FOLDER_PREFIX}running' / supervision.LOCK
+  with locking.FileLock(str(running)):
+    supervision.remove_abandoned_folders()
+  left = {name.removeprefix(supervision.FOLDER_PREFIX) for name in os.listdir(tmp_path)}
+  assert left == {'running', 'kept_for_its_logs', 'somebody_elses', 'other'}
 
 
 def test_last_words_of_a_crash_are_its_message_and_the_thread_that_crashed():

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import distributed_programs
 import psutil
@@ -188,7 +189,7 @@ def test_ctrl_c_saves_and_leaves_no_process(tmp_path):
   assert policy.metadata['actor_steps'] == _latest(workdir).actor_steps > 0
 
 
-def test_ctrl_c_saves_where_nobody_reads_any_more(tmp_path):
+def test_terminal_that_closes_lets_the_program_save(tmp_path):
   workdir = str(tmp_path)
   process = subprocess.Popen(
     [sys.executable, SCRIPT, workdir], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -197,9 +198,11 @@ def test_ctrl_c_saves_where_nobody_reads_any_more(tmp_path):
 
   def interrupt():
     before.append(_latest(workdir).actor_steps)
-    for pipe in (process.stdout, process.stderr):  # As Ctrl-C ends `| tee` as well.
+    for pipe in (process.stdout, process.stderr):
       pipe.close()
-    process.send_signal(signal.SIGINT)
+    for _ in range(2):  # The system's and the shell's.
+      process.send_signal(signal.SIGHUP)
+      time.sleep(0.2)
 
   when(lambda: has_checkpoint(workdir), interrupt)
   process.wait(timeout=240)

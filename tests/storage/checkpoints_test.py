@@ -134,6 +134,9 @@ def damage(path, kind):
     {},
     {'files': None},
     {'files': ['data']},
+    {'files': {'data': '6'}},
+    {'files': {'data': 6}, 'crc32': [1, 2]},
+    {'files': {'data': 6}, 'crc32': {'data': 'none'}},
   ],
   ids=str,
 )
@@ -178,6 +181,13 @@ def test_leftovers_of_a_killed_process_go_with_the_next_save(store, tmp_path):
   writer(data='mine')(str(tmp_path / 'notes'))
   store.save(1, writer(data='x'))
   assert sorted(os.listdir(tmp_path)) == ['notes', 'step_000000000001']
+
+
+def test_leftovers_of_a_killed_process_go_with_the_next_start(store, tmp_path):
+  whole = store.save(1, writer(data='x'))
+  writer(data='half')(str(tmp_path / 'tmp_killed'))
+  assert store.latest_intact() == whole
+  assert os.listdir(tmp_path) == ['step_000000000001']
 
 
 def test_checkpoint_moved_aside_is_picked_where_its_successor_is_missing(

@@ -48,7 +48,8 @@ def directory(tmp_path):
 
 
 @pytest.mark.parametrize(
-  ('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+  ('number', 'status'),
+  [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
 )
 def test_signal_saves_where_nobody_reads_any_more(directory, number, status):
   process = _start(directory)
@@ -94,6 +95,33 @@ def test_request_that_comes_several_times_at_once_is_one(directory):
   process.communicate(timeout=240)
   assert process.returncode == 143
   assert directory.read_summary()['actor_steps'] >= _steps(directory.episodes)[-1] > 0
+
+
+def test_terminal_that_cannot_print_a_sign_gets_a_question_mark(directory):
+  done = subprocess.run(
+    [sys.executable, SCRIPT, directory.path, '--step_seconds=0'],
+    env={**os.environ, 'PYTHONIOENCODING': 'ascii'},
+    capture_output=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  assert b'mode 0.0 ? 0.0' in done.stdout and directory.read_summary()['finished']
+
+
+@pytest.mark.parametrize('output', ['closed pipe', 'full disk', 'nothing'])
+def test_run_reaches_its_end_although_nothing_can_be_printed(directory, output):
+  command = [sys.executable, SCRIPT, directory.path, '--step_seconds=0']
+  if output == 'nothing':
+    status = subprocess.call(['sh', '-c', 'exec "$@" >&- 2>&-', 'sh', *command])
+  elif output == 'full disk':
+    with open('/dev/full', 'w') as full:
+      status = subprocess.call(command, stdout=full, stderr=full)
+  else:
+    reader, writer = os.pipe()
+    os.close(reader)
+    status = subprocess.call(command, stdout=writer, stderr=writer)
+    os.close(writer)
+  assert status == 0 and directory.read_summary()['finished']
 
 
 def test_second_signal_ends_the_process_at_once_unsaved(directory):

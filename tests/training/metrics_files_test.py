@@ -1,7 +1,10 @@
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from repository import ROOT
 
 from iq_acme.training import metrics_files
 from iq_acme.training.metrics_files import CsvFile, MultiLogger
@@ -148,6 +151,32 @@ def test_tensorboard_forgets_what_lies_beyond_the_resumed_step(tmp_path):
   assert [event.step for event in events.Tensors(tag)] == [10, 20, 30, 40]
   values = [tensor_util.make_ndarray(e.tensor_proto) for e in events.Tensors(tag)]
   assert values == [1.0, 1.0, 2.0, 2.0]
+
+
+def test_tensorboard_lists_scalars_that_were_written_without_tensorflow(tmp_path):
+  code = f"""
+import sys
+sys.modules['tensorflow'] = None
+import numpy as np
+from iq_acme.training import metrics_files
+metrics_files.mark_start({str(tmp_path)!r}, 0)
+log = metrics_files.TensorBoard({str(tmp_path)!r}, 'learner')
+log.write({{'actor_steps': 7, 'loss': np.float32(0.5), 'td_error_mean': 2, 'x': 'text'}})
+log.write({{'actor_steps': 8, 'loss': float('nan'), 'td_error_mean': np.int64(3)}})
+"""  # Not closed: each row is there at once.
+  done = subprocess.run(
+    [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=False
+  )
+  assert done.returncode == 0, done.stderr
+  from tensorboard.backend.event_processing import event_accumulator
+
+  events = event_accumulator.EventAccumulator(str(tmp_path))
+  events.Reload()
+  assert sorted(events.Tags()['scalars']) == ['learner/Loss', 'learner/TdErrorMean']
+  found = [(event.step, event.value) for event in events.Scalars('learner/TdErrorMean')]
+  assert found == [(7, 2.0), (8, 3.0)]
+  loss, nan = events.Scalars('learner/Loss')
+  assert loss.value == 0.5 and np.isnan(nan.value)
 
 
 def _earlier(name):

@@ -28,6 +28,15 @@ def _write_run(folder, returns, *, seed=0, temperature=0.01, env='gym:A', name='
   return str(folder)
 
 
+@pytest.mark.parametrize('config', ['{}', '[]', '{"env_name": "x", "seed": 0}'])
+def test_run_with_a_damaged_configuration_is_named(tmp_path, config):
+  folder = _write_run(tmp_path / 'a', {0: 1.0})
+  path = tmp_path / 'a' / 'config.json'
+  path.write_text(config)
+  with pytest.raises(ValueError, match=str(path)):
+    plotting.plot_runs([folder], str(tmp_path / 'x.png'), 'mode_return_mean')
+
+
 def test_mean_and_spread_over_seeds_at_the_steps_that_all_have():
   curve = plotting.mean_over_seeds([{0: 1.0, 10: 2.0, 15: 9.0}, {0: 3.0, 10: 8.0}], 'x')
   np.testing.assert_array_equal(curve.steps, [0, 10])

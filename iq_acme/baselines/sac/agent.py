@@ -194,8 +194,10 @@ def load_policy_actor(
   header = serialization.load_header(path)
   if header.get('format') != POLICY_FORMAT:
     raise serialization.CorruptFileError(f"{path} is no policy of this project's SAC.")
-  networks = sac.make_networks(environment_spec, tuple(header['hidden_layer_sizes']))
-  like = networks.policy_network.init(jax.random.PRNGKey(0))
+  with serialization.refusing_foreign(path):
+    sizes = tuple(header['hidden_layer_sizes'])
+    networks = sac.make_networks(environment_spec, sizes)
+    like = jax.eval_shape(networks.policy_network.init, jax.random.PRNGKey(0))
   params = jax.device_put(serialization.load_tree(path, like))
   policy = sac.apply_policy_and_sample(networks, eval_mode=mode)
   return IQActor(
