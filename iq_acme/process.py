@@ -12,7 +12,7 @@ from typing import Any
 
 # One request may come several times, such as that of `die_with_parent`: the system sends
 # it once for every thread that the parent had.
-_SECONDS_OF_ONE_REQUEST = 0.3
+SECONDS_OF_ONE_REQUEST = 0.3
 _PR_SET_PDEATHSIG = 1  # From <linux/prctl.h>.
 _LIBC = ctypes.CDLL(None)
 
@@ -83,7 +83,7 @@ class StopSignals:
         os.write(2, f'\n{name}: {self._announcement}\n'.encode())
     if self._pass_on is not None:
       self._pass_on()
-    time.sleep(_SECONDS_OF_ONE_REQUEST)
+    time.sleep(SECONDS_OF_ONE_REQUEST)
     again = signal.SIG_DFL if self._pass_on is None else self._handle
     for other in self._previous:
       # The system and the shell each send SIGHUP if a terminal closes.

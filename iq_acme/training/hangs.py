@@ -5,10 +5,11 @@ import os
 import select
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from iq_acme.environments.watch import EnvironmentWatch
-from iq_acme.process import StopSignals
+from iq_acme.process import SECONDS_OF_ONE_REQUEST, StopSignals
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 # How long a request to stop waits before it says for what.
@@ -40,10 +41,16 @@ def naming_hangs(
 
   def look(wakeups: int) -> None:
     received: list[int] = []
+    received_at = 0.0
     was_stopping, next_line = False, patience
     while not ended.is_set():
       if select.select([wakeups], [], [], _LOOK_SECONDS)[0]:
-        received += [number for number in os.read(wakeups, 64) if number in _STOPPING]
+        numbers = [number for number in os.read(wakeups, 64) if number in _STOPPING]
+        now = time.monotonic()
+        # As for `StopSignals`, what comes several times at once is one request.
+        if numbers and (not received or now > received_at + SECONDS_OF_ONE_REQUEST):
+          received.append(numbers[-1])
+          received_at = now
       if len(received) > 1:
         os._exit(128 + received[-1])
       call, seconds = watch.waits_for()
@@ -51,7 +58,10 @@ def naming_hangs(
       if stopping != was_stopping or seconds < _LOOK_SECONDS:
         next_line = min(patience, _STOP_PATIENCE_SECONDS) if stopping else patience
         was_stopping = stopping
-      if seconds > next_line:
+      # Not before another signal is a second request, as the line says it is.
+      if (
+        seconds > next_line and time.monotonic() > received_at + SECONDS_OF_ONE_REQUEST
+      ):
         next_line = 2 * seconds
         text = f'The environment has not returned from {call} for {seconds:,.0f} s.'
         if stopping:

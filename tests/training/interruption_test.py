@@ -86,6 +86,17 @@ def test_signal_saves_at_its_step_and_the_run_goes_on_from_there(
   assert _steps(directory.evaluations) == list(range(0, 501, 10))
 
 
+def test_request_that_comes_several_times_at_once_is_one(directory):
+  process = _start(directory)
+  _wait_for_steps(directory, 1)
+  for _ in range(5):  # As of a parent of five threads that dies.
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.01)
+  process.communicate(timeout=240)
+  assert process.returncode == 143
+  assert directory.read_summary()['actor_steps'] >= _steps(directory.episodes)[-1] > 0
+
+
 def test_terminal_that_cannot_print_a_sign_gets_a_question_mark(directory):
   done = subprocess.run(
     [sys.executable, SCRIPT, directory.path, '--step_seconds=0'],

@@ -18,7 +18,7 @@ FAKE = str(HELPERS / 'runner_fakes.py')
 # A pool as a program of its own, so that signals can be sent to it.
 POOL = textwrap.dedent(f"""
   import sys
-  sys.path[:0] = [{str(HELPERS)!r}, {str(ROOT)!r}]
+  sys.path[:0] = [{os.path.dirname(__file__)!r}, {str(HELPERS)!r}, {str(ROOT)!r}]
   import run_pool_test
   from experiments.paper import run_pool
   options = [a for a in sys.argv[1:] if a.startswith('--')]
