@@ -26,8 +26,8 @@ def naming_hangs(
 ) -> Iterator[None]:
   """Names the call of an environment that does not return, within the block.
 
-  A call that never comes back to Python lets no handler of signals run either; so the
-  second SIGINT or SIGTERM during one ends the process from here.
+  A call that never comes back to Python lets no handler of signals run either; so a
+  SIGINT or SIGTERM after the line that promises it ends the process from here.
 
   Args:
     watch: of the environments.
@@ -39,15 +39,16 @@ def naming_hangs(
   ended = threading.Event()
 
   def look(wakeups: int) -> None:
-    received: list[int] = []
-    was_stopping, next_line = False, patience
+    received = was_stopping = was_told = False
+    next_line = patience
     while not ended.is_set():
       if select.select([wakeups], [], [], _LOOK_SECONDS)[0]:
-        received += [number for number in os.read(wakeups, 64) if number in _STOPPING]
-      if len(received) > 1:
-        os._exit(128 + received[-1])
+        numbers = [number for number in os.read(wakeups, 64) if number in _STOPPING]
+        if numbers and was_told and not stop.requested():  # Its handler cannot run.
+          os._exit(128 + numbers[-1])
+        received = received or bool(numbers)
       call, seconds = watch.waits_for()
-      stopping = stop.requested() or bool(received)
+      stopping = stop.requested() or received
       if stopping != was_stopping or seconds < _LOOK_SECONDS:
         next_line = min(patience, _STOP_PATIENCE_SECONDS) if stopping else patience
         was_stopping = stopping
@@ -55,6 +56,7 @@ def naming_hangs(
         next_line = 2 * seconds
         text = f'The environment has not returned from {call} for {seconds:,.0f} s.'
         if stopping:
+          was_told = True
           text += (
             f' The run waits for it; once more ends it at once. {describe_saved()}'
           )
