@@ -27,8 +27,8 @@ def naming_hangs(
 ) -> Iterator[None]:
   """Names the call of an environment that does not return, within the block.
 
-  A call that never comes back to Python lets no handler of signals run either; so the
-  second SIGINT or SIGTERM during one ends the process from here.
+  A call that never comes back to Python lets no handler of signals run either; so a
+  SIGINT or SIGTERM after the line that promises it ends the process from here.
 
   Args:
     watch: of the environments.

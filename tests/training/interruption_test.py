@@ -148,9 +148,22 @@ def test_environment_that_hangs_is_named_and_the_second_signal_ends_the_run(
   (line,) = [next(line for line in lines if 'once more ends it at once' in line)]
   saved = max(os.listdir(directory.checkpoints))
   assert f'step {int(saved.split(".")[0])}: ' in line and saved in line
+  time.sleep(1.0)  # Those that come at once are one request.
   process.send_signal(signal.SIGINT)
   process.communicate(timeout=30)
   assert process.returncode in (-signal.SIGINT, 128 + signal.SIGINT)
+
+
+def test_signals_that_come_at_once_are_one_request_and_save(directory):
+  process = _start(directory)
+  _wait_for_steps(directory, 1)
+  for _ in range(5):
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.01)
+  process.communicate(timeout=240)
+  assert process.returncode == 128 + signal.SIGTERM
+  assert len(os.listdir(directory.checkpoints)) == 1
+  assert directory.read_summary()['actor_steps'] > 0
 
 
 def test_killed_run_starts_again_from_its_last_checkpoint(directory):
