@@ -25,7 +25,7 @@ def test_first_signal_is_remembered_and_the_second_is_the_systems(number, status
 
 def test_second_hangup_of_a_closing_terminal_does_no_harm():
   before = signal.getsignal(signal.SIGHUP)
-  with StopSignals() as stop:
+  with StopSignals('saving') as stop:
     for _ in range(2):
       os.kill(os.getpid(), signal.SIGHUP)
     assert stop.exit_status == 129
@@ -35,7 +35,7 @@ def test_second_hangup_of_a_closing_terminal_does_no_harm():
 def test_hangup_that_is_ignored_stays_ignored():
   before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # As by `nohup`.
   try:
-    with StopSignals() as stop:
+    with StopSignals('saving') as stop:
       os.kill(os.getpid(), signal.SIGHUP)
       assert not stop.requested()
   finally:
