@@ -275,7 +275,7 @@ def provenance(folders: Sequence[str]) -> dict[str, list[str]]:
   """Lists what runs were made with: each value that occurs, by 'commit' and package."""
   found: dict[str, set[str]] = {}
   for folder in folders:
-    for start in files.read_json(RunDirectory(folder).versions) or []:
+    for start in files.read_json(RunDirectory(folder).versions, list) or []:
       found.setdefault('commit', set()).add(str(start.get('commit')))
       for name in _PACKAGES:
         version = start.get('packages', {}).get(name)

@@ -98,6 +98,8 @@ def test_evaluations_of_distributed_runs_count_at_the_steps_they_were_due(tmp_pa
   for seed, steps in enumerate(([0, 25, 30, 43], [0, 20, 24, 43])):
     folder = write_run(tmp_path, HOPPER, Variant('iq'), [0.0], seed=seed)
     config = {
+      'env_name': HOPPER,
+      'algorithm': 'iq',
       'seed': seed,
       'distributed': True,
       'evaluation_period': 10_000,

@@ -11,12 +11,14 @@ from iq_acme.training.run_directory import RunDirectory
 CHEETAH = 'gym:HalfCheetah-v4'
 
 
+def _identity(run):
+  return {'env_name': run.task, 'algorithm': run.algorithm, 'seed': run.seed}
+
+
 def _write_run(root, run, *, steps, finished, speeds=()):
   directory = RunDirectory(os.path.join(root, run.folder))
   os.makedirs(directory.path)
-  directory.write_config(
-    {'env_name': run.task, 'algorithm': run.algorithm, 'num_steps': run.num_steps}
-  )
+  directory.write_config({**_identity(run), 'num_steps': run.num_steps})
   directory.update_summary(actor_steps=steps, finished=finished)
   with open(directory.evaluations, 'w') as file:
     file.write('actor_steps,learner_steps,steps_per_second\n0,0,nan\n10000,0,900\n')
@@ -205,13 +207,14 @@ def test_results_of_other_settings_are_not_taken_for_the_runs(tmp_path):
   directory = RunDirectory(os.path.join(root, run.folder))
   agent = dataclasses.asdict(algorithms.make_config('iq', CHEETAH))
   del agent['log_period']  # Written before there was such a field.
-  directory.write_config({'agent': agent})
+  own = _identity(run)
+  directory.write_config({**own, 'agent': agent})
   assert plans.status(run, root).finished
   for name, value in (('evaluation_episodes', 1), ('env_options', {'x': 1})):
-    directory.write_config({'agent': agent, name: value})
+    directory.write_config({**own, 'agent': agent, name: value})
     with pytest.raises(ValueError, match=f'{name}.*: 1 there'):
       plans.status(run, root)
-  directory.write_config({'agent': {**agent, 'temperature': 77.0}})
+  directory.write_config({**own, 'agent': {**agent, 'temperature': 77.0}})
   with pytest.raises(
     ValueError, match=r'iq/seed_0 .*agent\.temperature: 77\.0 there, 0\.01 here'
   ):
@@ -233,7 +236,9 @@ def test_an_environment_of_one_s_own_is_run_by_any_plan_with_its_options(tmp_pat
   agent = dataclasses.asdict(algorithms.make_config(run.algorithm, own))
   folder = tmp_path / run.folder
   folder.mkdir(parents=True)
-  RunDirectory(str(folder)).write_config({'agent': agent, 'env_options': {}})
+  RunDirectory(str(folder)).write_config(
+    {**_identity(run), 'agent': agent, 'env_options': {}}
+  )
   with pytest.raises(ValueError, match=r'env_options\.size: absent there, 2 here'):
     plans.status(run, str(tmp_path))
   with pytest.raises(ValueError, match="tasks names 'gym:Hoper-v4'"):
