@@ -65,7 +65,7 @@ class LoadedPolicy:
     self._key = jax.random.PRNGKey(seed)
 
   def __call__(self, observation: Any, deterministic: bool = True) -> np.ndarray:
-    """An action for one observation.
+    """Returns an action for one observation.
 
     Args:
       observation: an observation of the environment, not batched.
@@ -75,7 +75,7 @@ class LoadedPolicy:
       An action [D] of the action spec's dtype and within its bounds.
 
     Raises:
-      ValueError: where the observation has another structure, shape, or NaNs.
+      ValueError: if the observation has another structure, shape, or NaNs.
     """
     self._check(observation)
     action, self._key = self._act[deterministic](self.variables, self._key, observation)
@@ -109,7 +109,7 @@ def save_policy(
       then records what made them, and `load_policy` asks for them.
 
   Raises:
-    NonFiniteActionError: where the policy has numbers that are NaN or infinite; the file
+    NonFiniteActionError: if the policy has numbers that are NaN or infinite; the file
       stays what it was.
   """
   tree = jax.device_get((variables.params, variables.normalizer))
@@ -180,7 +180,7 @@ class _UnfitError(ValueError):
 
 
 def _hyperparameters(path: str, header: Mapping[str, Any]) -> dict[str, Any]:
-  """The configuration of a policy file that this package can read."""
+  """Returns the configuration of a policy file that this package can read."""
   if header['version'] > _VERSION:
     raise _UnfitError(
       f'{path} has format version {header["version"]}; this package reads up to '
@@ -198,7 +198,7 @@ def _hyperparameters(path: str, header: Mapping[str, Any]) -> dict[str, Any]:
 def _default_networks(
   path: str, contents: serialization.Contents, config: IQConfig
 ) -> IQNetworks:
-  """The networks that `make_networks` makes for a policy file."""
+  """Returns the networks that `make_networks` makes for a policy file."""
   if makers := contents.header.get('networks'):
     raise _UnfitError(
       f'{path} is a policy of networks by {makers}, not by make_networks: give '
@@ -227,7 +227,7 @@ def _like(networks: IQNetworks, config: IQConfig) -> Any:
 
 
 def _foreign_makers(networks: IQNetworks) -> str | None:
-  """The functions of a policy that `make_networks` did not make, by name."""
+  """Returns the functions of a policy that `make_networks` did not make, by name."""
   policy = networks.policy
   names = {
     f'{function.__module__}.{getattr(function, "__qualname__", type(function).__name__)}'
@@ -238,7 +238,7 @@ def _foreign_makers(networks: IQNetworks) -> str | None:
 
 
 def _first_not_finite(tree: Any) -> str | None:
-  """The first number of a nest that is NaN or infinite, None where there is none."""
+  """Returns the first number of a nest that is NaN or infinite, if there is one."""
   for leaf in map(np.asarray, jax.tree.leaves(tree)):
     if not np.all(np.isfinite(leaf)):
       return str(leaf[~np.isfinite(leaf)].flat[0])
@@ -246,7 +246,7 @@ def _first_not_finite(tree: Any) -> str | None:
 
 
 def _decode_specs(path: str, header: Mapping[str, Any]) -> EnvironmentSpec:
-  """The specs of a policy file's header."""
+  """Returns the specs of a policy file's header."""
   try:
     return EnvironmentSpec(
       spec_json.decode(header['observations']), spec_json.decode(header['actions'])

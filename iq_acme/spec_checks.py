@@ -8,7 +8,7 @@ import numpy as np
 
 
 class EnvironmentSpec(NamedTuple):
-  """An environment's specs; `acme.specs.EnvironmentSpec` for if there is no Acme."""
+  """An environment's specs; `acme.specs.EnvironmentSpec` if there is no Acme."""
 
   observations: Any
   actions: Any

@@ -96,7 +96,7 @@ class IQActor(acme.Actor):
     return self._on_cpu(variables) if self._on_accelerator else variables
 
   def _on_cpu(self, variables: acting.ActingVariables) -> acting.ActingVariables:
-    """The variables on the CPU; those of the last call are not copied again."""
+    """Returns the variables on the CPU; those of the last call are not copied again."""
     params, normalizer = variables.params, variables.normalizer
     if params is not self._copied[0] or normalizer is not self._copied[1]:
       self._copied = (params, normalizer)
@@ -126,7 +126,7 @@ def _check_finite(what: str, value: Any) -> None:
 
 
 def _cast(what: str, value: Any, dtype: np.dtype) -> np.ndarray:
-  """A reward or discount as replay keeps it: None would be a NaN there."""
+  """Returns a reward or discount as replay keeps it: None would be a NaN there."""
   array = np.array(value, dtype)
   if array.shape != ():
     raise ValueError(

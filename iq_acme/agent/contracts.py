@@ -33,7 +33,7 @@ class Replay(Protocol):
     """Returns how many were inserted, and sampled, in all."""
 
   def stop_limiting_inserts(self) -> None:
-    """From now on takes in what arrives, whatever the ratio, if that is in its power."""
+    """Takes in what arrives, from now on, whatever the ratio, if it can."""
 
   def save(self, directory: str) -> None:
     """Writes everything into a folder, which is made."""

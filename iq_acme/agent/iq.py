@@ -66,7 +66,7 @@ class IQ(LocalAgent):
     )
 
   def policy_variables(self) -> acting.ActingVariables:
-    """The policy as it is now: parameters and normaliser."""
+    """Returns the policy as it is now: parameters and normaliser."""
     return self.learner.get_variables(['policy'])[0]
 
   def make_critic(self) -> critics.Critic:
@@ -104,7 +104,7 @@ def make_iq_agent(
   keep_checkpoints: int = 2,
   checkpoint_replay: bool = True,
 ) -> IQ:
-  """An agent for Acme's `EnvironmentLoop`, or for a loop of your own.
+  """Returns an agent for Acme's `EnvironmentLoop`, or for a loop of your own.
 
   Args:
     env_spec: the environment's specs, from `acme.make_environment_spec`.

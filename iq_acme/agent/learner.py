@@ -176,7 +176,7 @@ class IQLearner(acme.Learner):
     self._read_metrics()
 
   def save(self) -> update.TrainingState:
-    """The whole training state, as numpy arrays; may be called from any thread.
+    """Returns the whole training state, as numpy arrays; may be called from any thread.
 
     Raises:
       NonFiniteLossError: if the state is spoiled and not worth keeping.

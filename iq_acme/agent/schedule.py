@@ -25,7 +25,7 @@ class UpdateSchedule:
   start_sgd_steps: int = 0
 
   def sgd_steps_due(self, actor_steps: int) -> int:
-    """SGD steps that there should have been after so many environment steps.
+    """Returns the SGD steps that are due after so many environment steps.
 
     Args:
       actor_steps: environment steps taken since the very start of the run.
@@ -41,7 +41,7 @@ class UpdateSchedule:
   def after_refill(
     self, actor_steps: int, sgd_steps: int, missing: int
   ) -> 'UpdateSchedule':
-    """The schedule of a run resumed without its replay.
+    """Returns the schedule of a run resumed without its replay.
 
     Args:
       actor_steps: environment steps taken when the run resumes.
@@ -59,7 +59,7 @@ class UpdateSchedule:
   def continued_as(
     self, planned: 'UpdateSchedule', actor_steps: int
   ) -> 'UpdateSchedule':
-    """The schedule of a run that goes on by this one, maybe under other settings.
+    """Returns the schedule of a run that goes on, maybe under other settings.
 
     Args:
       planned: the schedule of a new run of the settings that it goes on with.

@@ -27,7 +27,7 @@ MODULES = frozenset(_STARTS)
 
 
 def choice() -> str | None:
-  """What is chosen for this process; None if nothing is.
+  """Returns what is chosen for this process; None if nothing is.
 
   Raises:
     ValueError: if it is none of `CHOICES`.

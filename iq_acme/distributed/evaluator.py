@@ -67,7 +67,7 @@ class EvaluatorWorker:
     self._finish = evaluate
 
   def is_finished(self) -> bool:
-    """Whether all that `finish` asked for is written."""
+    """Returns whether all that `finish` asked for is written."""
     return self._finished
 
   def run(self) -> None:
@@ -94,7 +94,7 @@ class EvaluatorWorker:
     self._logger.close()
 
   def make_evaluation_actor(self, *, deterministic: bool, seed: int) -> IQActor:
-    """An actor by the policy under evaluation; see `evaluation.evaluate_agent`."""
+    """Returns an actor by the policy under evaluation."""
     actor = self._actors[deterministic]
     actor.random_key = jax.random.PRNGKey(seed)
     return actor

@@ -79,12 +79,12 @@ class LearnerWorker:
     return jax.device_get(self._learner.get_variables(names))
 
   def snapshot(self) -> tuple[list[Any], int]:
-    """The variables of policy and value, and the SGD steps that they come from."""
+    """Returns the variables of policy and value, and their SGD steps."""
     steps = int(self._learner.state.steps)
     return self.get_variables(['policy', 'value']), steps
 
   def statistics(self) -> dict[str, float]:
-    """How the learner does; see `_extras`."""
+    """Returns how the learner does; see `_extras`."""
     return {'learner_steps': int(self._learner.state.steps), **self._measure()}
 
   def finish(self, actor_steps: int, catch_up: bool) -> None:
@@ -97,7 +97,7 @@ class LearnerWorker:
     self._finish = (actor_steps, catch_up)
 
   def is_finished(self) -> bool:
-    """Whether what `finish` asked for is written."""
+    """Returns whether what `finish` asked for is written."""
     return self._finished
 
   def run(self) -> None:
@@ -232,7 +232,7 @@ class LearnerWorker:
     return progress.counts
 
   def _delivered_steps(self, counted: int) -> int:
-    """The steps whose transitions are in replay; a resumed run takes the others anew.
+    """Returns the steps that are in replay; a resumed run takes the others anew.
 
     Those wait in the queue of a resident ring, or in the actors' writers.
 

@@ -34,7 +34,7 @@ class TimedIterator(Iterator[Any]):
     return 0.0 if since is None else time.monotonic() - since
 
   def busy_fraction(self) -> float:
-    """The part of the time since the last call that was not spent in waits."""
+    """Returns the part of the time since the last call that was not spent in waits."""
     now = time.monotonic()
     elapsed = now - (self._window_start or now)
     fraction = 1.0 - self._waited / elapsed if elapsed > 0 else 0.0

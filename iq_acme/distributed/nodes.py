@@ -58,7 +58,7 @@ def run_supervised(node: Any, name: str, body: Callable[[], None]) -> None:
 
 
 def _keep_tensorflow_off_accelerators() -> None:
-  """TensorFlow only carries data here, and would take all of a GPU's memory.
+  """Hides accelerators from TensorFlow, which would take all of a GPU's memory.
 
   Where it is not loaded yet, nothing of the node's has a use for it but logging.
   """

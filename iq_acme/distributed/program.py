@@ -55,7 +55,7 @@ def make_distributed_iq(
   evaluation_hook: EvaluationHook | None = None,
   program: lp.Program | None = None,
 ) -> lp.Program:
-  """The agent as a Launchpad program, to be run by `iq_acme.launch`.
+  """Returns the agent as a Launchpad program, to be run by `iq_acme.launch`.
 
   Its nodes are labelled 'replay', 'counter', 'learner', 'evaluator', 'coordinator' and
   'actor' (one node an actor). Everything given here travels to them by cloudpickle.

@@ -100,7 +100,7 @@ class ProgramParts:
   def make_builder(
     self, seed: int = 0, logger: loggers.Logger | None = None
   ) -> 'IQBuilder':
-    """The builder as a program of many processes uses it."""
+    """Returns the builder as a program of many processes uses it."""
     from iq_acme.agent.builder import IQBuilder
 
     return IQBuilder(
@@ -111,9 +111,9 @@ class ProgramParts:
     )
 
   def make_networks(self) -> 'IQNetworks':
-    """The networks, which are made anew in each process, for they are functions."""
+    """Makes the networks, which are functions, anew in each process."""
     return self.network_factory(self.environment_spec, self.config)
 
   def make_tables(self) -> list[Any]:
-    """The tables of the replay server."""
+    """Returns the tables of the replay server."""
     return self.make_builder().make_replay_tables(self.environment_spec)

@@ -126,7 +126,7 @@ class Environment(dm_env.Environment):
     """Returns the task's own measures of the episode so far, beside its return.
 
     They are those of the whole episode after its last step and until the next reset.
-    The keys are the same at every call. Empty where the task has none.
+    The keys are the same at every call. Empty if the task has none.
     """
     return {}
 

@@ -41,7 +41,7 @@ class EnvironmentWatch:
       self._call = None
 
   def waits_for(self) -> tuple[str, float]:
-    """The call under way and its seconds so far; outside of one, '' and 0."""
+    """Returns the call under way and its seconds so far; outside of one, '' and 0."""
     name, since = self._call or ('', time.monotonic())
     return name, time.monotonic() - since if name else 0.0
 

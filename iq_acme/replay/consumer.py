@@ -173,6 +173,6 @@ class ThreadConsumer:
 
 
 def _receive(client: reverb.Client) -> Iterator[np.ndarray]:
-  """Every item of the queue in turn, by one sampler, for each costs a log line."""
+  """Yields every item of the queue, by one sampler: each costs a log line."""
   for sample in client.sample(QUEUE, 2**62, emit_timesteps=False):
     yield sample.data[0]

@@ -167,7 +167,7 @@ class NStepTransitions:
     return transitions
 
   def _transition(self) -> Transition:
-    """The transition from the first kept step to the newest observation."""
+    """Returns the transition from the first kept step to the newest observation."""
     observation, action, reward, discount = self._steps[0]
     for i in range(1, len(self._steps)):
       _, _, next_reward, next_discount = self._steps[i]

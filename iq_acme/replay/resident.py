@@ -125,7 +125,7 @@ class ResidentReplay:
     return self._ring.limiter.inserted, self._ring.limiter.sampled
 
   def stop_limiting_inserts(self) -> None:
-    """From now on takes in all that arrives, whatever the ratio: the end of a run."""
+    """Takes in all that arrives, from now on, whatever the ratio: the end of a run."""
     self._ring.stop_limiting_inserts()
 
   def save(self, directory: str) -> None:

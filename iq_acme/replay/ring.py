@@ -171,7 +171,7 @@ def make_ring(capacity: int, width: int, dtype: np.dtype, seed: int) -> Ring:
 
 
 def _is_state_of(random_state: dict[str, Any], entry: str) -> bool:
-  """Whether a sampler's state has the entry that tells whose it is."""
+  """Returns whether a sampler's state has the entry that tells whose it is."""
   if entry in random_state:
     return True
   logging.warning(
@@ -182,7 +182,7 @@ def _is_state_of(random_state: dict[str, Any], entry: str) -> bool:
 
 
 def _segments(rows: np.ndarray, size: int, start: int) -> list[np.ndarray]:
-  """The rows of a ring from oldest to newest, as views."""
+  """Returns the rows of a ring from oldest to newest, as views."""
   if size < len(rows):
     return [rows[:size]]
   return [rows[start:], rows[:start]]

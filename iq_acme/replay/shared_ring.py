@@ -70,11 +70,11 @@ class RateLimiter:
     return paid - self.sampled
 
   def can_insert(self, size: int) -> bool:
-    """Whether a ring of so many transitions may take one more in."""
+    """Returns whether a ring of so many transitions may take one more in."""
     return size < self._config.min_replay_size or self.lead <= self._error_buffer
 
   def can_sample(self, size: int, num_samples: int) -> bool:
-    """Whether so many may be sampled from a ring of so many transitions."""
+    """Returns whether so many may be sampled from a ring of so many transitions."""
     if size < self._config.min_replay_size:
       return False
     return self.lead - num_samples >= -self._error_buffer
@@ -152,15 +152,15 @@ class SharedRing:
     return self._ring
 
   def can_insert(self) -> bool:
-    """Whether the limiter lets one more transition in."""
+    """Returns whether the limiter lets one more transition in."""
     return not self._limits_inserts or self.limiter.can_insert(self.ring.size)
 
   def can_sample(self, num_rows: int) -> bool:
-    """Whether the limiter lets so many transitions out."""
+    """Returns whether the limiter lets so many transitions out."""
     return self.limiter.can_sample(self.ring.size, num_rows)
 
   def stop_limiting_inserts(self) -> None:
-    """From now on lets in all that comes, whatever the ratio."""
+    """Lets in all that comes, from now on, whatever the ratio."""
     with self.changed:
       self._limits_inserts = False
       self.changed.notify_all()

@@ -161,7 +161,7 @@ class TableReplay(ServerReplay):
 
 
 def is_server_checkpoint(directory: str) -> bool:
-  """Whether a folder is a Reverb server's checkpoint, complete."""
+  """Returns whether a folder is a Reverb server's checkpoint, complete."""
   return os.path.exists(os.path.join(directory, 'DONE'))
 
 

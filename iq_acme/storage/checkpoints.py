@@ -49,7 +49,7 @@ class CheckpointStore:
       keep: how many of the newest to keep, at least 1.
 
     Raises:
-      ValueError: where `keep` is below 1.
+      ValueError: if `keep` is below 1.
     """
     if keep < 1:
       raise ValueError(f'keep_checkpoints is {keep!r}; it must be at least 1.')
@@ -96,7 +96,7 @@ class CheckpointStore:
     return CheckpointInfo(path, sum(sizes.values()), actor_steps)
 
   def checkpoints(self) -> list[CheckpointInfo]:
-    """Every whole checkpoint, newest first, by the sizes of its files."""
+    """Returns every whole checkpoint, newest first, by the sizes of its files."""
     found = []
     for path, actor_steps in self._folders():
       manifest = _read_manifest(path)
@@ -106,21 +106,21 @@ class CheckpointStore:
     return found
 
   def latest(self) -> CheckpointInfo | None:
-    """The newest whole checkpoint, by the sizes of its files; None without one."""
+    """Returns the newest whole checkpoint, by the sizes of its files, if any."""
     return next(iter(self.checkpoints()), None)
 
   def latest_intact(self) -> CheckpointInfo | None:
-    """The newest checkpoint of which every byte is as it was written.
+    """Returns the newest checkpoint of which every byte is as it was written.
 
     This reads the whole of it, so it is for the one that is to be restored. Newer ones
     that are damaged are moved aside to '<name>.damaged', with a warning, so that they
     take no place among those that are kept.
 
     Returns:
-      The checkpoint, None where there never was one.
+      The checkpoint, None if there never was one.
 
     Raises:
-      DamagedCheckpointsError: where all are damaged; they stay where they are.
+      DamagedCheckpointsError: if all are damaged; they stay where they are.
     """
     self._remove_leftovers()
     damaged = []
@@ -141,7 +141,7 @@ class CheckpointStore:
     return None
 
   def _folders(self) -> list[tuple[str, int]]:
-    """Path and actor steps of whatever is named as a checkpoint, newest first."""
+    """Lists what is named as a checkpoint, path and actor steps, newest first."""
     matches = filter(None, map(_PATTERN.match, os.listdir(self._directory)))
     # Of two after the same step, the one that replaced the other comes first.
     ordered = sorted(matches, key=lambda match: (-int(match[1]), len(match[0])))
@@ -161,7 +161,7 @@ class CheckpointStore:
 
 
 def _file_sizes(directory: str) -> dict[str, int]:
-  """Relative path and size in bytes of every file below a folder."""
+  """Returns the relative path and size in bytes of every file below a folder."""
   sizes = {}
   for root, _, names in os.walk(directory):
     for name in names:
@@ -171,7 +171,7 @@ def _file_sizes(directory: str) -> dict[str, int]:
 
 
 def _crc32(path: str) -> int:
-  """The CRC-32 of a file, which may be larger than memory."""
+  """Returns the CRC-32 of a file, which may be larger than memory."""
   checksum = 0
   with open(path, 'rb') as file:
     while block := file.read(_BLOCK_BYTES):
@@ -180,7 +180,7 @@ def _crc32(path: str) -> int:
 
 
 def _read_manifest(path: str) -> dict[str, Any] | None:
-  """What a checkpoint says of itself, None where nothing can be made of it."""
+  """Returns what a checkpoint says of itself, None if nothing can be made of it."""
   try:
     with open(os.path.join(path, _MANIFEST)) as file:
       manifest = json.load(file)
@@ -197,14 +197,14 @@ def _read_manifest(path: str) -> dict[str, Any] | None:
 
 
 def _wrong_sizes(path: str, manifest: dict[str, Any]) -> list[str]:
-  """The files that are missing or of another size."""
+  """Returns the files that are missing or of another size."""
   found = _file_sizes(path)
   # Files that came later, such as a file browser's, do no harm.
   return [name for name, size in manifest['files'].items() if found.get(name) != size]
 
 
 def _damage(path: str, manifest: dict[str, Any] | None) -> str | None:
-  """What is wrong with a checkpoint, None where nothing is; reads all of it."""
+  """Returns what is wrong with a checkpoint, None if nothing is; reads all of it."""
   if manifest is None:
     return f'{_MANIFEST} is missing or damaged'
   if names := _wrong_sizes(path, manifest):

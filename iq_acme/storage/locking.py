@@ -36,10 +36,10 @@ class FileLock:
     On a file system without locks it warns and goes on without.
 
     Args:
-      path: the file, which is made where it is missing.
+      path: the file, which is made if it is missing.
 
     Raises:
-      InUseError: where somebody holds it.
+      InUseError: if somebody holds it.
     """
     self._file = open(path, 'a+')  # noqa: SIM115
     try:

@@ -46,9 +46,9 @@ class LaunchResult:
 
   Attributes:
     finished: whether it reached its step budget; False after a request to stop.
-    signal_number: the signal that asked it to stop, None where none did.
+    signal_number: the signal that asked it to stop, None if none did.
     counts: actor_steps, learner_steps, training_seconds, replay_inserted,
-      replay_sampled and samples_per_insert at its end; empty where it was stopped
+      replay_sampled and samples_per_insert at its end; empty if it was stopped
       before it had begun, or did not stop in time and was killed.
   """
 
@@ -80,7 +80,7 @@ def launch(
       accelerators; 'local_mt' gives each a thread of one process. Where None, the flag
       --lp_launch_type decides if flags are parsed, and 'local_mp' otherwise.
     log_dir: where the output of the nodes goes, a file each ('actor/0'), 'launcher.log'
-      and 'processes.json', which tells their process ids; where None, a temporary
+      and 'processes.json', which tells their process ids; if None, a temporary
       folder that is kept only on failure.
     stop_seconds: how long an orderly stop may take before the program is killed.
     listen: 'local' lets this machine alone reach the servers of the nodes; 'all' leaves
@@ -92,7 +92,7 @@ def launch(
 
   Raises:
     ValueError: for another launch type, or another `listen`.
-    NodeFailedError: where a node failed; everything else has been ended then, and the
+    NodeFailedError: if a node failed; everything else has been ended then, and the
       last checkpoint is as it was.
   """
   launch_type = launch_type or _launch_type_of_flags()
@@ -246,7 +246,7 @@ class _Launch:
 
 
 def last_words(lines: Sequence[str]) -> list[str]:
-  """What tells most of how a process ended, from what it wrote.
+  """Returns what tells most of how a process ended, from what it wrote.
 
   Args:
     lines: all of it.

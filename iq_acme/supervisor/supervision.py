@@ -45,7 +45,7 @@ class Failure:
   Attributes:
     node: its name, such as 'actor/0'.
     reason: what it ended by, in words.
-    details: its traceback, empty where it had no time for one.
+    details: its traceback, empty if it had no time for one.
     time: when it was noticed, seconds since the epoch.
     killed: whether a signal ended it; those that end by an exception around the same
       time may only have missed it.
@@ -66,7 +66,7 @@ class Records:
 
   @classmethod
   def of_this_process(cls) -> 'Records | None':
-    """Those of the launch that this process belongs to, if any."""
+    """Returns those of the launch that this process belongs to, if any."""
     folder = os.environ.get(FOLDER_VARIABLE)
     return cls(folder) if folder else None
 
@@ -77,7 +77,7 @@ class Records:
       self._write(name, dataclasses.asdict(failure))
 
   def failures(self) -> list[Failure]:
-    """All failures, those first that are likelier to be causes than consequences."""
+    """Returns all failures, the likelier causes before consequences."""
     found = [
       Failure(**self._read(name))
       for name in os.listdir(self.folder)
@@ -90,7 +90,7 @@ class Records:
     self._write(_RESULT, result)
 
   def result(self) -> dict[str, Any] | None:
-    """How the program ended; None before its orderly end."""
+    """Returns how the program ended; None before its orderly end."""
     return self._read(_RESULT)
 
   def mark_opened(self) -> None:
@@ -98,7 +98,7 @@ class Records:
     self._write(_OPENED, {})
 
   def opened(self) -> bool:
-    """Whether the program is set up."""
+    """Returns whether the program is set up."""
     return os.path.exists(self._path(_OPENED))
 
   def request_stop(self) -> None:
@@ -106,11 +106,11 @@ class Records:
     self._write(_STOP, {})
 
   def stop_requested(self) -> bool:
-    """Whether an orderly stop was asked for."""
+    """Returns whether an orderly stop was asked for."""
     return os.path.exists(self._path(_STOP))
 
   def temporary_folder(self) -> str:
-    """A folder, which is made, for temporary files of all processes."""
+    """Returns a folder, which is made, for temporary files of all processes."""
     path = self._path('tmp')
     os.makedirs(path, exist_ok=True)
     return path

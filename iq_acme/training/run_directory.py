@@ -147,7 +147,7 @@ class RunDirectory:
       metrics_files.read_rows(path, column)
 
   def _tables(self) -> dict[str, str]:
-    """The CSV files, and the steps by which a checkpoint knows their rows.
+    """Returns the CSV files, and the steps by which a checkpoint knows their rows.
 
     Actors of a distributed run may be ahead of what the checkpoint counts, so rows of
     its learner are known by SGD steps.
@@ -277,7 +277,7 @@ class RunDirectory:
       )
 
   def _is_result(self, name: str) -> bool:
-    """Whether it is neither a log nor what a run killed at its start has left."""
+    """Returns whether it is neither a log nor left by a run killed at its start."""
     path = os.path.join(self.path, name)
     if os.path.isdir(path):
       return not name.startswith('.replay_') and bool(os.listdir(path))
@@ -285,7 +285,7 @@ class RunDirectory:
 
 
 def _missing_folders(path: str) -> list[str]:
-  """A folder and those that it lies in, if they are not there yet, outermost first."""
+  """Returns which of a folder and those around it are missing, outermost first."""
   missing = []
   while path and not os.path.exists(path):
     missing.insert(0, path)

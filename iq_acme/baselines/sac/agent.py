@@ -27,7 +27,7 @@ from iq_acme.storage import serialization
 
 
 def canonical(environment: dm_env.Environment) -> dm_env.Environment:
-  """The same environment with actions in [-1, 1], where SAC acts."""
+  """Returns the same environment with actions in [-1, 1], where SAC acts."""
   return wrappers.CanonicalSpecWrapper(environment, clip=True)
 
 
@@ -192,7 +192,7 @@ def load_policy_actor(
 
 
 def _make_assess(networks: sac.SACNetworks) -> critics.Assess:
-  """The smaller of both critics' Q(s, mode); SAC has no V of its own."""
+  """Returns the smaller of both critics' Q(s, mode); SAC has no V of its own."""
 
   @jax.jit
   def assess(variables: tuple[Any, Any], observations: Any) -> dict[str, jax.Array]:

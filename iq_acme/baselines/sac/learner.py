@@ -44,7 +44,7 @@ class SavableSACLearner(acme.Learner):
     return self._learner.save()
 
   def save(self) -> Any:
-    """The training state as numpy arrays.
+    """Returns the training state as numpy arrays.
 
     Raises:
       NonFiniteLossError: if the state is spoiled and not worth keeping.
