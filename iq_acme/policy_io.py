@@ -7,30 +7,16 @@ from typing import Any
 
 import jax
 import numpy as np
-from dm_env import specs as dm_env_specs
 
 from iq_acme import acting, policies, spec_json
 from iq_acme.config import IQConfig
 from iq_acme.networks import IQNetworks, check_made_from, make_networks
 from iq_acme.normalization import init_statistics
-from iq_acme.spec_checks import check_observation_structure
+from iq_acme.spec_checks import EnvironmentSpec, check_observation_structure
 from iq_acme.storage import serialization
 
 _FORMAT = 'iq_acme policy'
 _VERSION = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class EnvironmentSpec:
-  """The specs that a policy was trained on.
-
-  Attributes:
-    observations: a nest of dm_env specs.
-    actions: a bounded spec of an action vector [D].
-  """
-
-  observations: Any
-  actions: dm_env_specs.BoundedArray
 
 
 class LoadedPolicy:

@@ -5,15 +5,23 @@ from typing import Any, NamedTuple
 import dm_env
 import jax
 import numpy as np
+from dm_env import specs
 
 
 class EnvironmentSpec(NamedTuple):
-  """An environment's specs; `acme.specs.EnvironmentSpec` if there is no Acme."""
+  """An environment's specs, as `acme.specs.EnvironmentSpec`, but without Acme.
+
+  Attributes:
+    observations: a nest of dm_env specs.
+    actions: a bounded spec of an action vector [D].
+    rewards: a scalar spec.
+    discounts: a scalar spec.
+  """
 
   observations: Any
   actions: Any
-  rewards: Any
-  discounts: Any
+  rewards: Any = specs.Array((), np.float32, 'reward')
+  discounts: Any = specs.BoundedArray((), np.float32, 0.0, 1.0, 'discount')
 
 
 def make_environment_spec(environment: dm_env.Environment) -> EnvironmentSpec:
@@ -49,7 +57,7 @@ def check_environment_spec(spec: Any) -> None:
   _check_action_spec(spec.actions)
   _check_observation_spec(spec.observations)
   for field in ('rewards', 'discounts'):
-    if hasattr(spec, field):  # A policy in a file needs none.
+    if hasattr(spec, field):
       _check_scalar_spec(field.removesuffix('s'), getattr(spec, field))
 
 

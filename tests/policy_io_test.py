@@ -18,6 +18,7 @@ from iq_acme import NonFiniteActionError, acting, policy_io
 from iq_acme.config import IQConfig
 from iq_acme.networks import make_networks
 from iq_acme.normalization import RunningStatistics
+from iq_acme.spec_checks import EnvironmentSpec
 from iq_acme.storage import serialization
 
 ACTIONS = specs.BoundedArray((2,), np.float32, [-0.4, 0.0], [0.4, 2.0], name='a')
@@ -45,7 +46,7 @@ CONFIG = IQConfig(hidden_layer_sizes=(8,), num_action_values=5, min_replay_size=
 
 def make(observations=FLAT, **fields):
   """An environment's specs, a configuration, and variables as after some training."""
-  spec = policy_io.EnvironmentSpec(observations, ACTIONS)
+  spec = EnvironmentSpec(observations, ACTIONS)
   config = dataclasses.replace(CONFIG, **fields)
   networks = make_networks(spec, config)
   rng = np.random.default_rng(0)
@@ -206,7 +207,7 @@ def test_networks_of_another_first_scale_load_the_same_policy(path):
 def test_actions_have_the_specs_dtype_and_stay_within_its_bounds(path):
   # 0.1 in float32 is larger than 0.1, and -0.1 smaller than -0.1.
   actions = specs.BoundedArray((2,), np.float64, -0.1, 0.1, name='a')
-  spec = policy_io.EnvironmentSpec(FLAT, actions)
+  spec = EnvironmentSpec(FLAT, actions)
   networks = make_networks(spec, CONFIG)
   variables = acting.ActingVariables(
     networks.policy.init(jax.random.PRNGKey(0)), None, exploring=False

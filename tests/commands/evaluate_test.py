@@ -14,7 +14,7 @@ from repository import ROOT
 
 from iq_acme import IQConfig, make_environment, make_networks, save_policy
 from iq_acme.acting import ActingVariables
-from iq_acme.policy_io import EnvironmentSpec
+from iq_acme.spec_checks import EnvironmentSpec
 
 pytestmark = pytest.mark.core
 NAME, OPTIONS = 'gym:HalfCheetah-v4', {'max_episode_steps': 20}
