@@ -8,7 +8,7 @@ from typing import Any
 
 from iq_acme.storage import files, locking
 from iq_acme.storage.checkpoints import CheckpointStore
-from iq_acme.training import metrics_files
+from iq_acme.training import events, metrics_files
 from iq_acme.training.differences import list_differences
 
 _LOCKS = ('.lock', '.agent.lock')
@@ -188,7 +188,7 @@ class RunDirectory:
     }[label]
     loggers: list[metrics_files.Logger] = [metrics_files.CsvFile(path)]
     if tensorboard:
-      loggers.append(metrics_files.TensorBoard(self.tensorboard, name))
+      loggers.append(events.TensorBoard(self.tensorboard, name))
     return metrics_files.MultiLogger(loggers, position)
 
   def read_summary(self) -> dict[str, Any]:

@@ -10,7 +10,15 @@ from iq_acme import evaluation, process, seeding
 from iq_acme.environments.watch import EnvironmentWatch
 from iq_acme.episodes import EnvironmentStepper
 from iq_acme.storage import files
-from iq_acme.training import hangs, metrics_files, plotting, progress, quiet, versions
+from iq_acme.training import (
+  events,
+  hangs,
+  metrics_files,
+  plotting,
+  progress,
+  quiet,
+  versions,
+)
 from iq_acme.training.protocols import AgentFactory
 from iq_acme.training.run_directory import RunDirectory
 from iq_acme.training.settings import RunSettings
@@ -113,7 +121,7 @@ def open_folder(
   if cut := directory.cut_after(step, learner_steps):
     print(f'Dropped {cut} rows of metrics from beyond step {step:,}.', flush=True)
   if settings.tensorboard:
-    metrics_files.mark_start(directory.tensorboard, step)
+    events.mark_start(directory.tensorboard, step)
 
 
 class _Run:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from repository import ROOT
 
-from iq_acme.training import metrics_files
+from iq_acme.training import events, metrics_files
 from iq_acme.training.metrics_files import CsvFile, MultiLogger
 
 
@@ -126,10 +126,10 @@ def test_position_comes_first_and_gives_way_to_the_rows_own(path):
 
 def test_tensorboard_forgets_what_lies_beyond_the_resumed_step(tmp_path):
   folder = str(tmp_path / 'tensorboard')
-  metrics_files.mark_start(folder, 0)
+  events.mark_start(folder, 0)
 
   def write(steps, value):
-    log = metrics_files.TensorBoard(folder, 'evaluation')
+    log = events.TensorBoard(folder, 'evaluation')
     for step in steps:
       log.write({'actor_steps': step, 'return_mean': value, 'note': 'no number'})
     log.close()
@@ -138,18 +138,18 @@ def test_tensorboard_forgets_what_lies_beyond_the_resumed_step(tmp_path):
   # File names hold whole seconds; a resumed run comes later than the first one.
   for name in os.listdir(folder):
     os.rename(os.path.join(folder, name), os.path.join(folder, _earlier(name)))
-  metrics_files.mark_start(folder, 20)
+  events.mark_start(folder, 20)
   write([30, 40], 2.0)
 
   # The reader that TensorBoard itself uses.
   from tensorboard.backend.event_processing import plugin_event_accumulator
   from tensorboard.util import tensor_util
 
-  events = plugin_event_accumulator.EventAccumulator(folder)
-  events.Reload()
-  (tag,) = (tag for tag in events.Tags()['tensors'] if 'Return' in tag)
-  assert [event.step for event in events.Tensors(tag)] == [10, 20, 30, 40]
-  values = [tensor_util.make_ndarray(e.tensor_proto) for e in events.Tensors(tag)]
+  read = plugin_event_accumulator.EventAccumulator(folder)
+  read.Reload()
+  (tag,) = (tag for tag in read.Tags()['tensors'] if 'Return' in tag)
+  assert [event.step for event in read.Tensors(tag)] == [10, 20, 30, 40]
+  values = [tensor_util.make_ndarray(e.tensor_proto) for e in read.Tensors(tag)]
   assert values == [1.0, 1.0, 2.0, 2.0]
 
 
@@ -158,9 +158,9 @@ def test_tensorboard_lists_scalars_that_were_written_without_tensorflow(tmp_path
 import sys
 sys.modules['tensorflow'] = None
 import numpy as np
-from iq_acme.training import metrics_files
-metrics_files.mark_start({str(tmp_path)!r}, 0)
-log = metrics_files.TensorBoard({str(tmp_path)!r}, 'learner')
+from iq_acme.training import events, metrics_files
+events.mark_start({str(tmp_path)!r}, 0)
+log = events.TensorBoard({str(tmp_path)!r}, 'learner')
 log.write({{'actor_steps': 7, 'loss': np.float32(0.5), 'td_error_mean': 2, 'x': 'text'}})
 log.write({{'actor_steps': 8, 'loss': float('nan'), 'td_error_mean': np.int64(3)}})
 """  # Not closed: each row is there at once.
@@ -170,12 +170,12 @@ log.write({{'actor_steps': 8, 'loss': float('nan'), 'td_error_mean': np.int64(3)
   assert done.returncode == 0, done.stderr
   from tensorboard.backend.event_processing import event_accumulator
 
-  events = event_accumulator.EventAccumulator(str(tmp_path))
-  events.Reload()
-  assert sorted(events.Tags()['scalars']) == ['learner/Loss', 'learner/TdErrorMean']
-  found = [(event.step, event.value) for event in events.Scalars('learner/TdErrorMean')]
+  read = event_accumulator.EventAccumulator(str(tmp_path))
+  read.Reload()
+  assert sorted(read.Tags()['scalars']) == ['learner/Loss', 'learner/TdErrorMean']
+  found = [(event.step, event.value) for event in read.Scalars('learner/TdErrorMean')]
   assert found == [(7, 2.0), (8, 3.0)]
-  loss, nan = events.Scalars('learner/Loss')
+  loss, nan = read.Scalars('learner/Loss')
   assert loss.value == 0.5 and np.isnan(nan.value)
 
 
