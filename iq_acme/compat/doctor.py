@@ -1,8 +1,9 @@
 """Says what is installed, and whether it loads: `python -m iq_acme doctor`.
 
-It prints the versions that matter beside those that are wanted, then tries all that
-training needs, each in a process of its own, so that one which crashes takes nothing
-else with it. It needs nothing but Python. The exit status is 0 if all works, else 1.
+It prints the versions that matter beside those that are wanted, then tries the core
+and the extras that are installed, each check in a process of its own, so that one which
+crashes takes nothing else with it. It needs nothing but Python. The exit status is 0 if
+all of that works, else 1.
 """
 
 import concurrent.futures
@@ -15,15 +16,22 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from iq_acme.compat import loopback
 from iq_acme.training.versions import PACKAGES, package_version
 
 _PATIENCE = 300.0  # Seconds that one check may take; cold disks are slow.
 
-_PYTHON = (
-  'Python 3.10 is needed: Launchpad is built for no newer one. `make clean install` '
-  'looks for python3.10, pyenv and uv.'
+# The package that tells whether an extra is installed.
+_EXTRAS = {
+  'acme': 'dm-acme',
+  'dm_control': 'dm-control',
+  'robotics': 'gymnasium-robotics',
+}
+_CORE_ONLY = (
+  'The agent for Acme needs the extra [acme], on Python 3.10, for which Launchpad is '
+  'built: `make install` in a clone looks for python3.10, pyenv and uv.'
 )
 _REMEDY = (
   'The first failure is the one to look at: compare the versions above with those that '
@@ -39,13 +47,15 @@ class Check:
     name: what is tried, in a few words.
     code: Python that fails if it does not work, run in a fresh process.
     environment: variables set for that process.
-    required: whether training needs it; otherwise the outcome is information.
+    required: whether it has to work; otherwise the outcome is information.
+    extra: the extra that it belongs to, None for the core.
   """
 
   name: str
   code: str
   environment: tuple[tuple[str, str], ...] = ()
   required: bool = True
+  extra: str | None = None
 
 
 # In the order of dependence, so that the first failure is the one to look at.
@@ -56,21 +66,25 @@ CHECKS: tuple[Check, ...] = (
     'print(*(d.device_kind for d in jax.devices()))',
   ),
   Check('JAX libraries', 'import haiku, optax, distrax, rlax, chex'),
-  Check('the pure half of iq_acme', 'import iq_acme.update, iq_acme.policy_io'),
-  Check('TensorFlow', 'import tensorflow as tf; print(tf.__version__)'),
-  Check('Reverb', 'import iq_acme, reverb'),
-  Check('Courier', 'import iq_acme, courier'),
-  Check('Launchpad', 'import iq_acme, launchpad'),
+  Check('the core of iq_acme', 'import iq_acme.update, iq_acme.policy_io'),
+  Check('TensorFlow', 'import tensorflow as tf; print(tf.__version__)', extra='acme'),
+  Check('Reverb', 'import iq_acme, reverb', extra='acme'),
+  Check('Courier', 'import iq_acme, courier', extra='acme'),
+  Check('Launchpad', 'import iq_acme, launchpad', extra='acme'),
   Check(
     'Launchpad in a child process',  # Which finds libpython by what the parent set.
     'import iq_acme.compat.acme_names, subprocess, sys;'
     'sys.exit(subprocess.call([sys.executable, "-c", "import courier, launchpad"]))',
+    extra='acme',
   ),
-  Check('JAX libraries beside Reverb', 'import reverb, iq_acme, distrax, rlax'),
+  Check(
+    'JAX libraries beside Reverb', 'import reverb, iq_acme, distrax, rlax', extra='acme'
+  ),
   Check(
     'Acme',
     'import iq_acme; import acme.agents.jax.builders;'
     'import acme.jax.layouts.distributed_layout, acme.jax.savers, acme.testing.fakes',
+    extra='acme',
   ),
   Check(
     'a Reverb server answers',
@@ -79,17 +93,19 @@ CHECKS: tuple[Check, ...] = (
     ' reverb.rate_limiters.MinSize(1));'
     'server = reverb.Server([table], port=None); client = server.localhost_client();'
     'client.insert([0], {"t": 1.0}); list(client.sample("t", num_samples=1))',
+    extra='acme',
   ),
-  Check('the agent', 'from iq_acme import IQBuilder, make_iq_agent'),
+  Check('the agent', 'from iq_acme import IQBuilder, make_iq_agent', extra='acme'),
   Check(
     'Gymnasium tasks',
     'import gymnasium; gymnasium.make("HalfCheetah-v4").reset(seed=0)',
   ),
-  Check('Adroit tasks', 'import gymnasium_robotics'),
+  Check('Adroit tasks', 'import gymnasium_robotics', extra='robotics'),
   Check(
     'dm_control tasks',
     'from dm_control import suite; suite.load("cheetah", "run").reset()',
     environment=(('MUJOCO_GL', 'disable'),),
+    extra='dm_control',
   ),
   Check('plots', 'import matplotlib; matplotlib.use("Agg"); import matplotlib.pyplot'),
   *(
@@ -122,15 +138,20 @@ def main(checks: Sequence[Check]) -> int:
     The exit status: 0 if everything required works, 1 otherwise.
   """
   print('\n'.join(_version_lines()), end='\n\n')
-  problems = [] if sys.version_info[:2] == (3, 10) else [_PYTHON]
+  absent = {extra for extra, name in _EXTRAS.items() if package_version(name) is None}
+  tried = [check for check in checks if check.extra not in absent]
+  all_work = True
   with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-    for check, (ok, detail) in zip(checks, pool.map(run_check, checks)):
+    for check, (ok, detail) in zip(tried, pool.map(run_check, tried)):
       word = 'ok' if ok else 'FAILED' if check.required else 'no'
       print(f'{word:8}{check.name:34}{detail * check.required}'.rstrip(), flush=True)
-      if check.required and not ok and _REMEDY not in problems:
-        problems.append(_REMEDY)
-  print('', *(problems or ['Everything that training needs works.']), sep='\n')
-  return 1 if problems else 0
+      all_work &= ok or not check.required
+  for extra in sorted(absent):
+    print(f'{"absent":8}[{extra}]')
+  print('', 'Everything that is installed works.' if all_work else _REMEDY, sep='\n')
+  if 'acme' in absent:
+    print(_CORE_ONLY)
+  return 0 if all_work else 1
 
 
 def run_check(check: Check, patience: float = _PATIENCE) -> tuple[bool, str]:
@@ -181,27 +202,24 @@ def _version_lines() -> Iterator[str]:
   wanted = _wanted()
   for name in PACKAGES:
     version = package_version(name) or 'missing'
-    specifiers = wanted.get(name, '')
-    remark = '' if _fits(version, specifiers) else f'wanted: {specifiers}'
+    fits = name not in wanted or version in wanted[name]
+    remark = '' if fits else f'wanted: {wanted[name]}'
     yield f'{name:24}{version:12}{remark}'.rstrip()
 
 
-def _wanted() -> dict[str, str]:
-  """Reads what setup.py asks for, by package; empty if iq_acme is not installed."""
+def _wanted() -> dict[str, Any]:
+  """Reads which versions setup.py asks for, by package, of core and Acme if it is there.
+
+  Empty if iq_acme is not installed, or nothing is there to read it by.
+  """
   try:
     lines = importlib.metadata.requires('iq_acme') or []
-  except importlib.metadata.PackageNotFoundError:
+    from packaging import requirements, specifiers
+  except ImportError:  # PackageNotFoundError is one.
     return {}
-  parts = [re.match(r'([\w.-]+)(?:\[\w+\])?([^;]*)(.*)', line) for line in lines]
-  return {p[1]: p[2].strip() for p in parts if p and 'extra' not in p[3]}
-
-
-def _fits(version: str, specifiers: str) -> bool:
-  """Tells whether setup.py allows a version; true if that is not known."""
-  if not specifiers:
-    return True
-  try:
-    from packaging import specifiers as specifiers_lib
-  except ImportError:
-    return True
-  return version != 'missing' and version in specifiers_lib.SpecifierSet(specifiers)
+  extras = ['', *(['acme'] if package_version(_EXTRAS['acme']) else [])]
+  wanted: dict[str, Any] = {}
+  for one in map(requirements.Requirement, lines):
+    if one.marker is None or any(one.marker.evaluate({'extra': e}) for e in extras):
+      wanted[one.name] = wanted.get(one.name, specifiers.SpecifierSet()) & one.specifier
+  return wanted

@@ -35,7 +35,7 @@ def test_working_imports_end_in_status_zero(capsys):
   assert doctor.main([_GOOD, _named('JAX computes')]) == 0
   printed = capsys.readouterr().out
   assert importlib.metadata.version('dm-acme') in printed
-  assert 'Everything that training needs works.' in printed
+  assert 'Everything that is installed works.' in printed
   assert 'FAILED' not in printed
 
 
@@ -105,10 +105,17 @@ def test_missing_video_backend_is_information_only(capsys):
   assert 'no      video' in capsys.readouterr().out
 
 
-def test_another_python_fails_even_where_every_import_works(monkeypatch, capsys):
-  monkeypatch.setattr(sys, 'version_info', (3, 12, 0, 'final', 0))
-  assert doctor.main([_GOOD]) == 1
-  assert 'Python 3.10 is needed' in capsys.readouterr().out
+def test_extra_that_is_not_installed_is_not_tried(monkeypatch, capsys):
+  find = doctor.package_version
+  monkeypatch.setattr(
+    doctor, 'package_version', lambda name: None if name == 'dm-acme' else find(name)
+  )
+  assert (
+    doctor.main([_GOOD, Check('Acme', 'import no_such_library', extra='acme')]) == 0
+  )
+  printed = capsys.readouterr().out
+  assert 'absent  [acme]' in printed and 'FAILED' not in printed
+  assert 'The agent for Acme needs the extra [acme], on Python 3.10' in printed
 
 
 def test_version_outside_setup_is_marked(monkeypatch, capsys):
@@ -116,11 +123,16 @@ def test_version_outside_setup_is_marked(monkeypatch, capsys):
   monkeypatch.setattr(
     importlib.metadata,
     'requires',
-    lambda name: ['protobuf<3.20,>=3.19.6', 'jax==0.6.2', 'jax>=99; extra == "x"'],
+    lambda name: [
+      'jax>=0.6',
+      'protobuf<3.20,>=3.19.6; extra == "acme"',
+      'jax==0.6.2; python_version > "3" and extra == "acme"',
+      'jax>=99; extra == "x"',
+    ],
   )
   doctor.main([_GOOD])
   lines = capsys.readouterr().out.splitlines()
   (protobuf,) = [line for line in lines if line.startswith('protobuf')]
   assert protobuf.split() == ['protobuf', '99.0', 'wanted:', '<3.20,>=3.19.6']
   (jax,) = [line for line in lines if line.startswith('jax ')]
-  assert jax.split()[1:] == ['99.0', 'wanted:', '==0.6.2']
+  assert jax.split()[1:] == ['99.0', 'wanted:', '==0.6.2,>=0.6']
