@@ -73,8 +73,11 @@ def test_package_may_come_after_those_that_it_mends():
 
 
 def test_threads_that_load_acme_at_once_all_find_its_names():
+  # What they have in common comes first: with much to load, Python 3.10's own import
+  # has been seen to lock itself up.
   _run(
     'import concurrent.futures, importlib, iq_acme\n'
+    'import jax, haiku, setuptools, tensorflow, dm_env\n'
     'names = ["acme.agents.jax.sac", "reverb", "acme.jax.utils", "launchpad"]\n'
     'with concurrent.futures.ThreadPoolExecutor(4) as pool:\n'
     '  list(pool.map(importlib.import_module, names))\n'
