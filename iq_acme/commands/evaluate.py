@@ -39,7 +39,9 @@ _define.boolean('deterministic', True, "Act by the policy's mode, not by samples
 _define.string('env_name', None, 'Task; unset: the one the policy was trained on.')
 environment_flags.define_options(FLAGS)
 _define.string('video', None, 'Video to write, such as out.mp4.')
-_define.integer('frames_per_second', 30, 'Of the video.', lower_bound=1)
+_define.integer(
+  'frames_per_second', None, "Of the video; unset: the task's own.", lower_bound=1
+)
 
 _FAILED = 1
 # Those that imageio writes by itself or with the codec that it asks ffmpeg for.
@@ -61,7 +63,7 @@ class PolicyActor(Actor):
 class Video:
   """A video file that appears once it is whole; opened at its first frame."""
 
-  def __init__(self, path: str, frames_per_second: int):
+  def __init__(self, path: str, frames_per_second: float):
     self._path = path
     self._frames_per_second = frames_per_second
     self._stack = contextlib.ExitStack()
@@ -186,7 +188,8 @@ def _run(
     actor = make_actor(environment, actor_seed)
     show = {}
     if FLAGS.video:
-      video = stack.enter_context(Video(FLAGS.video, FLAGS.frames_per_second))
+      rate = FLAGS.frames_per_second or environment.frames_per_second
+      video = stack.enter_context(Video(FLAGS.video, rate))
       show = {'on_timestep': lambda: video.append(environment.render())}
     return run_episodes(actor, environment, FLAGS.num_episodes, **show)
 

@@ -130,6 +130,11 @@ class Environment(dm_env.Environment):
     """
     return {}
 
+  @property
+  def frames_per_second(self) -> float:
+    """The steps of a second of the task's own time; 30 if it does not tell."""
+    return 30.0
+
   def render(self) -> np.ndarray:
     """Returns the present state as an RGB frame, uint8 [H, W, 3].
 

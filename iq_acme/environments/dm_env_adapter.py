@@ -103,6 +103,12 @@ class DmEnvironment(base.Environment):
   def episode_metrics(self) -> dict[str, float]:
     return dict(getattr(self._env, 'episode_metrics', dict)())
 
+  @property
+  def frames_per_second(self) -> float:
+    if not hasattr(self._env, 'control_timestep'):
+      return super().frames_per_second
+    return 1 / self._env.control_timestep()
+
   def close(self) -> None:
     self._env.close()
 

@@ -121,6 +121,10 @@ class GymnasiumEnvironment(base.Environment):
       return {}
     return self._env.get_wrapper_attr('episode_metrics')()
 
+  @property
+  def frames_per_second(self) -> float:
+    return self._env.metadata.get('render_fps') or super().frames_per_second
+
   def close(self) -> None:
     self._env.close()
 

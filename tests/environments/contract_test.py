@@ -1,5 +1,6 @@
 """The contract of make_environment, over all suites. Adroit's own: adroit_test."""
 
+import contextlib
 import warnings
 
 import dm_env
@@ -232,3 +233,12 @@ for thread in threads:
 """
   result = run_python(code, tmp_path)
   assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+  ('name', 'rate'),
+  [('gym:Hopper-v4', 125), ('adroit:door', 100), ('dm_control:cheetah:run', 100)],
+)
+def test_frames_are_as_many_a_second_as_the_task_has_steps(name, rate):
+  with contextlib.closing(make_environment(name)) as environment:
+    assert environment.frames_per_second == pytest.approx(rate)
