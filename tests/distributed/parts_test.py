@@ -253,7 +253,7 @@ def test_bad_settings_are_refused_when_the_program_is_made(tmp_path, changes, me
 
 def test_a_program_that_is_killed_says_that_it_saved_nothing(tmp_path, capsys):
   launched = launching._Launch(str(tmp_path), str(tmp_path), 1.0, 'local')
-  launched._signals += [2, 2]
+  launched._stop.received, launched._stop.count = 2, 2
   assert launched._outcome(-9).counts == {}
   assert (
     capsys.readouterr().out == ''
@@ -270,11 +270,14 @@ def test_launch_type_that_is_not_of_one_machine_is_refused(program):
 
 def test_folders_of_killed_launches_go_and_no_others(tmp_path, monkeypatch):
   monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
-  for name in ('killed', 'running', 'kept_for_its_logs', 'somebody_elses'):
+  names = ('killed', 'running', 'without_a_lock', 'kept_for_its_logs', 'somebody_elses')
+  for name in names:
     folder = tmp_path / f'{supervision.FOLDER_PREFIX}{name}'
     folder.mkdir()
     if name != 'kept_for_its_logs':
       (folder / supervision.JOB).touch()
+    if name != 'without_a_lock':  # Launched by a version that had none: maybe running.
+      (folder / supervision.LOCK).touch()
   (tmp_path / 'other').mkdir()
   stat = os.stat
 
@@ -289,7 +292,7 @@ def test_folders_of_killed_launches_go_and_no_others(tmp_path, monkeypatch):
   with locking.FileLock(str(running)):
     supervision.remove_abandoned_folders()
   left = {name.removeprefix(supervision.FOLDER_PREFIX) for name in os.listdir(tmp_path)}
-  assert left == {'running', 'kept_for_its_logs', 'somebody_elses', 'other'}
+  assert left == {*names, 'other'} - {'killed'}
 
 
 def test_last_words_of_a_crash_are_its_message_and_the_thread_that_crashed():
