@@ -11,7 +11,10 @@ import iq_acme  # noqa: F401  # Lets test files import Acme before this package.
 
 # Where there is no Acme, only the core is tested.
 if importlib.util.find_spec('acme') is None:
-  collect_ignore = ['agent', 'baselines', 'compat', 'distributed', 'replay']
+  collect_ignore = ['agent', 'baselines', 'compat', 'distributed', 'supervisor']
+  collect_ignore += [
+    f'replay/{name}_test.py' for name in ('paths', 'reverb', 'watchdog')
+  ]
 
 
 def pytest_configure(config):

@@ -178,8 +178,8 @@ class Environment(dm_env.Environment):
       raise ValueError(
         f'action must have shape {self._minimum.shape}, got {action.shape}'
       )
-    np.maximum(action, self._minimum, action)
-    np.minimum(action, self._maximum, action)
+    np.maximum(action, self._minimum, out=action)
+    np.minimum(action, self._maximum, out=action)
     if math.isnan(action.dot(action)):
       raise ValueError(f'action must have no NaN, got {action}')
     return action

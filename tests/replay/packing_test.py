@@ -5,14 +5,15 @@ import collections
 import jax
 import numpy as np
 import pytest
-from acme import specs
+from dm_env import specs
 
 from iq_acme.replay import TransitionPacking
+from iq_acme.spec_checks import EnvironmentSpec
 from iq_acme.update import Transition
 
 
 def environment_spec(observations, action_dim, dtype=np.float32):
-  return specs.EnvironmentSpec(
+  return EnvironmentSpec(
     observations=observations,
     actions=specs.BoundedArray((action_dim,), dtype, -1.0, 1.0),
     rewards=specs.Array((), dtype),
