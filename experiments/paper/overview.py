@@ -52,9 +52,11 @@ class Overview:
       text = f'{len(running)} running, {waiting} waiting, {failed} failed'
       self._show('', 'runs done', done, len(self._num_steps), text)
       for job in running:
-        last = metrics_files.last_row(RunDirectory(job.folder).episodes)
-        text = f'return {last["episode_return"]:,.1f}' if last else ''
-        steps = int(last.get(metrics_files.STEP_COLUMN, 0))
+        text, steps = '', 0
+        with contextlib.suppress(ValueError, KeyError):  # The run itself refuses it.
+          last = metrics_files.last_row(RunDirectory(job.folder).episodes)
+          text = f'return {last["episode_return"]:,.1f}'
+          steps = int(last[metrics_files.STEP_COLUMN])
         self._show(job.name, job.name, steps, self._num_steps[job.name], text)
       if not self._is_terminal:
         bars = [str(bar) for bar in self._bars.values()]

@@ -1,6 +1,7 @@
 """Runs side by side: real processes of the fake run, stopped and resumed."""
 
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -292,6 +293,10 @@ def test_overview_shows_each_run_and_the_whole(tmp_path, capsys, monkeypatch):
   assert 'runs done 1/4, 1 running, 1 waiting, 1 failed' in out and 'a 0/200' in out
   with open(RunDirectory(job.folder).episodes, 'w') as file:
     file.write('actor_steps,episode_return\n7,1.5\n50,2.25\n57,9')  # Half a line.
+  for name, damage in (('c', 'actor_steps,x\na,b\n'), ('d', b'\xff\n')):
+    pathlib.Path(tmp_path, name).mkdir()
+    damage = damage if isinstance(damage, bytes) else damage.encode()
+    pathlib.Path(tmp_path, name, 'episodes.csv').write_bytes(damage)
   shown.update([job], outcome)  # Too soon for another.
   assert capsys.readouterr().out == ''
   now[0] += 61
