@@ -9,6 +9,7 @@ from iq_acme import fields
 from iq_acme.commands import (
   algorithms,
   config_flags,
+  environment_flags,
   evaluate,
   plot,
   run_flags,
@@ -154,3 +155,8 @@ def test_flag_without_a_use_or_a_file_is_refused_in_a_line(capsys):
   ):
     assert run(arguments) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize('value', ['{[]: 1}', '(' * 500, '1 +', "'"])
+def test_option_that_is_no_literal_is_a_word(value):
+  assert environment_flags.parse_options([f'a={value}']) == {'a': value}
