@@ -33,7 +33,8 @@ def _apply(*arguments, base=None, config_class=Config):
   values = flags.FlagValues()
   config_flags.define_flags(config_class, values)
   values(['program', *arguments])
-  return config_flags.apply_flags(base or config_class(), values)
+  given = config_flags.given(config_class, values)
+  return dataclasses.replace(base or config_class(), **given)
 
 
 def test_flags_not_given_leave_the_base_as_it_is():
