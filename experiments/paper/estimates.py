@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from experiments.paper.plans import Run
 from experiments.paper.settings import EVALUATION_EPISODES, EVALUATION_PERIOD, TASKS
-from iq_acme.storage import files
 from iq_acme.training import metrics_files
 from iq_acme.training.run_directory import RunDirectory
 
@@ -57,8 +56,8 @@ class Estimates:
     self._measured: dict[tuple[str, str], list[float]] = {}
     for path in glob.glob(os.path.join(root, '*', '*', '*', 'config.json')):
       directory = RunDirectory(os.path.dirname(path))
-      config = files.read_json(path)
-      key = (config['env_name'], config['algorithm'])
+      config = directory.read_config() or {}
+      key = (config.get('env_name', ''), config.get('algorithm', ''))
       speeds = learning_speeds(directory.evaluations)
       self._measured.setdefault(key, []).extend(speeds)
 

@@ -18,10 +18,7 @@ _RUN_FORMAT = f'{_FORMAT}, {{rate_fmt}}, ETA {{remaining}}'
 
 
 class Overview:
-  """Shows each running job's steps, return and time left, and how many are through.
-
-  If nobody reads any more, such as behind `| head`, it is silent and the runs go on.
-  """
+  """Shows each running job's steps, return and time left, and how many are through."""
 
   def __init__(self, num_steps: Mapping[str, int]):
     """Shows nothing yet.
@@ -44,33 +41,32 @@ class Overview:
     self._next_show = time.monotonic() + (
       _BAR_PERIOD if self._is_terminal else _LINE_PERIOD
     )
-    with contextlib.suppress(OSError):
-      for name in self._bars.keys() - {'', *(job.name for job in running)}:
-        self._bars.pop(name).close()
-      done, failed = len(outcome.done), len(outcome.failures)
-      waiting = len(self._num_steps) - done - failed - len(running)
-      text = f'{len(running)} running, {waiting} waiting, {failed} failed'
-      self._show('', 'runs done', done, len(self._num_steps), text)
-      for job in running:
+    for name in self._bars.keys() - {'', *(job.name for job in running)}:
+      self._bars.pop(name).close()
+    done, failed = len(outcome.done), len(outcome.failures)
+    waiting = len(self._num_steps) - done - failed - len(running)
+    text = f'{len(running)} running, {waiting} waiting, {failed} failed'
+    self._show('', 'runs done', done, len(self._num_steps), text)
+    for job in running:
+      text, steps = '', 0
+      with contextlib.suppress(OSError, ValueError, KeyError):  # The run's to say.
         last = metrics_files.last_row(RunDirectory(job.folder).episodes)
-        text = f'return {last["episode_return"]:,.1f}' if last else ''
-        steps = int(last.get(metrics_files.STEP_COLUMN, 0))
-        self._show(job.name, job.name, steps, self._num_steps[job.name], text)
-      if not self._is_terminal:
-        bars = [str(bar) for bar in self._bars.values()]
-        print(time.strftime('%H:%M:%S'), '\n  '.join(bars), flush=True)
+        text = f'return {last["episode_return"]:,.1f}'
+        steps = int(last[metrics_files.STEP_COLUMN])
+      self._show(job.name, job.name, steps, self._num_steps[job.name], text)
+    if not self._is_terminal:
+      bars = [str(bar) for bar in self._bars.values()]
+      print(time.strftime('%H:%M:%S'), '\n  '.join(bars), flush=True)
 
   def say(self, text: str) -> None:
     """Prints a line that stays, above the bars."""
-    with contextlib.suppress(OSError):
-      tqdm.tqdm.write(text, file=sys.stdout)
-      sys.stdout.flush()
+    tqdm.tqdm.write(text, file=sys.stdout)
+    sys.stdout.flush()
 
   def close(self) -> None:
     """Removes the bars."""
-    with contextlib.suppress(OSError):
-      for bar in reversed(self._bars.values()):
-        bar.close()
+    for bar in reversed(self._bars.values()):
+      bar.close()
 
   def _show(self, key: str, title: str, n: int, total: int, postfix: str) -> None:
     if key not in self._bars:

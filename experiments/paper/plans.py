@@ -240,7 +240,7 @@ def check_settings(run: Run, root: str) -> None:
     ValueError: naming the folder and what differs.
   """
   folder = os.path.join(root, run.folder)
-  config = files.read_json(RunDirectory(folder).config) or {}
+  config = RunDirectory(folder).read_config() or {}
   agent = algorithms.make_config(run.algorithm, run.task, dict(run.overrides))
   wanted = {
     'agent': files.as_json(dataclasses.asdict(agent)),
@@ -261,7 +261,7 @@ def check_settings(run: Run, root: str) -> None:
 
 def recorded_steps(run: Run, root: str) -> int:
   """Returns the steps of the run's folder if an earlier plan asked for more."""
-  config = files.read_json(RunDirectory(os.path.join(root, run.folder)).config)
+  config = RunDirectory(os.path.join(root, run.folder)).read_config()
   return max(run.num_steps, (config or {}).get('num_steps', 0))
 
 

@@ -47,12 +47,13 @@ class UniformActor(Actor):
 
 def main() -> None:
   """Measures the tasks that the flags name."""
-  known = files.read_json(FLAGS.random_output) or {}
+  with parsing.refusing(files.DamagedFileError):
+    known = files.read_json(FLAGS.random_output) or {}
   # Before anything is written, which would mark the commit as changed.
   collected = versions.collect_versions()
   tasks = FLAGS.random_tasks or [task for task in TASKS if task not in known]
   for task in tasks:
-    with parsing.refusing(ValueError):
+    with parsing.refusing(ValueError, RuntimeError):
       entry = measure(task, FLAGS.random_episodes, FLAGS.random_seed)
     known[task] = {
       **entry,

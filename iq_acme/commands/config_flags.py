@@ -4,13 +4,12 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from absl import flags
 
 from iq_acme.commands import parsing
 
-_Config = TypeVar('_Config')
 _KINDS = {float: 'float', int: 'integer', str: 'string', bool: 'boolean'}
 
 
@@ -29,7 +28,7 @@ def define_flags(
     flag_values: where to define them.
     names: of the fields; None stands for all.
     defaults: values of flags that are not given, if others than the fields' own. If
-      None, such a flag is None, and leaves its field to `apply_flags`'s base.
+      None, such a flag is None, and `given` leaves it out.
 
   Raises:
     TypeError: if a field is of another type.
@@ -70,22 +69,6 @@ def given(config_class: type, flag_values: flags.FlagValues) -> dict[str, Any]:
     for name, value in values.items()
     if value is not None
   }
-
-
-def apply_flags(base: _Config, flag_values: flags.FlagValues) -> _Config:
-  """Returns a configuration with the flags that were given.
-
-  Args:
-    base: a dataclass instance, the values of flags that were not given.
-    flag_values: parsed flags, defined by `define_flags`.
-
-  Returns:
-    The changed copy.
-
-  Raises:
-    ValueError: if the configuration refuses a value.
-  """
-  return dataclasses.replace(base, **given(type(base), flag_values))
 
 
 def _default_text(field: dataclasses.Field) -> str:

@@ -95,7 +95,7 @@ def _run(
   result = launch(
     program,
     options.launch_type,
-    log_dir=os.path.join(directory.path, 'logs'),
+    log_dir=directory.logs,
     listen=options.listen,
   )
   step, _ = _checkpoint_steps(directory, CheckpointStore.latest)

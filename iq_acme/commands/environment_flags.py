@@ -42,7 +42,7 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
       raise ValueError(f'--env_option={option!r}: say --{_FLAGS_OF_THEIR_OWN[name]}.')
     try:
       parsed[name] = ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
       parsed[name] = value
     try:
       parsed[name] = json.loads(json.dumps(parsed[name]))

@@ -3,8 +3,7 @@
   python -m iq_acme evaluate --policy=runs/x/policy.npz --num_episodes=5
 
 Needs neither Acme, Reverb, TensorFlow nor Launchpad, but for a policy of Acme's SAC. A
-video needs an OpenGL backend:
-on a machine without a display, set MUJOCO_GL=egl or MUJOCO_GL=osmesa.
+video of MuJoCo's tasks needs a display, or MUJOCO_GL=egl or MUJOCO_GL=osmesa.
 """
 
 import contextlib

@@ -20,6 +20,8 @@ def main(arguments: Sequence[str]) -> None:
   """Draws the runs; a shell that has expanded a pattern leaves folders as arguments."""
   patterns = [*FLAGS.runs, *arguments]
   folders = sorted({folder for pattern in patterns for folder in glob.glob(pattern)})
+  if not folders:
+    raise parsing.Refusal(f'--runs is {patterns}; there is no such folder.')
   with parsing.refusing(OSError, ValueError):
     plotting.plot_runs(folders, FLAGS.output, FLAGS.metric)
   print(f'{len(folders)} folders: {FLAGS.output}')

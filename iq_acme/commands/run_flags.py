@@ -62,13 +62,14 @@ def make_config() -> algorithms.Config:
   name = FLAGS.algorithm or 'm_iq'
   base = algorithms.make_config(name, FLAGS.env_name)
   known = {field.name for field in dataclasses.fields(base)}
-  for field in config_flags.given(IQConfig, FLAGS):
+  given = config_flags.given(IQConfig, FLAGS)
+  for field in given:
     if field not in known:
       raise ValueError(
         f'--{field} is given, but {name} has no such hyperparameter; it has '
         f'{", ".join(sorted(known))}.'
       )
-  config = config_flags.apply_flags(base, FLAGS)
+  config = dataclasses.replace(base, **given)
   found = algorithms.algorithm_name(config)
   if FLAGS.algorithm and found != name:
     advice = (

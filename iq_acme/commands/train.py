@@ -21,6 +21,7 @@ from iq_acme.commands import algorithms, distribution_flags, parsing, run_flags
 from iq_acme.commands.parsing import refusing
 from iq_acme.commands.run_flags import FLAGS
 from iq_acme.config import IQConfig
+from iq_acme.environments import BadReturnError
 
 if TYPE_CHECKING:
   import dm_env
@@ -48,7 +49,6 @@ def main() -> int:
   try:
     _print_title(settings, config)
     # Late, because threads are limited before and the flags' help needs none of it.
-    from iq_acme.environments import BadReturnError
     from iq_acme.storage import files
     from iq_acme.training import quiet, run_directory, versions
 

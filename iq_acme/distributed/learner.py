@@ -1,6 +1,5 @@
 """The learner of a program: learns, serves variables, makes the checkpoints."""
 
-import os
 import threading
 import time
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from iq_acme.agent.schedule import Progress, UpdateSchedule, resume
 from iq_acme.distributed.metrics import ExtendedLogger, TimedIterator
 from iq_acme.distributed.replay_node import remove_scratch
 from iq_acme.distributed.settings import ProgramParts, ProgramSettings
+from iq_acme.storage import files
 from iq_acme.supervisor import supervision
 
 # How long the learning thread may take to make a checkpoint that is due before another
@@ -196,9 +196,8 @@ class LearnerWorker:
       {**self._parts.policy_metadata, 'actor_steps': actor_steps},
       self._networks,
     )
-    size = info.num_bytes / 1e6
-    path = os.path.relpath(info.path)
-    supervision.say(f'{actor_steps:>11,}  checkpoint, {size:,.1f} MB: {path}')
+    size, path = files.readable_size(info.num_bytes), files.readable_path(info.path)
+    supervision.say(f'{actor_steps:>11,}  checkpoint, {size}: {path}')
 
   def _restore(self) -> Mapping[str, float]:
     """Restores the newest checkpoint; returns its counts, empty for a new run."""
@@ -227,7 +226,7 @@ class LearnerWorker:
     if self._saved_at >= config.min_replay_size:
       self._learner.end_exploration()
     supervision.say(
-      f'Resumed at step {self._saved_at:,} from {os.path.relpath(restored.path)}.'
+      f'Resumed at step {self._saved_at:,} from {files.readable_path(restored.path)}.'
     )
     return progress.counts
 

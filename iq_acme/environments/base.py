@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 from dm_env import specs
 
-from iq_acme.environments import rendering, validation
+from iq_acme.environments import validation
 from iq_acme.environments.observations import BadReturnError, FlatObservations
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -139,22 +139,23 @@ class Environment(dm_env.Environment):
     """Returns the present state as an RGB frame, uint8 [H, W, 3].
 
     Raises:
-      RuntimeError: the environment was made without render_mode='rgb_array', or the
-        frame cannot be drawn, as without an OpenGL backend.
+      RuntimeError: the environment was made without render_mode='rgb_array', or MuJoCo
+        cannot draw the frame, as without an OpenGL backend.
+      BadReturnError: the suite's environment returned no RGB frame.
       ModuleNotFoundError: drawing needs a Python package that is not installed.
     """
     if self._render_mode is None:
       raise RuntimeError(
         "this environment cannot be rendered: make it with render_mode='rgb_array'"
       )
-    try:
-      frame = self._draw()
-    except ModuleNotFoundError:
-      # A missing Python package, not a missing backend.
-      raise
-    except Exception as error:
-      raise rendering.gl_error('The frame cannot be drawn', error) from error
-    return np.asarray(frame, np.uint8)
+    frame = self._draw()
+    array = np.asarray(frame)
+    if array.dtype.kind not in 'iu' or array.ndim != 3 or array.shape[2] != 3:
+      raise BadReturnError(
+        f'render() of {self._name!r} must return an RGB frame, uint8 [H, W, 3], got '
+        f'{type(frame).__name__} {array.dtype.name}{list(array.shape)}'
+      )
+    return array.astype(np.uint8)
 
   @abc.abstractmethod
   def _begin_episode(self) -> Any:

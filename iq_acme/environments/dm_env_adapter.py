@@ -135,9 +135,9 @@ class DmEnvironment(base.Environment):
   def _draw(self) -> np.ndarray:
     if not hasattr(self._env, 'physics'):
       return self._env.render()
-    rendering.check_display()
     height, width = FRAME_SIZE
-    return self._env.physics.render(height=height, width=width, camera_id=0)
+    with rendering.by_mujoco():
+      return self._env.physics.render(height=height, width=width, camera_id=0)
 
 
 def _to_space(spec: Any) -> spaces.Space:

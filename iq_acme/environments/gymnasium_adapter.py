@@ -1,5 +1,6 @@
 """Gymnasium environments as dm_env, with termination and truncation told apart."""
 
+import contextlib
 import inspect
 from typing import Any
 
@@ -178,10 +179,10 @@ class GymnasiumEnvironment(base.Environment):
       )
 
   def _draw(self) -> np.ndarray:
-    if hasattr(self._env.unwrapped, 'mujoco_renderer'):
-      rendering.check_display()
+    is_mujoco = hasattr(self._env.unwrapped, 'mujoco_renderer')
     try:
-      return self._env.render()
+      with rendering.by_mujoco() if is_mujoco else contextlib.nullcontext():
+        return self._env.render()
     except gymnasium.error.DependencyNotInstalled as error:
       raise ModuleNotFoundError(str(error)) from error
 

@@ -47,4 +47,7 @@ def missing(name: str, error: Exception) -> RuntimeError:
   package = (getattr(error, 'name', None) or '').partition('.')[0]
   install = _INSTALL.get(package)
   hint = f'; install it with {install}' if install else ''
-  return RuntimeError(f'{name!r} needs a package that is not installed: {error}{hint}')
+  # An ImportError proper is of a module that is there, but has no such name.
+  what = 'needs a package that is not installed'
+  what = 'cannot be imported' if type(error) is ImportError else what
+  return RuntimeError(f'{name!r} {what}: {error}{hint}')

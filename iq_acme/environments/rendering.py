@@ -1,13 +1,15 @@
 """Says in words what is missing when MuJoCo cannot draw or its GL backend not load."""
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 
 # The values of MUJOCO_GL with which MuJoCo and dm_control draw through glfw.
 _GLFW = (None, '', 'glfw', 'on', 'enable', 'enabled', 'true', '1')
 
 
-def gl_error(action: str, cause: BaseException) -> RuntimeError:
+def _gl_error(action: str, cause: BaseException) -> RuntimeError:
   """Returns the error to raise when something failed for want of an OpenGL backend.
 
   Args:
@@ -39,10 +41,26 @@ def check_backend() -> None:
     # With no backend named, loading none is no error: then mujoco itself is broken.
     if os.environ.get('MUJOCO_GL') is None:
       raise
-    raise gl_error('mujoco cannot be imported', error) from error
+    raise _gl_error('mujoco cannot be imported', error) from error
 
 
-def check_display() -> None:
+@contextlib.contextmanager
+def by_mujoco() -> Iterator[None]:
+  """Says what MuJoCo lacks if it cannot draw a frame within the block.
+
+  Raises:
+    RuntimeError: there is no OpenGL backend, or no display.
+  """
+  try:
+    _check_display()
+    yield
+  except ModuleNotFoundError:
+    raise  # A missing Python package, not a missing backend.
+  except Exception as error:
+    raise _gl_error('The frame cannot be drawn', error) from error
+
+
+def _check_display() -> None:
   """Checks that glfw has a display, if it is glfw that would draw a MuJoCo scene.
 
   Without one, glfw hands out contexts that draw nothing, and the second that MuJoCo

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,22 @@ def remove_leftovers(folder: str) -> None:
         os.remove(os.path.join(folder, name))
 
 
+def missing_folders(path: str) -> list[str]:
+  """Returns which of a folder and those around it are missing, outermost first."""
+  missing = []
+  while path and not os.path.exists(path):
+    missing.insert(0, path)
+    path = os.path.dirname(path)
+  return missing
+
+
+def remove_traces(paths: list[str]) -> None:
+  """Removes files, and folders if they are empty, the last first."""
+  for path in reversed(paths):
+    with contextlib.suppress(OSError):
+      (os.rmdir if os.path.isdir(path) else os.remove)(path)
+
+
 def write_json(path: str, content: Any) -> None:
   """Writes `content` as indented JSON, whole or not at all."""
   with replacing(path) as temporary, open(temporary, 'w') as file:
@@ -72,12 +88,19 @@ def write_json(path: str, content: Any) -> None:
     file.write('\n')
 
 
-def read_json(path: str, kind: type = dict) -> Any:
+def read_json(
+  path: str,
+  kind: type = dict,
+  entries: Mapping[str, Any] = {},
+  otherwise: str = 'remove it',
+) -> Any:
   """Returns the content of a JSON file, or None if there is no file.
 
   Args:
     path: the file.
     kind: what it must hold, dict or list.
+    entries: the types of a dict's entries, of those that it has.
+    otherwise: what to do with it if it cannot be mended.
 
   Raises:
     DamagedFileError: if it is not JSON, or holds anything else.
@@ -87,13 +110,16 @@ def read_json(path: str, kind: type = dict) -> Any:
       content = json.load(file)
     if not isinstance(content, kind):
       raise ValueError(f'it holds a {type(content).__name__}, not a {kind.__name__}')
+    for name, types in entries.items():
+      if name in content and not isinstance(content[name], types):
+        raise ValueError(f'it has {content[name]!r} for {name}')
   except FileNotFoundError:
     return None
   except IsADirectoryError:
     raise DamagedFileError(f'{path} is a folder, not a file: move it away.') from None
   except (ValueError, RecursionError) as error:
     raise DamagedFileError(
-      f'{path} is not valid JSON ({error}): mend it, or remove it.'
+      f'{path} is damaged ({error}): mend it, or {otherwise}.'
     ) from None
   return content
 

@@ -172,7 +172,7 @@ def refusing_foreign(path: str, *passed: type[Exception]) -> Iterator[None]:
   """
   try:
     yield
-  except (FileNotFoundError, CorruptFileError, *passed):
+  except (FileNotFoundError, IsADirectoryError, CorruptFileError, *passed):
     raise
   except Exception as error:
     raise CorruptFileError(

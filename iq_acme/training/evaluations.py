@@ -37,8 +37,8 @@ def read_evaluations(folder: str, metric: str) -> Evaluations | None:
     ValueError: if `eval.csv` has no such column, or a file is damaged.
   """
   directory = RunDirectory(folder)
-  rows = metrics_files.read_rows(directory.evaluations)
-  config = files.read_json(directory.config)
+  rows = metrics_files.read_rows(directory.evaluations, metrics_files.STEP_COLUMN)
+  config = directory.read_config()
   if not rows or config is None:
     return None
   needed = ['env_name', 'algorithm', 'seed']

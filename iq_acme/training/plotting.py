@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from iq_acme.evaluation import POLICY_MODES
-from iq_acme.storage import files
 from iq_acme.training import metrics_files, panels
 from iq_acme.training.evaluations import read_evaluations
 from iq_acme.training.panels import Curve
@@ -29,7 +28,7 @@ def plot_curve(run_dir: str) -> str | None:
   rows = metrics_files.read_rows(directory.evaluations)
   if not rows:
     return None
-  config = files.read_json(directory.config)
+  config = directory.read_config()
   figure = panels.make_figure(columns=1, rows=1)
   axes = figure.subplots()
   steps = _column(rows, 'actor_steps')

@@ -1,7 +1,6 @@
 """What a user sees of a run: a bar on a terminal, a line a minute in a log."""
 
 import collections
-import contextlib
 import math
 import time
 from typing import TextIO
@@ -39,10 +38,7 @@ class Clock:
 
 
 class Progress:
-  """Shows the step, the return, the speed and the time that is left.
-
-  If nobody reads any more, such as behind `| head`, it is silent and the run goes on.
-  """
+  """Shows the step, the return, the speed and the time that is left."""
 
   def __init__(
     self, num_steps: int, start: int, learning_starts: int, terminal: TextIO
@@ -97,27 +93,24 @@ class Progress:
     self._measure(step, training_seconds)
     first = not self._next_show
     self._next_show = now + (_LINE_PERIOD if self._bar is None else _BAR_PERIOD)
-    with contextlib.suppress(OSError):
-      if self._bar is not None:
-        self._bar.n = step
-        self._bar.set_description_str(self._text(now))
-      elif not first:  # Nothing to say at the very start.
-        print(self._text(now), file=self._terminal, flush=True)
+    if self._bar is not None:
+      self._bar.n = step
+      self._bar.set_description_str(self._text(now))
+    elif not first:  # Nothing to say at the very start.
+      print(self._text(now), file=self._terminal, flush=True)
 
   def say(self, text: str) -> None:
     """Prints a line that stays, above the bar."""
-    with contextlib.suppress(OSError):
-      if self._bar is not None:
-        self._bar.clear()
-      print(text, flush=True)
-      if self._bar is not None:
-        self._bar.refresh()
+    if self._bar is not None:
+      self._bar.clear()
+    print(text, flush=True)
+    if self._bar is not None:
+      self._bar.refresh()
 
   def close(self) -> None:
     """Removes the bar."""
-    with contextlib.suppress(OSError):
-      if self._bar is not None:
-        self._bar.close()
+    if self._bar is not None:
+      self._bar.close()
 
   def _measure(self, step: int, training_seconds: float) -> None:
     last_step, last_seconds = self._last

@@ -101,9 +101,9 @@ class _Unbreakable:
 @contextlib.contextmanager
 def _open_terminal() -> Iterator[TextIO]:
   """Opens standard error as a file of its own."""
-  terminal = os.fdopen(os.dup(2), 'w', errors='replace')
+  terminal = os.fdopen(os.dup(2), 'w')
   try:
-    yield terminal
+    yield _Unbreakable(terminal)
   finally:
     with contextlib.suppress(OSError):  # What nobody reads any more.
       terminal.close()

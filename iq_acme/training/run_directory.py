@@ -14,14 +14,16 @@ from iq_acme.training.differences import list_differences
 _LOCKS = ('.lock', '.agent.lock')
 _LOG_ENDINGS = ('.txt', '.log', '.out')
 _MEAN = 'mode_return_mean'
-# The types of a summary's entries, and of those of its best evaluation.
-_SUMMARY = {
-  'actor_steps': int,
-  'training_seconds': (int, float),
+_BEST = ('actor_steps', _MEAN)
+# The types of entries of config.json, of the summary and of its best evaluation.
+_TYPES = {
+  **dict.fromkeys(('env_name', 'algorithm'), str),
+  **dict.fromkeys(('env_options', 'agent', 'best_evaluation'), dict),
+  **dict.fromkeys(('num_steps', 'seed', 'actor_steps'), int),
+  **dict.fromkeys(('evaluation_period', 'evaluation_episodes'), int),
+  **dict.fromkeys(('training_seconds', _MEAN), (int, float)),
   'finished': bool,
-  'best_evaluation': dict,
 }
-_BEST = {'actor_steps': int, _MEAN: (int, float)}
 
 
 class RunDirectoryError(Exception):
@@ -76,7 +78,7 @@ class RunDirectory:
       RunDirectoryError: if another process holds the lock, or there can be no folder.
     """
     own = (*(os.path.join(self.path, name) for name in _LOCKS), self.checkpoints)
-    created = _missing_folders(self.path)
+    created = files.missing_folders(self.path)
     created += [path for path in own if not os.path.exists(path)]
     try:
       os.makedirs(self.path, exist_ok=True)
@@ -100,7 +102,7 @@ class RunDirectory:
         yield
       finally:
         if not os.path.exists(self.config):
-          _remove_traces(created)
+          files.remove_traces(created)
 
   def check_config(
     self, config: Mapping[str, Any], defaults: Mapping[str, Any] = {}
@@ -115,7 +117,7 @@ class RunDirectory:
     Raises:
       RunDirectoryError: naming each field that differs.
     """
-    recorded = files.read_json(self.config)
+    recorded = self.read_config()
     if recorded is None:
       self._check_empty()
       return
@@ -158,9 +160,15 @@ class RunDirectory:
       self.evaluations: metrics_files.STEP_COLUMN,
     }
 
+  def read_config(self) -> dict[str, Any] | None:
+    """Returns what makes the run this run, None if nothing says so."""
+    return files.read_json(
+      self.config, entries=_TYPES, otherwise='move the whole folder away'
+    )
+
   def write_config(self, config: Mapping[str, Any]) -> None:
     """Records the configuration, or the larger `num_steps` of a resumed run."""
-    if files.read_json(self.config) != files.as_json(config):
+    if self.read_config() != files.as_json(config):
       files.write_json(self.config, config)
 
   def add_versions(self, entry: Mapping[str, Any]) -> None:
@@ -197,15 +205,14 @@ class RunDirectory:
     Raises:
       DamagedFileError: naming the entry that is of another type than it should be.
     """
-    summary = files.read_json(self.summary) or {}
-    entries = {name: summary[name] for name in _SUMMARY if name in summary}
-    if isinstance(best := summary.get('best_evaluation'), dict):
-      entries |= {name: best.get(name) for name in _BEST}
-    for name, value in entries.items():
-      if not isinstance(value, (_SUMMARY | _BEST)[name]):
-        raise files.DamagedFileError(
-          f'{self.summary} has {value!r} for {name}: mend it, or remove the file.'
-        )
+    summary = files.read_json(self.summary, entries=_TYPES) or {}
+    best = summary.get('best_evaluation')
+    if best is not None and not all(
+      isinstance(best.get(name), _TYPES[name]) for name in _BEST
+    ):
+      raise files.DamagedFileError(
+        f'{self.summary} has {best} for best_evaluation: mend it, or remove it.'
+      )
     return summary
 
   def update_summary(self, **changes: Any) -> None:
@@ -282,19 +289,3 @@ class RunDirectory:
     if os.path.isdir(path):
       return not name.startswith('.replay_') and bool(os.listdir(path))
     return name not in _LOCKS and not name.endswith(_LOG_ENDINGS)
-
-
-def _missing_folders(path: str) -> list[str]:
-  """Returns which of a folder and those around it are missing, outermost first."""
-  missing = []
-  while path and not os.path.exists(path):
-    missing.insert(0, path)
-    path = os.path.dirname(path)
-  return missing
-
-
-def _remove_traces(paths: list[str]) -> None:
-  """Removes files, and folders if they are empty, the last first."""
-  for path in reversed(paths):
-    with contextlib.suppress(OSError):
-      (os.rmdir if os.path.isdir(path) else os.remove)(path)

@@ -9,6 +9,7 @@ from iq_acme import fields
 from iq_acme.commands import (
   algorithms,
   config_flags,
+  environment_flags,
   evaluate,
   plot,
   run_flags,
@@ -32,7 +33,8 @@ def _apply(*arguments, base=None, config_class=Config):
   values = flags.FlagValues()
   config_flags.define_flags(config_class, values)
   values(['program', *arguments])
-  return config_flags.apply_flags(base or config_class(), values)
+  given = config_flags.given(config_class, values)
+  return dataclasses.replace(base or config_class(), **given)
 
 
 def test_flags_not_given_leave_the_base_as_it_is():
@@ -154,3 +156,8 @@ def test_flag_without_a_use_or_a_file_is_refused_in_a_line(capsys):
   ):
     assert run(arguments) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize('value', ['{[]: 1}', '(' * 500, '1 +', "'"])
+def test_option_that_is_no_literal_is_a_word(value):
+  assert environment_flags.parse_options([f'a={value}']) == {'a': value}

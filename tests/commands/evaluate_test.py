@@ -179,6 +179,9 @@ def test_policy_that_is_not_there_is_refused(tmp_path):
   assert result.returncode == 2
   assert 'policy.npz' in result.stderr
   assert 'Traceback' not in result.stderr
+  result = _evaluate(tmp_path)
+  assert result.returncode == 2
+  assert result.stderr == f"[Errno 21] Is a directory: '{tmp_path}'\n"
 
 
 def test_words_that_are_no_flags_are_refused(policy):

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -55,6 +56,7 @@ def test_folder_is_that_of_a_local_run(finished):
   directory, (status, out, err) = finished
   assert status == 0, err
   assert 'm_iq on gym:Pendulum-v1, seed 0' in out and 'Traceback' not in err
+  assert re.search(r'  checkpoint, [\d.]+ kB: ', out + err)  # As of a local run.
   with open(directory.config) as file:
     assert json.load(file)['distributed'] is True
   assert _steps(directory.evaluations)[-1] == 450

@@ -257,7 +257,7 @@ def test_damaged_summary_is_named(tmp_path):
   (tmp_path / 'summary.json').touch()
   status, _, err = _run(tmp_path)
   assert status == 2
-  assert 'summary.json is not valid JSON' in err and 'Traceback' not in err
+  assert 'summary.json is damaged' in err and 'Traceback' not in err
 
 
 def test_an_environment_of_one_s_own_is_trained_on_and_its_options_are_the_run_s(

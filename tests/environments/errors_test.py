@@ -8,7 +8,11 @@ import pytest
 from environment_fakes import ONE_TASK_PER_SUITE, FakeGym, run_python
 from gymnasium import spaces
 
-from iq_acme.environments import GymnasiumEnvironment, make_environment
+from iq_acme.environments import (
+  BadReturnError,
+  GymnasiumEnvironment,
+  make_environment,
+)
 
 
 @pytest.mark.parametrize(
@@ -143,26 +147,29 @@ def test_rendering_without_a_display_says_what_to_set(name, backend, monkeypatch
 
 
 def test_failing_backend_is_named(monkeypatch):
-  env = FakeGym()
-  env.render_mode = 'rgb_array'
-  environment = GymnasiumEnvironment(env)
-  environment.reset()
-  monkeypatch.setattr(env, 'render', lambda: env.no_such_context)
+  env, environment = _drawn_by(lambda: env.no_such_context)
   monkeypatch.setenv('MUJOCO_GL', 'osmesa')
+  with pytest.raises(AttributeError, match='no_such_context'):  # Its own mistake.
+    environment.render()
+  env.mujoco_renderer = 'MuJoCo'
   with pytest.raises(RuntimeError, match=r"no_such_context.*'osmesa'.*MUJOCO_GL=egl"):
     environment.render()
 
 
-def test_missing_package_for_rendering_is_not_blamed_on_the_backend(monkeypatch):
-  env = FakeGym()
-  env.render_mode = 'rgb_array'
-  environment = GymnasiumEnvironment(env)
-  environment.reset()
+@pytest.mark.parametrize('frame', [None, np.ones((8, 8, 3)), np.ones((8, 8), np.uint8)])
+def test_what_is_no_frame_is_refused(frame):
+  _, environment = _drawn_by(lambda: frame)
+  with pytest.raises(
+    BadReturnError, match=rf'uint8 \[H, W, 3\], got {type(frame).__name__}'
+  ):
+    environment.render()
 
+
+def test_missing_package_for_rendering_is_not_blamed_on_the_backend():
   def fail():
     raise gymnasium.error.DependencyNotInstalled('pygame is not installed')
 
-  monkeypatch.setattr(env, 'render', fail)
+  _, environment = _drawn_by(fail)
   with pytest.raises(ModuleNotFoundError, match='pygame is not installed'):
     environment.render()
 
@@ -201,3 +208,11 @@ for name in {ONE_TASK_PER_SUITE}:
   assert result.stdout.splitlines() == ['(480, 480, 3) uint8 True'] * len(
     ONE_TASK_PER_SUITE
   ), result.stderr
+
+
+def _drawn_by(render):
+  env = FakeGym()
+  env.render_mode, env.render = 'rgb_array', render
+  environment = GymnasiumEnvironment(env)
+  environment.reset()
+  return env, environment

@@ -81,6 +81,7 @@ def own_module(tmp_path, monkeypatch):
   """A module in the working folder, which is not on the path."""
   (tmp_path / 'own_tasks.py').write_text(_MODULE)
   (tmp_path / 'needy_tasks.py').write_text('import no_such_package')
+  (tmp_path / 'stale_tasks.py').write_text('from math import no_name')
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(sys, 'path', [path for path in sys.path if path])
   yield
@@ -166,6 +167,7 @@ def test_what_cannot_be_made_is_refused_in_one_line(name, options, message):
   [
     ('gym:LunarLanderContinuous-v3', r'not installed.*pip install "gymnasium\[box2d\]'),
     ('python:needy_tasks:make', "not installed: No module named 'no_such_package'$"),
+    ('python:stale_tasks:make', "stale_tasks:make' cannot be imported: .*'no_name'"),
   ],
 )
 def test_a_missing_package_is_one_line_with_what_to_install(name, message, monkeypatch):

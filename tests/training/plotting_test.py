@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from matplotlib import image
 
+from iq_acme.commands import plot
 from iq_acme.training import panels, plotting
 
 
@@ -28,11 +29,21 @@ def _write_run(folder, returns, *, seed=0, temperature=0.01, env='gym:A', name='
   return str(folder)
 
 
-@pytest.mark.parametrize('config', ['{}', '[]', '{"env_name": "x", "seed": 0}'])
-def test_run_with_a_damaged_configuration_is_named(tmp_path, config):
+@pytest.mark.parametrize(
+  ('name', 'content'),
+  [
+    ('config.json', '{}'),
+    ('config.json', '[]'),
+    ('config.json', '{"env_name": "x", "seed": 0}'),
+    ('config.json', '{"env_name": "x", "algorithm": "iq", "seed": 0, "agent": [1]}'),
+    ('eval.csv', 'step,mode_return_mean\n1,2\n'),
+    ('eval.csv', 'actor_steps,mode_return_mean\n,2\n'),
+  ],
+)
+def test_run_with_a_damaged_file_is_named(tmp_path, name, content):
   folder = _write_run(tmp_path / 'a', {0: 1.0})
-  path = tmp_path / 'a' / 'config.json'
-  path.write_text(config)
+  path = tmp_path / 'a' / name
+  path.write_text(content)
   with pytest.raises(ValueError, match=str(path)):
     plotting.plot_runs([folder], str(tmp_path / 'x.png'), 'mode_return_mean')
 
@@ -100,7 +111,9 @@ def test_overlay_has_one_panel_for_each_task(tmp_path):
   assert wide[:2] == (narrow[0], 2 * narrow[1])
 
 
-def test_nothing_to_draw_is_an_error(tmp_path):
+def test_nothing_to_draw_is_an_error(tmp_path, capsys):
+  assert plot.run_command(['--runs=nowhere/*']) == 2
+  assert "--runs is ['nowhere/*']; there is no such folder" in capsys.readouterr().err
   with pytest.raises(ValueError, match='nowhere'):
     plotting.plot_runs([str(tmp_path / 'nowhere')], str(tmp_path / 'x.png'))
 

@@ -169,7 +169,7 @@ DAMAGES = {
     *('{"best_evaluation": {}}', '{"best_evaluation": 3}', '{"finished": "yes"}'),
   ],
   'versions.json': ['{}', '{"'],
-  'config.json': ['[]', 'nonsense'],
+  'config.json': ['[]', 'nonsense', '{"agent": 3}', '{"env_name": ["x"]}'],
   'eval.csv': [
     'actor_steps,x\n1,2\nabc,def\n',
     'actor_steps,x\n,2\n',
@@ -212,7 +212,9 @@ def test_best_policy_with_a_senseless_record_counts_as_none(used):
 def test_unreadable_configuration_is_refused_by_name(used):
   with open(used.config, 'w') as file:
     file.write('{')
-  with pytest.raises(DamagedFileError, match=r'config\.json is not valid JSON'):
+  with pytest.raises(
+    DamagedFileError, match=r'config\.json is damaged.*move the whole folder'
+  ):
     used.check_config(CONFIG)
 
 
@@ -276,7 +278,7 @@ def test_best_evaluation_of_the_summary_counts_where_the_policy_is_damaged(used)
 def test_damaged_records_are_named(used):
   with open(used.summary, 'w'):
     pass
-  with pytest.raises(ValueError, match=r'summary\.json is not valid JSON'):
+  with pytest.raises(ValueError, match=r'summary\.json is damaged.*or remove it'):
     used.read_summary()
 
 

@@ -7,6 +7,7 @@ import pytest
 from written_runs import CHEETAH, HOPPER
 
 from experiments.paper import random_scores
+from iq_acme.commands import parsing
 
 
 def test_random_scores_are_of_uniform_actions_within_the_bounds():
@@ -48,3 +49,11 @@ def test_committed_random_scores_are_near_published_ones():
     error = measured[task]['standard_error']
     assert abs(measured[task]['return_mean'] - value) < 4 * error + 1, task
     assert measured[task]['packages']['mujoco']
+
+
+def test_damaged_random_scores_are_refused_and_left(tmp_path, capsys):
+  path = tmp_path / 'scores.json'
+  path.write_text('[')
+  flags = [f'--random_output={path}']
+  assert parsing.run(random_scores.main, random_scores.FLAGS, None, flags) == 2
+  assert f'{path} is damaged' in capsys.readouterr().err and path.read_text() == '['

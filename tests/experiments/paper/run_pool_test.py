@@ -1,6 +1,8 @@
 """Runs side by side: real processes of the fake run, stopped and resumed."""
 
+import contextlib
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import pytest
 from repository import HELPERS, ROOT
 
 from experiments.paper import overview, run_pool
-from iq_acme.training import metrics_files
+from iq_acme.training import metrics_files, quiet
 from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
 
 FAKE = str(HELPERS / 'runner_fakes.py')
@@ -205,14 +207,12 @@ def test_overview_is_silent_where_nobody_reads_any_more(tmp_path, monkeypatch):
   os.close(read)
   with os.fdopen(write, 'w') as closed:
     monkeypatch.setattr(sys, 'stdout', closed)
-    shown = overview.Overview({'run': 10})
-    shown.update([make_job(str(tmp_path / 'run'))], run_pool.Outcome())
-    shown.say('a line')
-    shown.close()
-    monkeypatch.undo()
-    with pytest.raises(BrokenPipeError):  # It was really nobody.
-      closed.flush()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), closed.fileno())
+    with (
+      quiet.unbreakable_output(),
+      contextlib.closing(overview.Overview({'run': 10})) as shown,
+    ):
+      shown.update([make_job(str(tmp_path / 'run'))], run_pool.Outcome())
+      shown.say('a line')
 
 
 def test_second_signal_kills_runs_that_hang(tmp_path):
@@ -292,6 +292,10 @@ def test_overview_shows_each_run_and_the_whole(tmp_path, capsys, monkeypatch):
   assert 'runs done 1/4, 1 running, 1 waiting, 1 failed' in out and 'a 0/200' in out
   with open(RunDirectory(job.folder).episodes, 'w') as file:
     file.write('actor_steps,episode_return\n7,1.5\n50,2.25\n57,9')  # Half a line.
+  for name, damage in (('c', 'actor_steps,x\na,b\n'), ('d', b'\xff\n')):
+    pathlib.Path(tmp_path, name).mkdir()
+    damage = damage if isinstance(damage, bytes) else damage.encode()
+    pathlib.Path(tmp_path, name, 'episodes.csv').write_bytes(damage)
   shown.update([job], outcome)  # Too soon for another.
   assert capsys.readouterr().out == ''
   now[0] += 61
