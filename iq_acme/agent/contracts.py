@@ -133,12 +133,12 @@ class AcmeParts:
       server = reverb.Server(
         tables, checkpointer=make_checkpointer() if saves else None
       )
-      loopback.confine(server.port)
       client = reverb.Client(f'localhost:{server.port}')
       self.replay: Replay = (
         builder.replay if has_replay else ServerReplay(client, infos)
       )
       stack.callback(self.replay.stop, server)
+      loopback.confine(server.port)
       iterator = builder.make_dataset_iterator(client)
       if isinstance(iterator, Generator):
         stack.callback(iterator.close)

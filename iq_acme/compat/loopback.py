@@ -51,8 +51,9 @@ def wrap(module: types.ModuleType) -> None:
 
   @functools.wraps(start)
   def start_and_confine(server: Any, *args: Any, **kwargs: Any) -> None:
+    is_local = choice() == 'local'  # Asked first: it may be refused.
     start(server, *args, **kwargs)
-    if choice() == 'local':
+    if is_local:
       confine(server.port)
 
   setattr(module.Server, name, start_and_confine)

@@ -30,7 +30,7 @@ class StepCounter(counting.Counter):
     self._claims_lock = threading.Lock()
     self._granted: int | None = None
     self._start_steps: int | None = None
-    self._opened_at = time.monotonic()
+    self._opened_at = float('inf')
     self._closed = False
     self._retired: set[str] = set()
     self._claims: dict[str, int] = {}

@@ -111,17 +111,15 @@ def launch(
   logs = os.path.abspath(log_dir or os.path.join(folder, 'logs'))
   os.makedirs(logs, exist_ok=True)
   lock = locking.FileLock(os.path.join(folder, supervision.LOCK))
-  with open(os.path.join(folder, supervision.JOB), 'wb') as file:
-    cloudpickle.dump(
-      {
-        'program': program,
-        'launch_type': launch_type,
-        'local_resources': local_resources(program),
-      },
-      file,
-    )
   keep = False
   try:
+    job = {
+      'program': program,
+      'launch_type': launch_type,
+      'local_resources': local_resources(program),
+    }
+    with open(os.path.join(folder, supervision.JOB), 'wb') as file:
+      cloudpickle.dump(job, file)
     return _Launch(folder, logs, stop_seconds, listen).run()
   except NodeFailedError:
     keep = log_dir is None

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from iq_acme.environments.watch import EnvironmentWatch
 from iq_acme.process import SECONDS_OF_ONE_REQUEST, StopSignals
 
-_STOPPING = (signal.SIGINT, signal.SIGTERM)
 # How long a request to stop waits before it says for what.
 _STOP_PATIENCE_SECONDS = 3.0
 _LOOK_SECONDS = 0.5
@@ -27,8 +26,8 @@ def naming_hangs(
 ) -> Iterator[None]:
   """Names the call of an environment that does not return, within the block.
 
-  A call that never comes back to Python lets no handler of signals run either; so a
-  SIGINT or SIGTERM after the line that promises it ends the process from here.
+  A call that never comes back to Python lets no handler of signals run either; so what
+  `StopSignals` would do at the second signal is done from here.
 
   Args:
     watch: of the environments.
@@ -45,9 +44,12 @@ def naming_hangs(
     was_stopping, next_line = False, patience
     while not ended.is_set():
       if select.select([wakeups], [], [], _LOOK_SECONDS)[0]:
-        numbers = [number for number in os.read(wakeups, 64) if number in _STOPPING]
+        # As for `StopSignals`, a SIGHUP is no second request, and what comes several
+        # times at once is one.
+        asking = {signal.SIGINT, signal.SIGTERM}
+        asking |= set() if received else {signal.SIGHUP}
+        numbers = [number for number in os.read(wakeups, 64) if number in asking]
         now = time.monotonic()
-        # As for `StopSignals`, what comes several times at once is one request.
         if numbers and (not received or now > received_at + SECONDS_OF_ONE_REQUEST):
           received.append(numbers[-1])
           received_at = now

@@ -1,11 +1,13 @@
 """Acme's SAC as an agent of the runner, on a tiny environment."""
 
+import contextlib
 import os
 
 import jax
 import numpy as np
 import pytest
 import runner_fakes
+from dm_env import specs
 from tiny_environments import Driver, NumberedEnvironment, spec_of
 
 from iq_acme import NonFiniteLossError
@@ -92,6 +94,16 @@ def test_first_steps_are_uniform_and_learning_begins_with_the_next(make_agent):
   assert [row['learner_steps'] for row in logger.rows] == [10, 20, 30]
   assert [row['actor_steps'] for row in logger.rows] == [30, 40, 50]
   assert all(np.isfinite(row['critic_loss']) for row in logger.rows)
+
+
+def test_transitions_that_replay_keeps_as_bytes_are_learned_from():
+  spec = spec_of(_environment())
+  reward = specs.Array((), np.float64, name='reward')
+  agent = SACAgent(spec._replace(rewards=reward), TINY)
+  with contextlib.closing(agent):
+    assert agent.replay.packing.dtype == np.uint8
+    Driver(_environment(), agent).run(25)
+    assert agent.learner_steps == 5
 
 
 def test_uniform_actions_do_not_depend_on_the_policy(make_agent):

@@ -66,6 +66,10 @@ def test_another_choice_is_refused(monkeypatch):
   monkeypatch.setenv(loopback.VARIABLE, 'lo')
   with pytest.raises(ValueError, match=r"IQ_ACME_LISTEN is 'lo'.*'local', 'all'"):
     loopback.confine(1)
+  before = listening_ports()
+  with pytest.raises(ValueError, match='IQ_ACME_LISTEN') as kept:  # And its frames.
+    make_iq_agent(spec_of(NumberedEnvironment()), config=tiny_config())
+  assert listening_ports() == before, kept
 
 
 def test_a_system_that_cannot_confine_says_so_once_and_serves_all(monkeypatch):
