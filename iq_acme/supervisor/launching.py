@@ -174,7 +174,7 @@ class _Launch:
       'PYTHONUNBUFFERED': '1',
       'PYTHONFAULTHANDLER': '1',  # Where a library aborts, the log says in whose call.
       # So that what Launchpad and Reverb leave behind goes with the folder.
-      'TMPDIR': self._records.temporary_folder(),
+      'TMPDIR': tempfile.mkdtemp(dir=self._records.folder),
       loopback.VARIABLE: self._listen,
       supervision.FOLDER_VARIABLE: self._records.folder,
       supervision.LAUNCHER_VARIABLE: str(os.getpid()),

@@ -109,12 +109,6 @@ class Records:
     """Returns whether an orderly stop was asked for."""
     return os.path.exists(self._path(_STOP))
 
-  def temporary_folder(self) -> str:
-    """Returns a folder, which is made, for temporary files of all processes."""
-    path = self._path('tmp')
-    os.makedirs(path, exist_ok=True)
-    return path
-
   @property
   def console(self) -> str:
     """The file of lines for the terminal."""
