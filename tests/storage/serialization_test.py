@@ -154,7 +154,6 @@ FOREIGN = {
   'header of a list': lambda path: np.savez(
     path, **{'header.json': np.frombuffer(b'[1]', np.uint8)}
   ),
-  'folder': os.mkdir,
 }
 
 
@@ -165,6 +164,12 @@ def test_foreign_file_is_refused(path, kind):
     serialization.load_header(path)
   assert path in str(error.value)
   assert 'was not written by this package' in str(error.value)
+
+
+def test_folder_is_no_damaged_file(path):
+  os.mkdir(path)
+  with pytest.raises(IsADirectoryError, match=path):
+    serialization.load_header(path)
 
 
 @pytest.mark.parametrize('header', [{'a': object()}, {'a': {1, 2}}])
