@@ -188,13 +188,7 @@ class IQConfig:
 
   def __post_init__(self):
     fields.check(self)
-    for smaller, larger in (
-      ('batch_size', 'min_replay_size'),
-      ('min_replay_size', 'max_replay_size'),
-    ):
-      bound = getattr(self, smaller)
-      if getattr(self, larger) < bound:
-        raise fields.error(self, larger, f'at least {smaller} ({bound})')
+    fields.check_rising(self, 'batch_size', 'min_replay_size', 'max_replay_size')
 
   @property
   def sampled_per_step(self) -> float:

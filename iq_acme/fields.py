@@ -5,6 +5,7 @@ Attributes that `help()` shows (`documented`).
 """
 
 import dataclasses
+import itertools
 import math
 import textwrap
 from collections.abc import Callable, Sequence
@@ -152,6 +153,22 @@ def check(config: Any) -> None:
       object.__setattr__(config, field.name, plain)
     if not ((rule.optional and plain is None) or rule.accepts(plain)):
       raise error(config, field.name, rule.allowed)
+
+
+def check_rising(config: Any, *names: str) -> None:
+  """Checks that no field is below the one that is named before it.
+
+  Args:
+    config: the instance of a dataclass.
+    *names: of its fields, the smallest first.
+
+  Raises:
+    ValueError: naming the field, its value and the one that it must not be below.
+  """
+  for smaller, larger in itertools.pairwise(names):
+    bound = getattr(config, smaller)
+    if getattr(config, larger) < bound:
+      raise error(config, larger, f'at least {smaller} ({bound})')
 
 
 def error(config: Any, name: str, allowed: str) -> ValueError:

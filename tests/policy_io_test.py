@@ -1,10 +1,8 @@
-import collections
 import dataclasses
 import json
 import os
 import subprocess
 import sys
-import tracemalloc
 from typing import NamedTuple
 
 import jax
@@ -13,72 +11,21 @@ import numpy as np
 import pytest
 from dm_env import specs
 from repository import ROOT
+from saved_policies import (
+  ACTIONS,
+  CONFIG,
+  FLAT,
+  OBSERVATIONS,
+  make,
+  rewrite_header,
+  save,
+)
 
 from iq_acme import NonFiniteActionError, acting, policy_io
 from iq_acme.config import IQConfig
 from iq_acme.networks import make_networks
-from iq_acme.normalization import RunningStatistics
 from iq_acme.spec_checks import EnvironmentSpec
 from iq_acme.storage import serialization
-
-ACTIONS = specs.BoundedArray((2,), np.float32, [-0.4, 0.0], [0.4, 2.0], name='a')
-FLAT = specs.BoundedArray((3,), np.float32, [-1, -np.inf, 0.1], np.inf, name='obs')
-OBSERVATIONS = {
-  'flat': (FLAT, np.float32([0.1, -2.0, 3.0])),
-  'dict': (
-    {'b': specs.Array((2,), np.float64), 'a': specs.Array((), np.float32)},
-    {'b': np.array([1.0, -1.0]), 'a': np.float32(0.5)},
-  ),
-  # JAX keeps this order, and sorts a plain dict's.
-  'ordered dict': (
-    collections.OrderedDict(
-      [('b', specs.Array((1,), np.float32)), ('a', specs.Array((2,), np.float32))]
-    ),
-    collections.OrderedDict([('b', np.float32([4.0])), ('a', np.float32([1.0, -2.0]))]),
-  ),
-  'tuple in a list': (
-    [(specs.Array((2,), np.float32), specs.Array((1,), np.float32))],
-    [(np.float32([1.0, 2.0]), np.float32([-3.0]))],
-  ),
-}
-CONFIG = IQConfig(hidden_layer_sizes=(8,), num_action_values=5, min_replay_size=999)
-
-
-def make(observations=FLAT, **fields):
-  """An environment's specs, a configuration, and variables as after some training."""
-  spec = EnvironmentSpec(observations, ACTIONS)
-  config = dataclasses.replace(CONFIG, **fields)
-  networks = make_networks(spec, config)
-  rng = np.random.default_rng(0)
-  shapes = jax.eval_shape(networks.policy.init, jax.random.PRNGKey(0))
-  params = jax.tree.map(
-    lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), shapes
-  )
-  normalizer = None
-  if config.normalize_observations:
-    normalizer = RunningStatistics(
-      count=np.float32(77),
-      mean=jax.tree.map(lambda s: np.full(s.shape, 0.7, np.float32), observations),
-      variance=jax.tree.map(lambda s: np.full(s.shape, 3.1, np.float32), observations),
-    )
-  variables = acting.ActingVariables(params, normalizer, exploring=False)
-  return networks, config, variables
-
-
-def save(path, observations=FLAT, metadata=None, **fields):
-  networks, config, variables = make(observations, **fields)
-  policy_io.save_policy(path, variables, networks.environment_spec, config, metadata)
-  return networks, config, variables
-
-
-def rewrite_header(path, **changes):
-  """Replaces header entries of a policy file; those set to None go."""
-  header = serialization.load_header(path) | changes
-  with np.load(path) as file:
-    arrays = {name: file[name] for name in file.files}
-  header = {name: value for name, value in header.items() if value is not None}
-  arrays['header.json'] = np.frombuffer(json.dumps(header).encode(), np.uint8)
-  np.savez(path, **arrays)
 
 
 class Sensors(NamedTuple):
@@ -219,164 +166,6 @@ def test_actions_have_the_specs_dtype_and_stay_within_its_bounds(path):
   )
   assert sampled.dtype == np.float64
   assert (sampled.min(), sampled.max()) == (-0.1, 0.1)
-
-
-def test_missing_file_is_not_called_corrupt(path):
-  with pytest.raises(FileNotFoundError):
-    policy_io.load_policy(path)
-
-
-def test_truncated_policy_is_called_corrupt(path):
-  save(path)
-  os.truncate(path, os.path.getsize(path) - 10)
-  with pytest.raises(serialization.CorruptFileError, match='damaged'):
-    policy_io.load_policy(path)
-
-
-def test_damaged_parameter_is_called_corrupt(path):
-  _, _, variables = save(path)
-  with open(path, 'rb') as file:
-    data = bytearray(file.read())
-  weights = max(jax.tree.leaves(variables.params), key=np.size).tobytes()
-  data[data.index(weights) + 5] ^= 1
-  with open(path, 'wb') as file:
-    file.write(data)
-  with pytest.raises(serialization.CorruptFileError, match='CRC'):
-    policy_io.load_policy(path)
-
-
-def test_other_npz_file_is_refused(path):
-  np.savez(path, weights=np.zeros(3))
-  with pytest.raises(serialization.CorruptFileError, match='not written by this'):
-    policy_io.load_policy(path)
-
-
-def test_file_of_this_package_that_is_no_policy_is_refused(path):
-  serialization.save_tree(path, {'x': np.zeros(3)})  # Such as a checkpoint's.
-  with pytest.raises(serialization.CorruptFileError, match='is not a policy'):
-    policy_io.load_policy(path)
-
-
-@pytest.mark.parametrize(
-  ('changes', 'words'),
-  [
-    ({'version': 2}, ('format version 2', 'up to 1', 'upgrade')),
-    (
-      {'config': dataclasses.asdict(CONFIG) | {'heads': 3}},
-      ("['heads']", 'newer package', 'upgrade'),
-    ),
-    (
-      {'config': dataclasses.asdict(CONFIG) | {'temperature': -1}},
-      ('IQConfig.temperature is -1',),
-    ),
-    (
-      {'config': dataclasses.asdict(CONFIG) | {'num_action_values': 7}},
-      ('does not fit', 'float32[10]', 'expected float32[14]'),
-    ),
-    (
-      {'config': dataclasses.asdict(CONFIG) | {'normalize_observations': True}},
-      ('does not fit', 'missing', 'variance'),
-    ),
-  ],
-)
-def test_policy_that_does_not_fit_says_why(path, changes, words):
-  save(path)
-  rewrite_header(path, **changes)
-  with pytest.raises(ValueError) as error:
-    policy_io.load_policy(path)
-  assert all(word in str(error.value) for word in words), str(error.value)
-
-
-BAD_HEADERS = {
-  'no version': {'version': None},
-  'version of text': {'version': 'one'},
-  'no configuration': {'config': None},
-  'configuration of another type': {'config': [1]},
-  'field of another type': {'config': dataclasses.asdict(CONFIG) | {'batch_size': 'x'}},
-  'no specs': {'observations': None},
-  'spec without a shape': {'observations': {'dtype': 'float32', 'name': 'x'}},
-  'spec of a negative shape': {
-    'observations': {'shape': [-3], 'dtype': 'float32', 'name': 'x'}
-  },
-  'spec of no dtype': {'observations': {'shape': [3], 'dtype': 'nothing', 'name': 'x'}},
-  'mapping that is none': {'observations': {'mapping': 3, 'ordered': True}},
-  'actions without bounds': {
-    'actions': {'shape': [2], 'dtype': 'float32', 'name': 'a'}
-  },
-  'metadata of another type': {'metadata': 5},
-  'no metadata': {'metadata': None},
-  # What would take 40 GB and more, were it made before it is compared.
-  'huge layers': {
-    'config': dataclasses.asdict(CONFIG) | {'hidden_layer_sizes': [100_000, 100_000]}
-  },
-  'huge softmax': {
-    'config': dataclasses.asdict(CONFIG) | {'num_action_values': 10**10}
-  },
-  'many layers': {
-    'config': dataclasses.asdict(CONFIG) | {'hidden_layer_sizes': [1] * 100_000}
-  },
-  'huge observation': {
-    'observations': {'shape': [10**10], 'dtype': 'float32', 'name': 'x'}
-  },
-}
-
-
-@pytest.mark.parametrize('kind', BAD_HEADERS)
-def test_malformed_header_is_called_corrupt(path, kind):
-  save(path)
-  rewrite_header(path, **BAD_HEADERS[kind])
-  with pytest.raises(serialization.CorruptFileError, match=path):
-    policy_io.load_policy(path)
-
-
-def test_strangers_archive_is_refused_before_its_arrays_are_read(path, monkeypatch):
-  save(path)
-  with np.load(path) as file:
-    arrays = {name: file[name] for name in file.files}
-  name = max(arrays, key=lambda name: arrays[name].size * (name != 'header.json'))
-  monkeypatch.setattr(np, 'load', _only_headers(np.load))
-  bombs = {
-    'compressed': lambda: np.savez_compressed(path, **arrays),
-    'of another shape': lambda: np.savez(path, **{**arrays, name: np.zeros((9, 9))}),
-    'with more': lambda: np.savez(path, **arrays, more=np.zeros(10)),
-  }
-  for write in bombs.values():
-    write()
-    with pytest.raises(serialization.CorruptFileError, match=path):
-      policy_io.load_policy(path)
-
-
-def test_file_of_a_thousandth_of_what_it_expands_to_takes_no_memory(path):
-  save(path)
-  with np.load(path) as file:
-    header = file['header.json']
-  np.savez_compressed(path, **{'header.json': header, 'x': np.zeros(2**24, np.float32)})
-  assert os.path.getsize(path) < 2**17
-  tracemalloc.start()
-  try:
-    with pytest.raises(serialization.CorruptFileError, match='compressed'):
-      policy_io.load_policy(path)
-    assert tracemalloc.get_traced_memory()[1] < 2**23
-  finally:
-    tracemalloc.stop()
-
-
-def _only_headers(load):
-  class Headers:
-    def __init__(self, path, **options):
-      self._file = load(path, **options)
-
-    def __enter__(self):
-      return self
-
-    def __exit__(self, *exception):
-      self._file.close()
-
-    def __getitem__(self, name):
-      assert name == 'header.json', f'{name} was read'
-      return self._file[name]
-
-  return Headers
 
 
 def test_policy_of_custom_networks_is_not_loaded_as_the_defaults(path):
