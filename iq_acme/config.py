@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from iq_acme import fields
 
@@ -196,6 +197,24 @@ class IQConfig:
     if self.samples_per_insert is None:
       return float(self.batch_size)
     return self.samples_per_insert
+
+
+class Hyperparameters(NamedTuple):
+  """The fields of `IQConfig` that only change numbers; all others change the program.
+
+  One agent closes over them as Python floats. A population's are arrays, a number for
+  each member; `fields.with_numbers` puts them in their configuration's place. None
+  stands for a field that has no number in it.
+  """
+
+  temperature: Any
+  munchausen_coefficient: Any
+  munchausen_bound: Any
+  advantage_bound: Any
+  discount: Any
+  learning_rate: Any
+  policy_learning_rate: Any
+  target_update_rate: Any
 
 
 def paper_config(task: str) -> IQConfig:

@@ -4,11 +4,12 @@ From them come the checks (`check`), the flags (`commands/config_flags.py`) and 
 Attributes that `help()` shows (`documented`).
 """
 
+import copy
 import dataclasses
 import itertools
 import math
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -169,6 +170,19 @@ def check_rising(config: Any, *names: str) -> None:
     bound = getattr(config, smaller)
     if getattr(config, larger) < bound:
       raise error(config, larger, f'at least {smaller} ({bound})')
+
+
+def with_numbers(config: Any, numbers: Mapping[str, Any]) -> Any:
+  """Returns a copy of a configuration with other numbers, which are not checked.
+
+  Args:
+    config: a dataclass; it may be frozen.
+    numbers: values by field, such as arrays under a JAX transformation.
+  """
+  changed = copy.copy(config)
+  for name, value in numbers.items():
+    object.__setattr__(changed, name, value)
+  return changed
 
 
 def error(config: Any, name: str, allowed: str) -> ValueError:

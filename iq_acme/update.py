@@ -19,30 +19,12 @@ from iq_acme.normalization import (
   normalize,
   update_statistics,
 )
+from iq_acme.transitions import Transition
 
 Metrics = dict[str, jax.Array]
 
 # Metrics that keep their minimum, not their mean, over several SGD steps.
 MINIMUM_METRICS = ('log_policy_min',)
-
-
-class Transition(NamedTuple):
-  """A batch of transitions.
-
-  Attributes:
-    observation: s, a nest of arrays [B, ...].
-    action: a, in the environment's units, [B, D].
-    reward: r, [B]; discounted and summed over the steps of an n-step transition.
-    discount: the environment's own discount (0 if the episode terminated) times
-      gamma^(n - 1), [B]; the update multiplies it by one more gamma.
-    next_observation: s', a nest of arrays [B, ...].
-  """
-
-  observation: Any
-  action: jax.Array
-  reward: jax.Array
-  discount: jax.Array
-  next_observation: Any
 
 
 class IQParams(NamedTuple):
@@ -202,7 +184,9 @@ def _scale_policy_updates(
   """
   if config.policy_learning_rate is None and config.policy_start == 0:
     return updates
-  rate = config.policy_learning_rate or config.learning_rate
+  rate = config.policy_learning_rate
+  if rate is None:
+    rate = config.learning_rate
   scale = jnp.where(steps < config.policy_start, 0.0, rate / config.learning_rate)
   pairs = [
     pair._replace(policy=jax.tree.map(lambda update: scale * update, pair.policy))
@@ -306,8 +290,10 @@ def _pair_loss(
     ],
   )  # [B]
   log_prob_tm1 = policy.log_prob(params.policy, observation, action)  # [B]
-  # Nothing is paid for it at 0, and it is an eighth of the matrix products.
-  if config.munchausen_coefficient == 0:
+  # Nothing is paid for it at 0, and it is an eighth of the matrix products. Members of
+  # a population have coefficients that are arrays, of which none is zero for all.
+  coefficient = config.munchausen_coefficient
+  if not isinstance(coefficient, jax.Array) and coefficient == 0:
     target_log_prob_tm1 = jnp.zeros_like(log_prob_tm1)
   else:
     target_log_prob_tm1 = policy.log_prob(target_params.policy, observation, action)

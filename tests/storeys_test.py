@@ -14,11 +14,12 @@ import iq_acme
 STOREYS = (
   ('config', 'spec_checks', 'spec_json', 'seeding', 'fields'),
   ('policies',),
-  ('networks', 'losses', 'normalization'),
+  ('networks', 'losses', 'normalization', 'transitions'),
   ('update', 'acting', 'environments', 'tabular'),
   ('storage', 'process'),
   ('critics', 'episodes', 'policy_io', 'evaluation'),
   ('training',),
+  ('population',),
   ('compat',),
   ('replay',),
   ('agent',),
@@ -27,10 +28,10 @@ STOREYS = (
   ('commands', '__main__'),
 )
 # Without Acme and all that it brings; the compatibility patches are what brings it in.
-PURE = [room for storey in STOREYS[:7] for room in storey]
+PURE = [room for storey in STOREYS[:8] for room in storey]
 # Parts of other rooms that are pure as well: a population has rings of its own.
 PURE_MODULES = [
-  f'iq_acme.replay.{name}' for name in ('__init__', 'packing', 'ring', 'shared_ring')
+  f'iq_acme.replay.{name}' for name in ('__init__', 'ring', 'shared_ring')
 ]
 HEAVY = ('acme', 'reverb', 'tensorflow', 'launchpad', 'courier')
 

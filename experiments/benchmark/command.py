@@ -216,7 +216,7 @@ def table(windows: dict[str, list[dict[str, float]]]) -> str:
 def memory_line(env_name: str) -> str:
   """Returns what a stored transition of a task takes."""
   _, spec = tasks.environment_and_spec(env_name)
-  from iq_acme.replay import TransitionPacking
+  from iq_acme.transitions import TransitionPacking
 
   num_bytes = TransitionPacking(spec).num_bytes
   return (

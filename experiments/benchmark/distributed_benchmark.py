@@ -173,7 +173,7 @@ def node_costs(usual: Window, transport: Window) -> scaling_model.NodeCosts:
 
   from experiments.benchmark import tasks
   from iq_acme import IQConfig, make_networks
-  from iq_acme.replay import TransitionPacking
+  from iq_acme.transitions import TransitionPacking
 
   _, spec = tasks.environment_and_spec(FLAGS.env_name)
   params = make_networks(spec, IQConfig()).policy.init(jax.random.PRNGKey(0))

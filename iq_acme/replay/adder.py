@@ -7,7 +7,7 @@ import numpy as np
 import reverb
 from acme import adders
 
-from iq_acme.replay.packing import NStepTransitions, TransitionPacking
+from iq_acme.transitions import NStepTransitions, TransitionPacking
 
 
 class Writer(Protocol):

@@ -14,8 +14,8 @@ from acme import adders
 from iq_acme.config import IQConfig
 from iq_acme.replay.adder import PackedTransitionAdder
 from iq_acme.replay.consumer import QUEUE, InlineConsumer, ThreadConsumer
-from iq_acme.replay.packing import TransitionPacking
 from iq_acme.replay.shared_ring import SharedRing
+from iq_acme.transitions import TransitionPacking
 from iq_acme.update import Transition
 
 # Items the queue holds: how far actors can run ahead of the ring.

@@ -9,8 +9,8 @@ import numpy as np
 from absl import logging
 
 from iq_acme.config import IQConfig
-from iq_acme.replay.packing import TransitionPacking
 from iq_acme.replay.ring import Ring, make_ring
+from iq_acme.transitions import TransitionPacking
 
 _ROWS, _STATE = 'ring.bin', 'ring.json'
 # How long a learner waits for a batch before a line in the log says what for.

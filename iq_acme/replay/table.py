@@ -15,7 +15,7 @@ from reverb import reverb_types
 from iq_acme.config import IQConfig
 from iq_acme.replay import shared_ring
 from iq_acme.replay.adder import PackedTransitionAdder, RowWriter
-from iq_acme.replay.packing import TransitionPacking
+from iq_acme.transitions import TransitionPacking
 
 TABLE = 'priority_table'  # Acme's name for it.
 

@@ -8,7 +8,7 @@ from tiny_environments import NumberedEnvironment, marked_networks, spec_of
 
 from iq_acme import make_iq_agent
 from iq_acme.agent.builder import IQBuilder
-from iq_acme.replay import TransitionPacking
+from iq_acme.transitions import TransitionPacking
 
 SPEC = spec_of(NumberedEnvironment())
 

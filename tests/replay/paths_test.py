@@ -9,7 +9,7 @@ from tiny_environments import Driver, NumberedEnvironment, spec_of, tiny_config
 
 from iq_acme import make_iq_agent, make_networks
 from iq_acme.agent.learner import IQLearner
-from iq_acme.replay import TransitionPacking
+from iq_acme.transitions import TransitionPacking
 from iq_acme.update import Transition
 
 SPEC = spec_of(NumberedEnvironment())

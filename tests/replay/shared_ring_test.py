@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from tiny_environments import NumberedEnvironment, spec_of, tiny_config
 
-from iq_acme.replay.packing import TransitionPacking
 from iq_acme.replay.shared_ring import RateLimiter, SharedRing
+from iq_acme.transitions import TransitionPacking
 
 PACKING = TransitionPacking(spec_of(NumberedEnvironment()))
 

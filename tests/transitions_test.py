@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from dm_env import specs
 
-from iq_acme.replay import TransitionPacking
 from iq_acme.spec_checks import EnvironmentSpec
+from iq_acme.transitions import TransitionPacking
 from iq_acme.update import Transition
 
 

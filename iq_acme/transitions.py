@@ -6,13 +6,30 @@ Packing is lossless: rows are float32 if every array of a transition is, else by
 
 import dataclasses
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 import dm_env
 import jax
 import numpy as np
 
-from iq_acme.update import Transition
+
+class Transition(NamedTuple):
+  """A batch of transitions.
+
+  Attributes:
+    observation: s, a nest of arrays [B, ...].
+    action: a, in the environment's units, [B, D].
+    reward: r, [B]; discounted and summed over the steps of an n-step transition.
+    discount: the environment's own discount (0 if the episode terminated) times
+      gamma^(n - 1), [B]; the update multiplies it by one more gamma.
+    next_observation: s', a nest of arrays [B, ...].
+  """
+
+  observation: Any
+  action: jax.Array
+  reward: jax.Array
+  discount: jax.Array
+  next_observation: Any
 
 
 @dataclasses.dataclass(frozen=True)
