@@ -10,7 +10,7 @@ import numpy as np
 
 from iq_acme import seeding
 from iq_acme.critics import Critic
-from iq_acme.episodes import Actor, run_episodes, summarize
+from iq_acme.episodes import Actor, Episode, run_episodes, summarize
 
 # Makes an environment from a seed.
 EnvironmentFactory = Callable[[int], dm_env.Environment]
@@ -58,7 +58,7 @@ def evaluate_agent(
     of `assess_episodes`, if the agent has a critic; or None if abandoned.
   """
   seeds = seeding.derive_seeds(run_seed, 'evaluation', actor_steps, 3)
-  values = {}
+  episodes = {}
   critic = agent.make_critic()
   recorder = None
   for name, actor_seed in zip(POLICY_MODES, seeds[1:]):
@@ -66,14 +66,29 @@ def evaluate_agent(
     if critic is not None and name == 'mode':
       actor = recorder = _Recorder(actor)
     with contextlib.closing(make_environment(seeds[0])) as environment:
-      episodes = run_episodes(actor, environment, num_episodes, should_stop)
-    if len(episodes) < num_episodes:
+      episodes[name] = run_episodes(actor, environment, num_episodes, should_stop)
+    if len(episodes[name]) < num_episodes:
       return None
-    values.update({f'{name}_{k}': v for k, v in summarize(episodes).items()})
-  if recorder is not None:
-    assessed = assess_episodes(critic, recorder.episodes)
-    values.update({f'mode_{k}': v for k, v in assessed.items()})
-  return values
+  return describe(
+    episodes, assess_episodes(critic, recorder.episodes) if recorder else {}
+  )
+
+
+def describe(
+  episodes: Mapping[str, Sequence[Episode]], assessed: Mapping[str, float]
+) -> dict[str, float]:
+  """Returns an evaluation's values, by the columns of its file.
+
+  Args:
+    episodes: of each of `POLICY_MODES`.
+    assessed: `assess_episodes`'s of the mode's.
+  """
+  values = {
+    f'{name}_{key}': value
+    for name, finished in episodes.items()
+    for key, value in summarize(finished).items()
+  }
+  return values | {f'mode_{key}': value for key, value in assessed.items()}
 
 
 def assess_episodes(

@@ -105,6 +105,21 @@ class TransitionPacking:
       row[field.start : field.stop] = flat.view(self.dtype)
     return row
 
+  def pack_batch(self, transitions: Transition) -> np.ndarray:
+    """Packs transitions of float32, on the host.
+
+    Args:
+      transitions: arrays [N, ...] of the spec's shapes.
+
+    Returns:
+      Rows, [N, width].
+    """
+    leaves = self._structure.flatten_up_to(transitions)
+    rows = np.empty((len(transitions.reward), self.width), np.float32)
+    for field, leaf in zip(self._fields, leaves):
+      rows[:, field.start : field.stop] = leaf.reshape(len(rows), -1)
+    return rows
+
   def unpack(self, rows: Any) -> Transition:
     """Unpacks a batch of rows.
 

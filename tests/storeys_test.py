@@ -12,7 +12,7 @@ import iq_acme
 
 # A room imports from its own storey's row, and from those above it in this table.
 STOREYS = (
-  ('config', 'spec_checks', 'spec_json', 'seeding', 'fields'),
+  ('config', 'spec_checks', 'spec_json', 'seeding', 'schedule', 'fields'),
   ('policies',),
   ('networks', 'losses', 'normalization', 'transitions'),
   ('update', 'acting', 'environments', 'tabular'),

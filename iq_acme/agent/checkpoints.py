@@ -13,8 +13,8 @@ from absl import logging
 from reverb.platform import checkpointers_lib
 
 from iq_acme.agent.contracts import Replay
-from iq_acme.agent.schedule import Progress
 from iq_acme.replay.table import is_server_checkpoint
+from iq_acme.schedule import Progress
 from iq_acme.storage import locking, serialization
 from iq_acme.storage.checkpoints import CheckpointInfo, CheckpointStore
 

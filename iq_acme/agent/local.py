@@ -14,7 +14,7 @@ from acme.utils import counting
 from iq_acme import fields
 from iq_acme.agent.checkpoints import AgentCheckpoints
 from iq_acme.agent.contracts import AcmeParts, Replay
-from iq_acme.agent.schedule import Progress, UpdateSchedule, resume
+from iq_acme.schedule import Progress, UpdateSchedule, resume
 from iq_acme.storage.checkpoints import CheckpointInfo
 
 

@@ -12,10 +12,10 @@ from acme.utils import counting
 
 from iq_acme import policy_io
 from iq_acme.agent.checkpoints import AgentCheckpoints
-from iq_acme.agent.schedule import Progress, UpdateSchedule, resume
 from iq_acme.distributed.metrics import ExtendedLogger, TimedIterator
 from iq_acme.distributed.replay_node import remove_scratch
 from iq_acme.distributed.settings import ProgramParts, ProgramSettings
+from iq_acme.schedule import Progress, UpdateSchedule, resume
 from iq_acme.storage import files
 from iq_acme.supervisor import supervision
 

@@ -3,6 +3,7 @@
 import collections
 import math
 import time
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 import tqdm
@@ -10,6 +11,11 @@ import tqdm
 _LINE_PERIOD = 60.0  # Seconds between two lines if there is no terminal.
 _BAR_PERIOD = 0.2
 _SPEED_SECONDS = 5.0  # Of training, that the shown speed looks back over.
+
+
+def describe_mean(returns: Sequence[float]) -> str:
+  """Returns the mean of a run's returns, in words."""
+  return f'return {sum(returns) / len(returns):,.1f}'
 
 
 class Clock:
@@ -41,7 +47,12 @@ class Progress:
   """Shows the step, the return, the speed and the time that is left."""
 
   def __init__(
-    self, num_steps: int, start: int, learning_starts: int, terminal: TextIO
+    self,
+    num_steps: int,
+    start: int,
+    learning_starts: int,
+    terminal: TextIO,
+    describe_returns: Callable[[Sequence[float]], str] = describe_mean,
   ):
     """Shows the bar.
 
@@ -52,7 +63,9 @@ class Progress:
         estimated from the first of them on: steps before are much faster, and that one
         is much slower.
       terminal: where to; a terminal gets a bar, anything else lines.
+      describe_returns: says in a word what the last ten training episodes returned.
     """
+    self._describe_returns = describe_returns
     self._num_steps = num_steps
     self._terminal = terminal
     self._step = start
@@ -126,7 +139,7 @@ class Progress:
   def _text(self, now: float) -> str:
     parts = [f'{self._step:,}/{self._num_steps:,}']
     if self._returns:
-      parts.append(f'return {sum(self._returns) / len(self._returns):,.1f}')
+      parts.append(self._describe_returns(self._returns))
     if self._speed is not None:
       parts.append(f'{self._speed:,.0f} steps/s')
     if self._step < self._learning_starts:

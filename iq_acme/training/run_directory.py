@@ -17,7 +17,8 @@ _MEAN = 'mode_return_mean'
 _BEST = ('actor_steps', _MEAN)
 # The types of entries of config.json, of the summary and of its best evaluation.
 _TYPES = {
-  **dict.fromkeys(('env_name', 'algorithm'), str),
+  **dict.fromkeys(('env_name', 'algorithm', 'engine'), str),
+  **dict.fromkeys(('stopped', 'population'), str),
   **dict.fromkeys(('env_options', 'agent', 'best_evaluation'), dict),
   **dict.fromkeys(('num_steps', 'seed', 'actor_steps'), int),
   **dict.fromkeys(('evaluation_period', 'evaluation_episodes'), int),

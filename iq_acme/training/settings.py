@@ -47,6 +47,11 @@ class RunSettings:
     60, 'Seconds in one call of the environment after which a line says so.'
   )
   tensorboard: bool = fields.boolean(True, 'Whether to write TensorBoard events.')
+  engine: str = fields.choice(
+    'agent',
+    "What runs it: 'agent', Acme's parts, or 'population', beside others or alone.",
+    ('agent', 'population'),
+  )
 
   def __post_init__(self):
     fields.check(self)
@@ -68,12 +73,13 @@ class RunSettings:
       'num_steps': self.num_steps,
       'evaluation_period': self.evaluation_period,
       'evaluation_episodes': self.evaluation_episodes,
+      'engine': self.engine,
       'agent': dict(self.agent_config),
     }
 
   def defaults(self) -> dict[str, Any]:
     """Returns what `config` had before its fields could be recorded."""
-    return {'agent': dict(self.agent_defaults)}
+    return {'engine': 'agent', 'agent': dict(self.agent_defaults)}
 
   def metadata(self) -> dict[str, Any]:
     """Returns what a saved policy carries, so that it can be evaluated alone."""

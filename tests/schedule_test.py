@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from iq_acme.agent.schedule import Progress, UpdateSchedule, resume
+from iq_acme.schedule import Progress, UpdateSchedule, resume
 
 
 def due(schedule, steps):

@@ -1,0 +1,376 @@
+"""A population from settings to folders: steps, evaluations, checkpoints."""
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dm_env
+import jax
+import numpy as np
+
+from iq_acme import process, seeding
+from iq_acme.population.engine import Population
+from iq_acme.population.environment_pool import EnvironmentPool
+from iq_acme.population.episodes import evaluate_members
+from iq_acme.population.members import (
+  Member,
+  MemberFolder,
+  describe_spread,
+  population_line,
+)
+from iq_acme.population.rows import NStepRows
+from iq_acme.schedule import Progress, UpdateSchedule
+from iq_acme.storage import files
+from iq_acme.storage.checkpoints import CheckpointStore
+from iq_acme.training import plotting, progress, quiet
+from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
+from iq_acme.training.runner import Outcome
+from iq_acme.transitions import TransitionPacking
+
+_PROGRESS = 'progress.json'
+_MEMBERS = 'population.json'
+
+
+class _EnvironmentHangs(Exception):
+  """An environment does not return, and the run was told to stop."""
+
+
+def run(
+  members: Sequence[Member],
+  make_environment: Callable[[int], dm_env.Environment],
+  *,
+  num_workers: int | None = None,
+  keep_checkpoints: int = 2,
+) -> Outcome:
+  """Runs, or goes on with, a population until its last step or a signal.
+
+  Signals end it as they end `training.runner.run`. A member whose environment raises, or
+  whose loss is not finite, is stopped, and the others go on; a later start does not
+  retry it.
+
+  Args:
+    members: of one of `members.group`'s groups; each keeps its own folder, the first
+      one's has the checkpoints of all.
+    make_environment: makes an environment from a seed; it can be pickled.
+    num_workers: see `EnvironmentPool`.
+    keep_checkpoints: how many of the newest are kept.
+
+  Returns:
+    How it ended; exit status 1 if a member was stopped.
+
+  Raises:
+    RunDirectoryError: if a folder is in use or belongs to another run.
+  """
+  with quiet.unbreakable_output(), contextlib.ExitStack() as stack:
+    return _PopulationRun(
+      members, make_environment, num_workers, keep_checkpoints, stack
+    ).run()
+
+
+class _PopulationRun:
+  """The state of a population's run while it goes on."""
+
+  def __init__(
+    self,
+    members: Sequence[Member],
+    make_environment: Callable[[int], dm_env.Environment],
+    num_workers: int | None,
+    keep_checkpoints: int,
+    stack: contextlib.ExitStack,
+  ):
+    self._members = members
+    self._settings = settings = members[0].settings
+    self._config = config = members[0].config
+    self._step = self._sgd_steps = 0
+    self._quiet = 0.0
+    first = settings.workdir
+    self._folders = [
+      MemberFolder(member, first, stack, self._position) for member in members
+    ]
+    self._check_members(first)
+    self._store = CheckpointStore(RunDirectory(first).checkpoints, keep_checkpoints)
+    self._stop = stack.enter_context(
+      process.StopSignals(
+        'finishing this step and saving. Once more ends the run at once, unsaved.'
+      )
+    )
+    self._pool = stack.enter_context(EnvironmentPool(make_environment, num_workers))
+    self._population, self._rows = _make_population(
+      members, self._pool.environment_spec
+    )
+    self._assess = jax.jit(self._population.algorithm.assess)
+    self._schedule = UpdateSchedule(
+      samples_per_step=getattr(config, 'sampled_per_step', config.batch_size),
+      batch_size=config.batch_size,
+      start_actor_steps=config.min_replay_size,
+    )
+    self._clock = progress.Clock(self._restore())
+    self._saved_step = self._step
+    self._open_folders(first)
+    seeds = [
+      seeding.derive_seeds(member.settings.seed, 'training', self._step, 1)[0]
+      for member in members
+    ]
+    self._batch = stack.enter_context(contextlib.closing(self._pool.open(seeds)))
+    # What the last step brought, until the next one is under way.
+    self._pending: tuple[np.ndarray, np.ndarray, int] | None = None
+    self._progress = stack.enter_context(
+      contextlib.closing(
+        progress.Progress(
+          settings.num_steps,
+          self._step,
+          config.min_replay_size,
+          sys.stderr,
+          _describe_returns if len(members) > 1 else progress.describe_mean,
+        )
+      )
+    )
+
+  def run(self) -> Outcome:
+    """Trains until the last step or a signal, and leaves everything saved."""
+    settings = self._settings
+    try:
+      self._evaluate_on_grid()
+      while (
+        self._step < settings.num_steps and not self._stop.requested() and self._going()
+      ):
+        self._clock.start()
+        self._take_step()
+        self._evaluate_on_grid()
+        if self._step % settings.checkpoint_period == 0:
+          self._checkpoint()
+        self._progress.update(self._step, self._clock.seconds)
+      if not self._stop.requested():
+        self._evaluate()  # If the last step is not on the grid.
+    except _EnvironmentHangs:
+      pass  # What the step under way would have brought is lost, nothing else.
+    self._clock.stop()
+    self._checkpoint()
+    finished = not self._stop.requested()
+    for folder in self._folders:
+      folder.directory.update_summary(finished=finished and folder.stopped is None)
+      plotting.plot_curve(folder.directory.path)
+    stopped = sum(folder.stopped is not None for folder in self._folders)
+    return Outcome(finished, self._step, self._stop.exit_status or int(stopped > 0))
+
+  def _going(self) -> np.ndarray:
+    """Returns which members take part in the next step, bool [M]."""
+    return np.array([folder.stopped is None for folder in self._folders])
+
+  def _take_step(self) -> None:
+    """Takes one environment step of each member, and begins the SGD steps before it."""
+    going = self._going()
+    observations = np.array(self._batch.observations)
+    exploring = self._step < self._config.min_replay_size
+    actions = self._population.act(self._step, observations, exploring)
+    self._batch.send(actions, going)
+    self._learn()  # While the environments step.
+    results = self._batch.receive(self._wait)
+    self._step += 1
+    for index, text in results.failures.items():
+      going[index] = False
+      self._stop_member(index, f'its environment raised: {text.strip()}')
+    rows, counts = self._rows.add(
+      observations,
+      actions,
+      results.reward,
+      results.discount,
+      results.next_observation,
+      results.last,
+      going,
+    )
+    due = self._schedule.sgd_steps_due(self._step) - self._sgd_steps
+    per_call = getattr(self._config, 'num_sgd_steps_per_step', 1)
+    self._pending = (rows, counts, due // per_call * per_call)
+    for index, episode in results.episodes.items():
+      self._folders[index].add_episode(episode, self._clock.seconds)
+      self._progress.add_episode(episode.episode_return)
+
+  def _learn(self) -> None:
+    """Begins the SGD steps that are due by the last environment step."""
+    if self._pending is None:
+      return
+    rows, counts, num_updates = self._pending
+    self._pending = None
+    self._population.learn(rows, counts, num_updates)
+    before, self._sgd_steps = self._sgd_steps, self._sgd_steps + num_updates
+    period = self._config.log_period
+    if self._sgd_steps // period > before // period:
+      self._log()
+
+  def _log(self) -> None:
+    """Writes each member's metrics, and stops those that are not finite."""
+    self._find_diverged()
+    metrics = self._population.read_metrics()
+    for index, folder in enumerate(self._folders):
+      if folder.stopped is None:
+        values = {name: float(column[index]) for name, column in metrics.items()}
+        folder.add_metrics(values, self._clock.seconds)
+
+  def _find_diverged(self) -> None:
+    alive = self._population.alive()
+    for index in np.flatnonzero(self._going() & ~alive):
+      step = self._population.sgd_steps()[index] + 1
+      self._stop_member(
+        index,
+        f'its loss or gradient was not finite at SGD step {step:,}; try a lower '
+        'learning_rate, or a larger temperature',
+      )
+
+  def _stop_member(self, index: int, reason: str) -> None:
+    self._population.stop(index)
+    folder = self._folders[index]
+    folder.stop(reason)
+    self._progress.say(
+      f'{self._step:>11,}  {files.readable_path(folder.directory.path)} stopped: {reason}'
+    )
+
+  def _evaluate_on_grid(self) -> None:
+    if self._step % self._settings.evaluation_period == 0:
+      self._evaluate()
+
+  def _evaluate(self) -> None:
+    """Evaluates at this step, unless it has been done; a signal abandons it."""
+    self._learn()
+    self._clock.stop()
+    self._find_diverged()
+    going = self._going() & [self._step not in x.evaluated for x in self._folders]
+    if not any(going):
+      return
+    try:
+      found = evaluate_members(
+        self._population,
+        self._pool,
+        self._assess,
+        [member.config.discount for member in self._members],
+        [member.settings for member in self._members],
+        going,
+        self._step,
+        self._wait,
+        self._stop.requested,
+      )
+    except _EnvironmentHangs:
+      return
+    if found is None:
+      return
+    for index, text in found.failures.items():
+      self._stop_member(index, f'its environment raised: {text.strip()}')
+    rows = []
+    for index, values in found.values.items():
+      folder = self._folders[index]
+      row = folder.add_evaluation(self._step, values, self._clock.seconds)
+      rows.append(row)
+      folder.directory.keep_best(
+        {'actor_steps': self._step, **row}, self._policy_writer(index)
+      )
+    if rows:
+      self._progress.say(population_line(self._step, rows))
+
+  def _checkpoint(self) -> None:
+    """Saves the population if it has gone on since, then each member's policy."""
+    self._learn()
+    self._clock.stop()
+    self._find_diverged()
+    if self._step > self._saved_step:
+      checkpoint = self._store.save(self._step, self._write)
+      self._saved_step = self._step
+      size = files.readable_size(checkpoint.num_bytes)
+      path = files.readable_path(checkpoint.path)
+      self._progress.say(f'{self._step:>11,}  checkpoint, {size}: {path}')
+    for index, folder in enumerate(self._folders):
+      folder.directory.update_summary(
+        actor_steps=self._step, training_seconds=self._clock.seconds, finished=False
+      )
+      self._policy_writer(index)(folder.directory.policy)
+
+  def _write(self, folder: str) -> None:
+    self._population.save(folder)
+    counts = {'training_seconds': self._clock.seconds}
+    saved = Progress(self._step, self._sgd_steps, self._schedule, counts)
+    files.write_json(os.path.join(folder, _PROGRESS), saved.as_json())
+
+  def _restore(self) -> float:
+    """Goes on from the newest checkpoint; returns the seconds of training until it."""
+    checkpoint = self._store.latest_intact()
+    if checkpoint is None:
+      return 0.0
+    self._population.restore(checkpoint.path)
+    with open(os.path.join(checkpoint.path, _PROGRESS)) as file:
+      saved = Progress.from_json(json.load(file))
+    self._step, self._sgd_steps = saved.actor_steps, saved.sgd_steps
+    self._schedule = saved.schedule
+    path = files.readable_path(checkpoint.path)
+    print(f'Resumed at step {self._step:,} from {path}.')
+    return saved.counts['training_seconds']
+
+  def _check_members(self, first: str) -> None:
+    """Refuses to go on with others than the members that began."""
+    path = os.path.join(first, _MEMBERS)
+    now = [os.path.relpath(member.settings.workdir, first) for member in self._members]
+    before = files.read_json(path, list)
+    if before is not None and before != now:
+      raise RunDirectoryError(
+        f'{path} names {len(before)} members, and {len(now)} were asked for, or in '
+        'another order: go on with the same members as then, or give these a --workdir '
+        'of their own.'
+      )
+
+  def _open_folders(self, first: str) -> None:
+    for index, folder in enumerate(self._folders):
+      folder.open(self._step, self._sgd_steps, self._clock.seconds)
+      if folder.stopped is not None:
+        self._population.stop(index)
+    now = [os.path.relpath(member.settings.workdir, first) for member in self._members]
+    files.write_json(os.path.join(first, _MEMBERS), now)
+
+  def _policy_writer(self, index: int) -> Callable[..., None]:
+    """Returns what writes a member's policy, with more metadata by keywords."""
+
+    def write(path: str, **more: Any) -> None:
+      member = self._members[index]
+      metadata = {**member.settings.metadata(), 'actor_steps': self._step, **more}
+      self._population.algorithm.save_policy(
+        path, self._population.member(index), member.config, files.as_json(metadata)
+      )
+
+    return write
+
+  def _wait(self, seconds: float) -> None:
+    """Says that a step takes long; gives it up if the run was told to stop."""
+    if self._stop.requested() and seconds > 3:
+      raise _EnvironmentHangs
+    if seconds > self._settings.environment_patience and time.monotonic() > self._quiet:
+      self._quiet = time.monotonic() + seconds
+      self._progress.say(f'An environment has not returned for {seconds:,.0f} s.')
+
+  def _position(self) -> dict[str, int]:
+    return {'actor_steps': self._step, 'learner_steps': self._sgd_steps}
+
+
+def _make_population(
+  members: Sequence[Member], environment_spec: Any
+) -> tuple[Population, NStepRows]:
+  """Makes the members' initial states, and what makes rows of their steps."""
+  configs = [member.config for member in members]
+  family, config = members[0].family, configs[0]
+  n_step = getattr(config, 'n_step', 1)
+  # At the end of an episode the shorter transitions come too: fewer than its steps.
+  most = members[0].settings.num_steps * min(n_step, 2)
+  packing = TransitionPacking(environment_spec)
+  population = Population(
+    family.make(configs, environment_spec),
+    [family.numbers(config) for config in configs],
+    [member.settings.seed for member in members],
+    packing,
+    capacity=min(config.max_replay_size, most),
+    batch_size=config.batch_size,
+  )
+  return population, NStepRows(packing, n_step, [x.discount for x in configs])
+
+
+def _describe_returns(returns: Sequence[float]) -> str:
+  return f'returns {describe_spread(returns)}'

@@ -1,0 +1,282 @@
+"""A population against single updates: each member is what it would be alone."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from dm_env import specs
+
+from iq_acme import update
+from iq_acme.config import IQConfig
+from iq_acme.networks import make_networks
+from iq_acme.population import engine, iq
+from iq_acme.spec_checks import EnvironmentSpec
+from iq_acme.transitions import TransitionPacking
+
+SPEC = EnvironmentSpec(
+  observations=specs.Array((3,), np.float32),
+  actions=specs.BoundedArray((2,), np.float32, -1.0, 1.0),
+  rewards=specs.Array((), np.float32),
+  discounts=specs.BoundedArray((), np.float32, 0.0, 1.0),
+)
+SIZES = {'hidden_layer_sizes': (16, 16), 'batch_size': 8, 'min_replay_size': 8}
+# A coefficient of 0, which takes a shortcut alone, beside others.
+CONFIGS = [
+  IQConfig(temperature=0.3, munchausen_coefficient=0.9, learning_rate=3e-4, **SIZES),
+  IQConfig(temperature=0.01, munchausen_coefficient=0.0, learning_rate=1e-3, **SIZES),
+  IQConfig(temperature=0.1, munchausen_coefficient=0.5, discount=0.9, **SIZES),
+  IQConfig(temperature=1.0, target_update_rate=0.1, **SIZES),
+]
+
+# Its place differs between the versions of JAX.
+enable_x64 = getattr(jax, 'enable_x64', None) or jax.experimental.enable_x64
+
+
+def batches(count, dtype=np.float32, size=8):
+  rng = np.random.default_rng(5)
+
+  def batch():
+    return update.Transition(
+      observation=rng.standard_normal((size, 3)).astype(dtype),
+      action=rng.uniform(-1, 1, (size, 2)).astype(dtype),
+      reward=rng.standard_normal(size).astype(dtype),
+      discount=rng.integers(0, 2, size).astype(dtype),
+      next_observation=rng.standard_normal((size, 3)).astype(dtype),
+    )
+
+  return [batch() for _ in range(count)]
+
+
+def stacked(configs):
+  return jax.tree.map(
+    lambda *x: jnp.asarray(x), *(iq.numbers_of(config) for config in configs)
+  )
+
+
+def single_step(config):
+  networks = make_networks(SPEC, config)
+  step = functools.partial(update.sgd_step, networks=networks, config=config)
+  return networks, jax.jit(step)
+
+
+def test_members_take_the_steps_that_they_would_take_alone():
+  with enable_x64(True):
+    algorithm = iq.make(CONFIGS, SPEC)
+    numbers = stacked(CONFIGS)
+    keys = jnp.stack([jax.random.PRNGKey(seed) for seed in range(4)])
+    states = jax.vmap(algorithm.init)(keys, numbers)
+    step = jax.jit(jax.vmap(algorithm.sgd_step, in_axes=(0, None, 0)))
+    stream = batches(100, np.float64)
+    for batch in stream:
+      states, _ = step(states, batch, numbers)
+    for i, config in enumerate(CONFIGS):
+      networks, alone = single_step(config)
+      state = update.init_state(keys[i], networks, config)
+      for batch in stream:
+        state, _ = alone(state, batch)
+      together = jax.tree.map(lambda x, i=i: np.asarray(x[i]), states)
+      assert together.params.value['output']['w'].dtype == np.float64
+      jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=1e-9),
+        together,
+        jax.device_get(state),
+      )
+
+
+def test_the_first_gradient_is_that_of_a_single_update():
+  (batch,) = batches(1)
+  with jax.default_matmul_precision('highest'):
+    algorithm = iq.make(CONFIGS, SPEC)
+    numbers = stacked(CONFIGS)
+    keys = jnp.stack([jax.random.PRNGKey(seed) for seed in range(4)])
+    states = jax.vmap(algorithm.init)(keys, numbers)
+    states, _ = jax.jit(jax.vmap(algorithm.sgd_step, in_axes=(0, None, 0)))(
+      states, batch, numbers
+    )
+    for i, config in enumerate(CONFIGS):
+      networks, alone = single_step(config)
+      state, _ = alone(update.init_state(keys[i], networks, config), batch)
+      # Adam's first moment is a tenth of the first gradient.
+      mine = jax.tree.map(lambda x, i=i: x[i], states.optimizer_state[0].mu)
+      theirs = state.optimizer_state[0].mu
+      norm = np.sqrt(sum(np.sum(np.square(x)) for x in jax.tree.leaves(theirs)))
+      difference = jax.tree.map(lambda x, y: np.sum(np.square(x - y)), mine, theirs)
+      assert np.sqrt(sum(jax.tree.leaves(difference))) < 1e-5 * norm
+
+
+def make_population(configs, seeds, capacity=32):
+  return engine.Population(
+    iq.make(configs, SPEC),
+    [iq.numbers_of(config) for config in configs],
+    seeds,
+    TransitionPacking(SPEC),
+    capacity=capacity,
+    batch_size=8,
+  )
+
+
+@pytest.fixture(scope='module')
+def compiled(tmp_path_factory):
+  """Two populations of `CONFIGS`, and where their initial state is saved."""
+  folder = str(tmp_path_factory.mktemp('initial'))
+  pair = [make_population(CONFIGS, range(4)) for _ in range(2)]
+  pair[0].save(folder)
+  return pair, folder
+
+
+@pytest.fixture
+def two(compiled):
+  """Two populations that are alike and new."""
+  pair, folder = compiled
+  for population in pair:
+    population.restore(folder)
+  return pair
+
+
+def rows(step, num_members, num_rows=1):
+  """Returns rows that all members share, of which the first number is the step."""
+  width = TransitionPacking(SPEC).width
+  row = np.random.default_rng(step).uniform(-1, 1, (num_rows, width))
+  row[:, 0] = step
+  return np.broadcast_to(row, (num_members, num_rows, width)).astype(np.float32)
+
+
+def train(population, first, last, updates=1):
+  num = len(population)
+  for step in range(first, last):
+    population.learn(rows(step, num), np.ones(num, int), updates if step >= 8 else 0)
+
+
+def leaves(population, index):
+  return [np.asarray(x) for x in jax.tree.leaves(population.member(index))]
+
+
+def assert_close(mine, theirs):
+  for x, y in zip(mine, theirs, strict=True):
+    np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
+
+
+def test_a_member_is_the_same_at_any_size_and_place(two):
+  four = two[0]
+  two = make_population([CONFIGS[2], CONFIGS[0]], [2, 0])
+  for population in (four, two):
+    train(population, 0, 30)
+  assert_close(leaves(four, 2), leaves(two, 0))
+  assert_close(leaves(four, 0), leaves(two, 1))
+  observations = np.ones((4, 3), np.float32)
+  for exploring in (True, False):
+    mine = four.act(3, observations, exploring)
+    theirs = two.act(3, observations[:2], exploring)
+    np.testing.assert_array_equal(mine[[2, 0]], theirs)
+  assert len(np.unique(four.act(3, observations, True), axis=0)) > 1
+
+
+@pytest.mark.parametrize('num_steps', [20, 50], ids=['filling', 'full'])
+def test_a_restored_population_goes_on_bit_for_bit(two, num_steps, tmp_path):
+  whole, restored = two
+  train(whole, 0, num_steps)
+  whole.save(str(tmp_path))
+  train(whole, num_steps, num_steps + 10)
+  restored.restore(str(tmp_path))
+  train(restored, num_steps, num_steps + 10)
+  for i in range(4):
+    for x, y in zip(leaves(whole, i), leaves(restored, i), strict=True):
+      np.testing.assert_array_equal(x, y)
+  theirs = restored.read_metrics()
+  for name, values in whole.read_metrics().items():
+    np.testing.assert_array_equal(values, theirs[name])
+
+
+def test_a_restored_population_of_larger_replay_draws_the_same(two, tmp_path):
+  large, small = two[0], make_population(CONFIGS, range(4), 20)
+  train(small, 0, 20)
+  small.save(str(tmp_path))
+  large.restore(str(tmp_path))
+  for population in (small, large):
+    population.learn(rows(0, 4), np.zeros(4, int), 1)
+  for x, y in zip(leaves(small, 3), leaves(large, 3), strict=True):
+    np.testing.assert_array_equal(x, y)
+
+
+def test_members_of_another_kind_are_refused(two, tmp_path):
+  two[0].save(str(tmp_path))
+  with pytest.raises(ValueError, match='does not fit this configuration'):
+    make_population(CONFIGS[:2], range(2)).restore(str(tmp_path))
+
+
+def test_a_member_that_is_not_finite_keeps_its_last_finite_state_alone(two):
+  sick, well = two
+  for population in (sick, well):
+    train(population, 0, 20)
+  healthy = np.array(rows(20, 4))
+  spoiled = healthy.copy()
+  spoiled[1] = np.nan
+  for _ in range(32):  # Until nothing else is in the ring of member 1.
+    well.learn(healthy, np.ones(4, int), 1)
+    sick.learn(spoiled, np.ones(4, int), 1)
+  np.testing.assert_array_equal(sick.alive(), [True, False, True, True])
+  assert well.alive().all()
+  for x in leaves(sick, 1):
+    assert np.isfinite(x).all()
+  taken = sick.sgd_steps()
+  assert 12 <= taken[1] < taken[0] == 44
+  for i in (0, 2, 3):
+    for x, y in zip(leaves(sick, i), leaves(well, i), strict=True):
+      np.testing.assert_array_equal(x, y)
+
+
+def test_a_stopped_member_stays_and_the_others_go_on(two):
+  stopped, whole = two
+  for population in (stopped, whole):
+    train(population, 0, 20)
+  before = leaves(stopped, 2)
+  stopped.stop(2)
+  for population in (stopped, whole):
+    train(population, 20, 30)
+  for x, y in zip(before, leaves(stopped, 2), strict=True):
+    np.testing.assert_array_equal(x, y)
+  for x, y in zip(leaves(stopped, 3), leaves(whole, 3), strict=True):
+    np.testing.assert_array_equal(x, y)
+
+
+def test_several_steps_in_one_call_are_those_of_several_calls(two):
+  together, apart = two
+  train(together, 0, 20, updates=3)
+  for step in range(20):
+    apart.learn(rows(step, 4), np.ones(4, int), 0)
+    for _ in range(3 if step >= 8 else 0):
+      apart.learn(rows(step, 4), np.zeros(4, int), 1)
+  for i in range(4):
+    assert_close(leaves(together, i), leaves(apart, i))
+
+
+def test_metrics_are_means_and_minima_since_they_were_read(two):
+  whole, each = two
+  train(whole, 0, 8)
+  train(each, 0, 8)
+  seen = []
+  for step in range(8, 12):
+    for population in (whole, each):
+      train(population, step, step + 1)
+    seen.append(each.read_metrics())
+  metrics = whole.read_metrics()
+  np.testing.assert_allclose(
+    metrics['loss'], np.mean([x['loss'] for x in seen], axis=0), rtol=1e-5
+  )
+  np.testing.assert_array_equal(
+    metrics['log_policy_min'], np.min([x['log_policy_min'] for x in seen], axis=0)
+  )
+  assert np.isnan(whole.read_metrics()['loss']).all()
+
+
+def test_replay_is_the_newest_rows_of_each_member():
+  population = make_population(CONFIGS, range(4), capacity=10)
+  counts = np.array([3, 2, 1, 0])
+  for step in range(6):
+    population.learn(rows(step, 4, num_rows=3), counts, 0)
+  for i, count in enumerate(counts):
+    expected = np.repeat(np.arange(6), count)[-10:]
+    kept = population.replay(i)
+    np.testing.assert_array_equal(kept[:, 0], expected)
