@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -119,6 +120,23 @@ def thread_variables(num_threads: int) -> dict[str, str]:
     flags = os.environ.get('XLA_FLAGS', '')
     variables['XLA_FLAGS'] = f'{flags} --xla_cpu_multi_thread_eigen=false'.strip()
   return variables
+
+
+def import_path() -> str:
+  """Returns the PYTHONPATH with which another process imports what this one can."""
+  path = [entry or os.getcwd() for entry in sys.path]
+  return os.pathsep.join(dict.fromkeys(path))
+
+
+def describe_exit(status: int) -> str:
+  """Says how a process ended.
+
+  Args:
+    status: as `subprocess` gives it, negative for a signal.
+  """
+  if status >= 0:
+    return f'ended with exit status {status}'
+  return f'was killed by signal {-status} ({signal.Signals(-status).name})'
 
 
 def limit_threads(num_threads: int, first_core: int | None = None) -> None:

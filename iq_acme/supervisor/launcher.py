@@ -88,10 +88,7 @@ def _record_deaths(
     if status is None or (status == 0 and name.startswith('actor/')):
       continue
     died = True
-    if status >= 0:
-      reason = f'ended with exit status {status}'
-    else:
-      reason = f'was killed by signal {-status} ({signal.Signals(-status).name})'
+    reason = process.describe_exit(status)
     records.add_failure(
       supervision.Failure(name, reason, time=time.time(), killed=status < 0)
     )

@@ -15,7 +15,7 @@ import launchpad as lp
 from absl import flags
 
 from iq_acme.compat import loopback
-from iq_acme.process import StopSignals
+from iq_acme.process import StopSignals, import_path
 from iq_acme.storage import locking
 from iq_acme.supervisor import supervision
 from iq_acme.supervisor.resources import local_resources
@@ -165,11 +165,9 @@ class _Launch:
     return self._outcome(process.returncode)
 
   def _environment(self) -> dict[str, str]:
-    # What can be imported here can be imported there, for programs are pickled.
-    path = [entry or os.getcwd() for entry in sys.path]
     return {
       **os.environ,
-      'PYTHONPATH': os.pathsep.join(dict.fromkeys(path)),
+      'PYTHONPATH': import_path(),  # For programs are pickled.
       'LAUNCHPAD_LOGGING_DIR': self._logs,
       'PYTHONUNBUFFERED': '1',
       'PYTHONFAULTHANDLER': '1',  # Where a library aborts, the log says in whose call.
