@@ -10,6 +10,7 @@ from iq_acme.config import IQConfig, paper_config
 if TYPE_CHECKING:
   import dm_env
 
+  from iq_acme.population.algorithm import Family
   from iq_acme.training.metrics_files import Logger
   from iq_acme.training.protocols import Agent
 
@@ -73,6 +74,15 @@ def algorithm_name(config: Config) -> str:
   else:
     name = 'm_iq' if munchausen else 'iq'
   return name if config.policy_family == 'multicategorical' else f'{name}_gaussian'
+
+
+def family(config: Config) -> 'Family':
+  """Returns how the algorithm is trained in a population."""
+  if isinstance(config, SACHyperparameters):
+    from iq_acme.baselines.sac.population import FAMILY
+  else:
+    from iq_acme.population.iq import FAMILY
+  return FAMILY
 
 
 def wrap_environment(

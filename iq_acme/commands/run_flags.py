@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from iq_acme.commands import (
   algorithms,
@@ -9,6 +11,7 @@ from iq_acme.commands import (
   distribution_flags,
   environment_flags,
   parsing,
+  population_flags,
 )
 from iq_acme.config import IQConfig
 from iq_acme.training.settings import RunSettings
@@ -23,16 +26,22 @@ _SETTINGS = (
   'checkpoint_period',
   'environment_patience',
   'tensorboard',
+  'engine',
 )
-_DEFAULTS = {'env_name': 'gym:HalfCheetah-v4', 'workdir': None, 'num_steps': 100_000}
+_DEFAULTS = {
+  'env_name': 'gym:HalfCheetah-v4',
+  'workdir': None,
+  'num_steps': 100_000,
+  'engine': None,
+}
 
 FLAGS = parsing.new_flags()
 _define = parsing.definers(FLAGS)
-_define.enum(
+_define.list(
   'algorithm',
   None,
-  algorithms.NAMES,
-  'What is trained; unset: m_iq, or what the other flags make of it.',
+  f'What is trained: {", ".join(algorithms.NAMES)}; several for a population. Unset: '
+  'm_iq, or what the other flags make of it.',
 )
 environment_flags.define_options(FLAGS)
 _define.integer('keep_checkpoints', 2, 'Checkpoints kept, the newest.')
@@ -49,51 +58,83 @@ _define.integer(
 )
 config_flags.define_flags(RunSettings, FLAGS, _SETTINGS, _DEFAULTS)
 distribution_flags.define_flags('Run as a Launchpad program of many nodes.', FLAGS)
+population_flags.define_flags(FLAGS)
 config_flags.define_flags(IQConfig, FLAGS)
 
 
-def make_config() -> algorithms.Config:
+def make_config(
+  name: str | None = None, overrides: Mapping[str, Any] = {}
+) -> algorithms.Config:
   """Makes the configuration that the flags describe.
+
+  Args:
+    name: the algorithm; that of the flags if None.
+    overrides: values by field, beside those of the flags.
 
   Raises:
     ValueError: for a value that makes no sense, a hyperparameter that the algorithm
       does not have, or one that makes another algorithm of the one that is named.
   """
-  name = FLAGS.algorithm or 'm_iq'
-  base = algorithms.make_config(name, FLAGS.env_name)
+  named = name or _named_algorithm()
+  base = algorithms.make_config(named or 'm_iq', FLAGS.env_name)
   known = {field.name for field in dataclasses.fields(base)}
-  given = config_flags.given(IQConfig, FLAGS)
+  given = {**config_flags.given(IQConfig, FLAGS), **overrides}
   for field in given:
     if field not in known:
       raise ValueError(
-        f'--{field} is given, but {name} has no such hyperparameter; it has '
+        f'--{field} is given, but {named or "m_iq"} has no such hyperparameter; it has '
         f'{", ".join(sorted(known))}.'
       )
   config = dataclasses.replace(base, **given)
   found = algorithms.algorithm_name(config)
-  if FLAGS.algorithm and found != name:
+  if named and found != named:
     advice = (
       f'say --algorithm={found}' if found in algorithms.NAMES else 'leave them out'
     )
-    raise ValueError(f'With these flags {name} is {found}; {advice}.')
+    raise ValueError(f'With these flags {named} is {found}; {advice}.')
   return config
 
 
-def make_settings(config: algorithms.Config) -> RunSettings:
+def _named_algorithm() -> str | None:
+  names = FLAGS.algorithm or [None]
+  if len(names) > 1:
+    raise ValueError(
+      f'--algorithm={",".join(names)} names several; only a population trains more than'
+      ' one: leave out what forbids that (--engine=agent, --run_distributed).'
+    )
+  return names[0]
+
+
+def make_settings(
+  config: algorithms.Config,
+  folder: Sequence[str] = (),
+  **changes: Any,
+) -> RunSettings:
   """Makes the settings that the flags describe.
 
   Args:
     config: the agent's, from `make_config`.
+    folder: names of the run's own folder below that of the flags, if it is one of many.
+    **changes: values of other fields than the flags'.
 
   Raises:
     ValueError: for a value that makes no sense.
   """
   algorithm = algorithms.algorithm_name(config)
+  given = {**config_flags.given(RunSettings, FLAGS), **changes}
   task = FLAGS.env_name.replace(':', '_').replace('/', '_')
-  workdir = os.path.join('runs', task, algorithm, f'seed_{FLAGS.seed}')
-  given = config_flags.given(RunSettings, FLAGS)
+  root = given.pop('workdir', None)
+  if not folder and root is None:
+    folder = (algorithm, f'seed_{FLAGS.seed}')
+  if root is None:
+    root = os.path.join('runs', task)
   return RunSettings(
-    **{'workdir': workdir, **given, 'algorithm': algorithm},
+    **{
+      'engine': 'agent',
+      **given,
+      'workdir': os.path.join(root, *folder),
+      'algorithm': algorithm,
+    },
     env_options=environment_flags.parse_options(FLAGS.env_option),
     agent_config=dataclasses.asdict(config),
     agent_defaults=dataclasses.asdict(type(config)()),

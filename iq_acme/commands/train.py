@@ -17,7 +17,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from iq_acme import process
-from iq_acme.commands import algorithms, distribution_flags, parsing, run_flags
+from iq_acme.commands import (
+  algorithms,
+  distribution_flags,
+  parsing,
+  population,
+  run_flags,
+)
 from iq_acme.commands.parsing import refusing
 from iq_acme.commands.run_flags import FLAGS
 from iq_acme.config import IQConfig
@@ -39,9 +45,13 @@ def main() -> int:
   with refusing(ValueError):
     if FLAGS.num_threads is not None or FLAGS.cpu_core is not None:
       process.limit_threads(FLAGS.num_threads or 1, FLAGS.cpu_core)
-    config = run_flags.make_config()
-    settings = run_flags.make_settings(config)
     distribution_flags.check_flags(FLAGS)
+    is_population = population.is_asked_for()
+    if not is_population:
+      config = run_flags.make_config()
+      settings = run_flags.make_settings(config)
+  if is_population:
+    return _train_population()
   if FLAGS.run_distributed and not isinstance(config, IQConfig):
     raise parsing.Refusal(
       f'--run_distributed is given, but {settings.algorithm} runs in one process only.'
@@ -69,6 +79,20 @@ def main() -> int:
     if not isinstance(error, _failures()):
       raise
     return _stopped(error, settings.workdir)
+
+
+def _train_population() -> int:
+  try:
+    return population.train()
+  except KeyboardInterrupt:  # While loading, before the run takes signals over.
+    return 130
+  except OSError as error:
+    from iq_acme.storage import files
+
+    if error.errno not in files.STORAGE_ERRORS:
+      raise
+    print(f'\nStopped: {error}. The same command goes on.', file=sys.stderr)
+    return _FAILED
 
 
 def _failures() -> tuple[type[Exception], ...]:

@@ -34,7 +34,6 @@ def evaluate_members(
   settings: Sequence[RunSettings],
   going: np.ndarray,
   actor_steps: int,
-  waiting: Callable[[float], None],
   should_stop: Callable[[], bool],
 ) -> Evaluations | None:
   """Evaluates modes and sampled policies, in an environment a member and policy.
@@ -50,7 +49,6 @@ def evaluate_members(
     settings: of each member; all are evaluated in as many episodes as the first.
     going: which members are evaluated, bool [M].
     actor_steps: environment steps of training so far.
-    waiting: called again and again while a step is waited for; it may raise.
     should_stop: asked after every step; True abandons the evaluation.
 
   Returns:
@@ -81,7 +79,7 @@ def evaluate_members(
       ]
       if not any(wanted):
         break
-      observations = np.array(batch.observations)
+      observations = batch.observations
       actions = [
         population.act_in_evaluation(
           keys[k], step, observations[k * num_members :][:num_members], name == 'mode'
@@ -89,7 +87,7 @@ def evaluate_members(
         for k, name in enumerate(evaluation.POLICY_MODES)
       ]
       batch.send(np.concatenate(actions), wanted)
-      results = batch.receive(waiting)
+      results = batch.receive()
       for i, text in results.failures.items():
         failures[i % num_members] = text
       for i in filter(wanted.__getitem__, range(num_members)):

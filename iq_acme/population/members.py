@@ -16,6 +16,8 @@ from iq_acme.training import metrics_files, runner
 from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
 from iq_acme.training.settings import RunSettings
 
+_MEMBERS = 'population.json'
+
 
 @dataclasses.dataclass(frozen=True)
 class Member:
@@ -52,11 +54,25 @@ def group(members: Sequence[Member], at_once: int | None = None) -> list[list[Me
     }
     key = json.dumps([shared, program], sort_keys=True, default=list)
     groups.setdefault(key, []).append(member)
-  return [
-    together[start : start + (at_once or len(together))]
-    for together in groups.values()
-    for start in range(0, len(together), at_once or len(together))
-  ]
+  parts = []
+  for together in groups.values():
+    while together:
+      # Those that have begun go on as they were, whatever fits at once today.
+      begun = recorded_members(together[0].settings.workdir)
+      size = len(begun) if begun else at_once or len(together)
+      parts.append(together[:size])
+      together = together[size:]
+  return parts
+
+
+def recorded_members(first: str) -> list[str] | None:
+  """Returns the members' folders, relative to the first one's, that a population began with."""
+  return files.read_json(os.path.join(first, _MEMBERS), list)
+
+
+def record_members(first: str, folders: Sequence[str]) -> None:
+  """Keeps what `recorded_members` returns."""
+  files.write_json(os.path.join(first, _MEMBERS), list(folders))
 
 
 def has_finished(settings: RunSettings) -> bool:

@@ -21,6 +21,8 @@ from iq_acme.population.members import (
   MemberFolder,
   describe_spread,
   population_line,
+  record_members,
+  recorded_members,
 )
 from iq_acme.population.rows import NStepRows
 from iq_acme.schedule import Progress, UpdateSchedule
@@ -32,7 +34,6 @@ from iq_acme.training.runner import Outcome
 from iq_acme.transitions import TransitionPacking
 
 _PROGRESS = 'progress.json'
-_MEMBERS = 'population.json'
 
 
 class _EnvironmentHangs(Exception):
@@ -98,7 +99,9 @@ class _PopulationRun:
         'finishing this step and saving. Once more ends the run at once, unsaved.'
       )
     )
-    self._pool = stack.enter_context(EnvironmentPool(make_environment, num_workers))
+    self._pool = stack.enter_context(
+      EnvironmentPool(make_environment, num_workers, waiting=self._wait)
+    )
     self._population, self._rows = _make_population(
       members, self._pool.environment_spec
     )
@@ -136,7 +139,9 @@ class _PopulationRun:
     try:
       self._evaluate_on_grid()
       while (
-        self._step < settings.num_steps and not self._stop.requested() and self._going()
+        self._step < settings.num_steps
+        and not self._stop.requested()
+        and self._going().any()
       ):
         self._clock.start()
         self._take_step()
@@ -164,12 +169,12 @@ class _PopulationRun:
   def _take_step(self) -> None:
     """Takes one environment step of each member, and begins the SGD steps before it."""
     going = self._going()
-    observations = np.array(self._batch.observations)
+    observations = self._batch.observations
     exploring = self._step < self._config.min_replay_size
     actions = self._population.act(self._step, observations, exploring)
     self._batch.send(actions, going)
     self._learn()  # While the environments step.
-    results = self._batch.receive(self._wait)
+    results = self._batch.receive()
     self._step += 1
     for index, text in results.failures.items():
       going[index] = False
@@ -250,7 +255,6 @@ class _PopulationRun:
         [member.settings for member in self._members],
         going,
         self._step,
-        self._wait,
         self._stop.requested,
       )
     except _EnvironmentHangs:
@@ -309,14 +313,12 @@ class _PopulationRun:
 
   def _check_members(self, first: str) -> None:
     """Refuses to go on with others than the members that began."""
-    path = os.path.join(first, _MEMBERS)
-    now = [os.path.relpath(member.settings.workdir, first) for member in self._members]
-    before = files.read_json(path, list)
-    if before is not None and before != now:
+    before = recorded_members(first)
+    if before is not None and before != self._relative_folders():
       raise RunDirectoryError(
-        f'{path} names {len(before)} members, and {len(now)} were asked for, or in '
-        'another order: go on with the same members as then, or give these a --workdir '
-        'of their own.'
+        f'{first} is the first of a population of {len(before)} members, and others '
+        'were asked for, or in another order: go on with the same members as then, or '
+        'give these a --workdir of their own.'
       )
 
   def _open_folders(self, first: str) -> None:
@@ -324,8 +326,11 @@ class _PopulationRun:
       folder.open(self._step, self._sgd_steps, self._clock.seconds)
       if folder.stopped is not None:
         self._population.stop(index)
-    now = [os.path.relpath(member.settings.workdir, first) for member in self._members]
-    files.write_json(os.path.join(first, _MEMBERS), now)
+    record_members(first, self._relative_folders())
+
+  def _relative_folders(self) -> list[str]:
+    first, *_ = folders = [member.settings.workdir for member in self._members]
+    return [os.path.relpath(folder, first) for folder in folders]
 
   def _policy_writer(self, index: int) -> Callable[..., None]:
     """Returns what writes a member's policy, with more metadata by keywords."""
