@@ -163,7 +163,9 @@ def _report(members: 'list[Member]', status: int) -> int:
     from iq_acme.population.members import describe_spread
 
     print(f'Best evaluations: {describe_spread(bests)}')
-  print(f'To draw them:\n  python -m iq_acme plot {_root(members)}')
+  root, first = _root(members), members[0].settings.workdir
+  depth = len(os.path.relpath(first, root).split(os.sep)) if len(members) > 1 else 0
+  print(f'To draw them:\n  python -m iq_acme plot {os.path.join(root, *["*"] * depth)}')
   return status
 
 

@@ -79,7 +79,10 @@ class Population:
       ValueError: if rows are not of float32.
     """
     if packing.dtype != np.float32:
-      raise ValueError('A population takes float32 observations and actions only.')
+      raise ValueError(
+        "A population's observations, actions, rewards and discounts must all be float32, "
+        "as those of `iq_acme.make_environment` are; the environment's specs are not."
+      )
     self.algorithm = algorithm
     self._packing = packing
     self._capacity = capacity

@@ -55,13 +55,15 @@ def group(members: Sequence[Member], at_once: int | None = None) -> list[list[Me
     key = json.dumps([shared, program], sort_keys=True, default=list)
     groups.setdefault(key, []).append(member)
   parts = []
-  for together in groups.values():
-    while together:
+  for left in groups.values():
+    while left:
       # Those that have begun go on as they were, whatever fits at once today.
-      begun = recorded_members(together[0].settings.workdir)
-      size = len(begun) if begun else at_once or len(together)
-      parts.append(together[:size])
-      together = together[size:]
+      first = left[0].settings.workdir
+      begun = recorded_members(first) or []
+      part = [x for x in left if os.path.relpath(x.settings.workdir, first) in begun]
+      part = part or left[:at_once]
+      parts.append(part)
+      left = [member for member in left if member not in part]
   return parts
 
 

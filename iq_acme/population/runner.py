@@ -1,7 +1,6 @@
 """A population from settings to folders: steps, evaluations, checkpoints."""
 
 import contextlib
-import json
 import os
 import sys
 import time
@@ -13,6 +12,7 @@ import jax
 import numpy as np
 
 from iq_acme import process, seeding
+from iq_acme.population.checkpoints import PopulationCheckpoints
 from iq_acme.population.engine import Population
 from iq_acme.population.environment_pool import EnvironmentPool
 from iq_acme.population.episodes import evaluate_members
@@ -27,13 +27,10 @@ from iq_acme.population.members import (
 from iq_acme.population.rows import NStepRows
 from iq_acme.schedule import Progress, UpdateSchedule
 from iq_acme.storage import files
-from iq_acme.storage.checkpoints import CheckpointStore
 from iq_acme.training import plotting, progress, quiet
-from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
+from iq_acme.training.run_directory import RunDirectoryError
 from iq_acme.training.runner import Outcome
 from iq_acme.transitions import TransitionPacking
-
-_PROGRESS = 'progress.json'
 
 
 class _EnvironmentHangs(Exception):
@@ -93,7 +90,7 @@ class _PopulationRun:
       MemberFolder(member, first, stack, self._position) for member in members
     ]
     self._check_members(first)
-    self._store = CheckpointStore(RunDirectory(first).checkpoints, keep_checkpoints)
+    self._checkpoints = PopulationCheckpoints(first, keep_checkpoints)
     self._stop = stack.enter_context(
       process.StopSignals(
         'finishing this step and saving. Once more ends the run at once, unsaved.'
@@ -280,7 +277,11 @@ class _PopulationRun:
     self._clock.stop()
     self._find_diverged()
     if self._step > self._saved_step:
-      checkpoint = self._store.save(self._step, self._write)
+      counts = {'training_seconds': self._clock.seconds}
+      checkpoint = self._checkpoints.save(
+        self._population,
+        Progress(self._step, self._sgd_steps, self._schedule, counts),
+      )
       self._saved_step = self._step
       size = files.readable_size(checkpoint.num_bytes)
       path = files.readable_path(checkpoint.path)
@@ -291,24 +292,15 @@ class _PopulationRun:
       )
       self._policy_writer(index)(folder.directory.policy)
 
-  def _write(self, folder: str) -> None:
-    self._population.save(folder)
-    counts = {'training_seconds': self._clock.seconds}
-    saved = Progress(self._step, self._sgd_steps, self._schedule, counts)
-    files.write_json(os.path.join(folder, _PROGRESS), saved.as_json())
-
   def _restore(self) -> float:
     """Goes on from the newest checkpoint; returns the seconds of training until it."""
-    checkpoint = self._store.latest_intact()
-    if checkpoint is None:
+    restored = self._checkpoints.restore(self._population)
+    if restored is None:
       return 0.0
-    self._population.restore(checkpoint.path)
-    with open(os.path.join(checkpoint.path, _PROGRESS)) as file:
-      saved = Progress.from_json(json.load(file))
+    saved, path = restored
     self._step, self._sgd_steps = saved.actor_steps, saved.sgd_steps
     self._schedule = saved.schedule
-    path = files.readable_path(checkpoint.path)
-    print(f'Resumed at step {self._step:,} from {path}.')
+    print(f'Resumed at step {self._step:,} from {files.readable_path(path)}.')
     return saved.counts['training_seconds']
 
   def _check_members(self, first: str) -> None:

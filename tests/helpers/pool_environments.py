@@ -52,6 +52,12 @@ class CountingEnvironment(dm_env.Environment):
   def action_spec(self):
     return specs.BoundedArray((2,), np.float32, -1.0, 1.0, name='action')
 
+  def reward_spec(self):
+    return specs.Array((), np.float32, name='reward')
+
+  def discount_spec(self):
+    return specs.BoundedArray((), np.float32, 0.0, 1.0, name='discount')
+
   def episode_metrics(self):
     return {
       'left': float(self._left),
@@ -68,6 +74,9 @@ class CountingEnvironment(dm_env.Environment):
   def hang(self):
     while True:
       time.sleep(1)
+
+  def pay_too_much(self):
+    self._left, self._count = 1, 1e38
 
   def ask_to_stop(self):
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -90,3 +99,18 @@ def make_nested(seed):
   environment = CountingEnvironment(seed)
   environment.observation_spec = lambda: {'position': specs.Array((2,), np.float32)}
   return environment
+
+
+def make_small(seed, bad_seed=None, at=None, then=None):
+  """Makes environments that count from at most 600; one of them may do something.
+
+  Args:
+    seed: any.
+    bad_seed: of the environment that does it.
+    at: after how many steps.
+    then: what.
+  """
+  small = seed % 7
+  return CountingEnvironment(
+    small, at=100 * small + at if seed == bad_seed else None, then=then
+  )

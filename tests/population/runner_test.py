@@ -1,0 +1,270 @@
+"""A population's run: its folders, evaluations, resumes, and members that are stopped."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import pool_environments
+import pytest
+
+from iq_acme import evaluation, policy_io, seeding
+from iq_acme.config import IQConfig
+from iq_acme.population import iq, runner
+from iq_acme.population.members import Member, describe_spread, group
+from iq_acme.training import metrics_files
+from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
+from iq_acme.training.settings import RunSettings
+
+CONFIG = IQConfig(
+  hidden_layer_sizes=(8,),
+  num_action_values=3,
+  batch_size=8,
+  min_replay_size=10,
+  max_replay_size=1000,
+  log_period=10,
+)
+
+
+def member(root, seed, num_steps=40, **fields):
+  config = dataclasses.replace(CONFIG, **fields)
+  name = '-'.join(f'{k}={v}' for k, v in fields.items())
+  settings = RunSettings(
+    env_name='counting',
+    algorithm='m_iq',
+    workdir=str(root / f'{name}seed_{seed}'),
+    num_steps=num_steps,
+    seed=seed,
+    agent_config=dataclasses.asdict(config),
+    evaluation_period=20,
+    evaluation_episodes=2,
+    checkpoint_period=20,
+    tensorboard=False,
+    engine='population',
+  )
+  return Member(settings, config, iq.FAMILY)
+
+
+def members(root, num_steps=40):
+  """Returns three seeds, of which one has another temperature and coefficient."""
+  return [
+    member(root, 0, num_steps),
+    member(root, 1, num_steps),
+    member(root, 2, num_steps, temperature=0.1, munchausen_coefficient=0.0),
+  ]
+
+
+def run(root, make=pool_environments.make_small, num_steps=40):
+  return runner.run(members(root, num_steps), make, num_workers=1)
+
+
+def directories(root):
+  return [RunDirectory(x.settings.workdir) for x in members(root)]
+
+
+def columns(path, name):
+  return [row[name] for row in metrics_files.read_rows(path)]
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+  root = tmp_path_factory.mktemp('finished')
+  outcome = run(root)
+  assert outcome == runner.Outcome(True, 40, 0)
+  return root
+
+
+def test_every_member_has_the_folder_of_a_single_run(finished):
+  for directory in directories(finished):
+    assert columns(directory.evaluations, 'actor_steps') == [0, 20, 40]
+    assert columns(directory.evaluations, 'learner_steps') == [0, 10, 30]
+    assert columns(directory.train, 'learner_steps') == [10, 20, 30]
+    assert columns(directory.episodes, 'actor_steps') == [5, 10, 15, 20, 25, 30, 35, 40]
+    summary = directory.read_summary()
+    assert summary['finished'] and summary['actor_steps'] == 40
+    assert policy_io.load_policy(directory.policy).config.num_action_values == 3
+    assert (finished / 'seed_0' / 'curve.png').exists()
+
+
+def test_members_differ_by_seed_and_numbers(finished):
+  losses = [columns(directory.train, 'loss') for directory in directories(finished)]
+  assert len({tuple(x) for x in losses}) == 3
+  terms = [
+    columns(directory.train, 'munchausen_term_mean')
+    for directory in directories(finished)
+  ]
+  assert all(terms[0]) and not any(terms[2])
+
+
+def test_a_policy_file_has_its_members_own_configuration(finished):
+  policies = [policy_io.load_policy(x.policy) for x in directories(finished)]
+  assert [x.config.temperature for x in policies] == [0.01, 0.01, 0.1]
+
+
+def test_an_evaluation_is_that_of_a_single_run(finished):
+  first = directories(finished)[0]
+  policy = policy_io.load_policy(first.policy)  # Of the last step, as the evaluation.
+
+  class Agent:
+    def make_evaluation_actor(self, *, deterministic, seed):
+      del seed  # Of samples, which CountingEnvironment's returns do not depend on.
+      return Actor()
+
+    def make_critic(self):
+      return None
+
+  class Actor:
+    def select_action(self, observation):
+      return policy(observation, deterministic=True)
+
+    def observe_first(self, timestep):
+      pass
+
+    def observe(self, action, next_timestep):
+      pass
+
+  values = evaluation.evaluate_agent(
+    Agent(), pool_environments.make_small, run_seed=0, actor_steps=40, num_episodes=2
+  )
+  row = metrics_files.read_rows(first.evaluations)[-1]
+  for name in ('mode_return_mean', 'sampled_return_mean', 'mode_return_std'):
+    assert row[name] == values[name]
+  assert {'mode_initial_value', 'mode_discounted_return'} <= set(row)
+
+
+def test_training_begins_with_the_seeds_of_a_single_run(finished):
+  for seed, directory in enumerate(directories(finished)):
+    (first,) = seeding.derive_seeds(seed, 'training', 0, 1)
+    counts = np.float32(100 * (first % 7) + np.arange(1, 6))
+    expected = sum(map(float, counts))
+    assert columns(directory.episodes, 'episode_return')[0] == expected
+
+
+def test_what_has_finished_is_not_run_again_but_further(finished, tmp_path, capsys):
+  run(tmp_path, num_steps=20)
+  run(tmp_path, num_steps=40)
+  assert 'Resumed at step 20' in capsys.readouterr().out
+  for again, whole in zip(directories(tmp_path), directories(finished)):
+    assert columns(again.evaluations, 'actor_steps') == [0, 20, 40]
+    # Up to the resume; environments begin anew there, as in single runs.
+    assert columns(again.train, 'loss')[0] == columns(whole.train, 'loss')[0]
+    assert columns(again.train, 'learner_steps') == [10, 20, 30]
+
+
+def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
+  take_step = runner._PopulationRun._take_step
+
+  def take_step_or_die(self):
+    if self._step == 33:
+      raise MemoryError
+    take_step(self)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(runner._PopulationRun, '_take_step', take_step_or_die)
+    with pytest.raises(MemoryError):
+      run(tmp_path)
+  assert columns(directories(tmp_path)[1].train, 'learner_steps') == [10, 20]
+  assert run(tmp_path).finished
+  for directory in directories(tmp_path):
+    assert columns(directory.train, 'learner_steps') == [10, 20, 30]
+    assert columns(directory.evaluations, 'actor_steps') == [0, 20, 40]
+    assert columns(directory.episodes, 'actor_steps') == [5, 10, 15, 20, 25, 30, 35, 40]
+
+
+def make_bad(seed_of_member, at, then):
+  """Returns a factory whose training environment of one member does something."""
+  (seed,) = seeding.derive_seeds(seed_of_member, 'training', 0, 1)
+  return functools.partial(
+    pool_environments.make_small, bad_seed=seed, at=at, then=then
+  )
+
+
+def test_an_environment_that_raises_stops_its_member_alone(tmp_path, capsys):
+  make = make_bad(1, 25, 'fail')
+  outcome = run(tmp_path, make)
+  assert outcome.exit_status == 1
+  assert 'this environment has had enough' in capsys.readouterr().out
+  zero, one, two = directories(tmp_path)
+  for directory in (zero, two):
+    assert directory.read_summary()['finished']
+    assert columns(directory.evaluations, 'actor_steps') == [0, 20, 40]
+  summary = one.read_summary()
+  assert not summary['finished'] and 'had enough' in summary['stopped']
+  assert columns(one.evaluations, 'actor_steps') == [0, 20]
+  assert columns(one.episodes, 'actor_steps')[-1] == 25
+
+  # It is not tried again, with an environment that would work.
+  run(tmp_path, num_steps=60)
+  assert columns(one.evaluations, 'actor_steps') == [0, 20]
+  assert columns(zero.evaluations, 'actor_steps') == [0, 20, 40, 60]
+
+
+def test_a_loss_that_is_not_finite_stops_its_member_alone(tmp_path, capsys):
+  outcome = run(tmp_path, make_bad(1, 15, 'pay_too_much'))
+  assert outcome.exit_status == 1
+  zero, one, two = directories(tmp_path)
+  assert 'not finite at SGD step' in one.read_summary()['stopped']
+  assert 'seed_1 stopped: its loss' in capsys.readouterr().out
+  policy_io.load_policy(one.policy)  # Of its last finite state.
+  for directory in (zero, two):
+    assert directory.read_summary()['finished']
+
+
+def test_the_folder_of_another_engine_is_refused_in_one_line(finished, tmp_path):
+  theirs = members(finished)[0]
+  settings = dataclasses.replace(theirs.settings, engine='agent')
+  with pytest.raises(RunDirectoryError, match='engine: "population" there, "agent"'):
+    RunDirectory(settings.workdir).check_config(settings.config(), settings.defaults())
+  single = dataclasses.replace(
+    member(tmp_path, 0).settings, engine='agent', agent_defaults={}
+  )
+  directory = RunDirectory(single.workdir)
+  with directory.lock():
+    directory.write_config(single.config())
+  with pytest.raises(RunDirectoryError, match='engine: "agent" there, "population"'):
+    run(tmp_path)
+
+
+def test_other_members_are_refused(finished):
+  for others in (members(finished)[:2], members(finished)[1:]):
+    longer = [
+      dataclasses.replace(x, settings=dataclasses.replace(x.settings, num_steps=60))
+      for x in others
+    ]
+    with pytest.raises(RunDirectoryError, match='the same members as then'):
+      runner.run(longer, pool_environments.make_small, num_workers=1)
+
+
+def test_a_folder_in_use_is_refused(finished):
+  with (
+    directories(finished)[2].lock(),
+    pytest.raises(RunDirectoryError, match='in use by another run'),
+  ):
+    run(finished, num_steps=60)
+
+
+def test_groups_are_of_one_program(tmp_path):
+  numbers = [member(tmp_path, 0, temperature=x) for x in (0.1, 0.2)]
+  zero = member(tmp_path, 0, munchausen_coefficient=0.0)
+  sizes = member(tmp_path, 0, num_action_values=5)
+  bounded = [member(tmp_path, 0, advantage_bound=x) for x in (1.0, 2.0)]
+  scaled = [
+    member(tmp_path, 0, temperature=x, scale_logits_by_temperature=True)
+    for x in (0.1, 0.2)
+  ]
+  longer = member(tmp_path, 5, num_steps=80)
+  groups = group([*numbers, zero, sizes, *bounded, *scaled, longer])
+  expected = [[*numbers, zero], [sizes], bounded, [scaled[0]], [scaled[1]], [longer]]
+  assert groups == expected
+
+
+def test_groups_are_no_larger_than_what_fits_but_for_those_that_have_begun(finished):
+  seeds = [member(finished, seed) for seed in range(3, 6)]
+  begun = members(finished)
+  assert group(seeds, at_once=2) == [seeds[:2], seeds[2:]]
+  mixed = [begun[0], seeds[0], begun[1], begun[2], seeds[1]]
+  assert group(mixed, at_once=2) == [begun, seeds[:2]]
+
+
+def test_the_spread_of_members_is_median_and_range():
+  assert describe_spread([3.0]) == '3.0 (3.0 to 3.0)'
+  assert describe_spread([4, 1, 2, 9]) == '3.0 (1.0 to 9.0)'
