@@ -310,10 +310,13 @@ class _Worker:
   def is_running(self) -> bool:
     return self._process.poll() is None
 
-  def send(self, message: bytes, *files: int) -> None:
+  def send(self, message: bytes, file: int | None = None) -> None:
     """Sends a packet; to one that has ended, as `receive` tells, it comes to nothing."""
     with contextlib.suppress(OSError):
-      socket.send_fds(self._socket, [message], files)
+      if file is None:
+        self._socket.send(message)
+      else:
+        socket.send_fds(self._socket, [message], [file])
 
   def receive(self) -> bytes:
     """Returns the next packet, b'' from one that has ended.
@@ -344,7 +347,8 @@ class _Worker:
 def _rows_of(mask: np.ndarray, array: np.ndarray) -> np.ndarray:
   """Returns a copy of an array [N, ...], with zeros outside of the mask [N]."""
   array = array.copy()
-  array[~mask] = 0
+  if not mask.all():
+    array[~mask] = 0
   return array
 
 
