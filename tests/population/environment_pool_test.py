@@ -297,6 +297,8 @@ def test_mistakes_are_named(shared_pool):
     EnvironmentPool(pool_environments.make_nested)
   with pytest.raises(ValueError, match='HalfCheetah-v4'):
     EnvironmentPool(functools.partial(make_environment, 'gym:HalfCheetha-v4'))
+  with pytest.raises(ValueError, match='seeds must name at least one'):
+    shared_pool.open([])
   with contextlib.closing(shared_pool.open([0, 1])) as batch:
     with pytest.raises(RuntimeError, match=r'send\(\)'):
       batch.receive()
