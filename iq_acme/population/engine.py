@@ -91,6 +91,7 @@ class Population:
     self._init_metrics = self._metric_zeros(numbers[0])
     # As one array and not by `map`: a seed may not fit in 32 bits.
     keys = jnp.stack([jax.random.PRNGKey(seed) for seed in seeds])
+    self._act_keys = jax.vmap(lambda key: jax.random.fold_in(key, _ACT))(keys)
     self._members: MemberState = jax.jit(jax.vmap(self._init))(keys, self._numbers)
     self._rings = jnp.zeros((len(seeds), capacity, packing.width), jnp.float32)
     self._act = jax.jit(self._act_all, static_argnames='deterministic')
@@ -116,7 +117,7 @@ class Population:
     return np.asarray(
       self._act(
         self._members.algorithm,
-        self._keys(_ACT),
+        self._act_keys,
         step,
         observations,
         exploring,
@@ -216,9 +217,6 @@ class Population:
       num_rows=jnp.asarray(sizes, jnp.int32),
       next_row=jnp.asarray(sizes % self._capacity, jnp.int32),
     )
-
-  def _keys(self, part: int) -> jax.Array:
-    return jax.vmap(lambda key: jax.random.fold_in(key, part))(self._members.key)
 
   def _init(self, key: jax.Array, numbers: Numbers) -> MemberState:
     """Returns one member's first state."""
