@@ -1,6 +1,7 @@
 """Nests of arrays in one file: npz, without pickle, written whole or not at all."""
 
 import contextlib
+import io
 import json
 import math
 import os
@@ -33,8 +34,10 @@ def save_tree(path: str, tree: Any, header: dict[str, Any] | None = None) -> Non
   arrays[_HEADER] = np.frombuffer(json.dumps(header or {}).encode(), np.uint8)
   directory = os.path.dirname(os.path.abspath(path))
   os.makedirs(directory, exist_ok=True)
+  archive = io.BytesIO()  # On a full disk numpy would leave its own half open.
+  np.savez(archive, **arrays)
   with files.replacing(path) as temporary, open(temporary, 'xb') as file:
-    np.savez(file, **arrays)
+    file.write(archive.getbuffer())
 
 
 class Contents(NamedTuple):

@@ -215,6 +215,8 @@ class _Launch:
   def _describe(self, failures: list[supervision.Failure]) -> str:
     first, *others = failures
     lines = [f'Node {first.node} failed: {first.reason}']
+    if first.says_all:
+      return lines[0]
     if not first.killed:
       lines.append(first.details or self._last_lines(first.node))
     lines += [f'Node {other.node} failed as well: {other.reason}' for other in others]
