@@ -117,7 +117,7 @@ class GymnasiumEnvironment(base.Environment):
       env.close()
       raise
 
-  def episode_metrics(self) -> dict[str, float]:
+  def _metrics(self) -> Any:
     if not self._env.has_wrapper_attr('episode_metrics'):
       return {}
     return self._env.get_wrapper_attr('episode_metrics')()

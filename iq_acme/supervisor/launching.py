@@ -108,7 +108,9 @@ def launch(
     listen = 'all'  # So that its nodes do not each say so again.
   supervision.remove_abandoned_folders()
   folder = tempfile.mkdtemp(prefix=supervision.FOLDER_PREFIX)
-  logs = os.path.abspath(log_dir or os.path.join(folder, 'logs'))
+  logs = os.path.join(folder, 'logs')
+  if log_dir:
+    logs = os.path.abspath(os.path.expanduser(log_dir))
   os.makedirs(logs, exist_ok=True)
   lock = locking.FileLock(os.path.join(folder, supervision.LOCK))
   keep = False
