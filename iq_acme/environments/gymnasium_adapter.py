@@ -114,7 +114,10 @@ class GymnasiumEnvironment(base.Environment):
         env.render_mode,
       )
     except ValueError:
-      env.close()
+      with contextlib.suppress(
+        Exception
+      ):  # What is refused may be unfit to close, too.
+        env.close()
       raise
 
   def _metrics(self) -> Any:
