@@ -114,6 +114,7 @@ class Video:
 def main() -> int:
   """Runs the command; returns its exit status."""
   quiet.quiet_logs()
+  from iq_acme import NonFiniteActionError
   from iq_acme.storage import serialization
 
   with parsing.refusing(OSError, ValueError):
@@ -124,7 +125,7 @@ def main() -> int:
     name, options = _task(header.get('metadata'))
   try:
     episodes = _run(make_actor, wrap, name, options)
-  except (*_FAILURES, VideoError) as error:
+  except (*_FAILURES, NonFiniteActionError, VideoError) as error:
     print(error, file=sys.stderr)
     return _FAILED
   _print_table(name, episodes)
