@@ -26,6 +26,8 @@ from iq_acme.config import IQConfig
 from iq_acme.networks import make_networks
 from iq_acme.spec_checks import EnvironmentSpec
 from iq_acme.storage import serialization
+from iq_acme.training import panels
+from iq_acme.training.run_directory import RunDirectory
 
 
 class Sensors(NamedTuple):
@@ -39,6 +41,16 @@ SENSORS = Sensors(specs.Array((2,), np.float32), specs.Array((1,), np.float32))
 @pytest.fixture
 def path(tmp_path):
   return str(tmp_path / 'policy.npz')
+
+
+def test_home_is_meant_by_its_sign(tmp_path, monkeypatch):
+  monkeypatch.setenv('HOME', str(tmp_path))
+  save('~/new/policy.npz', FLAT)
+  assert os.listdir(tmp_path / 'new') == ['policy.npz']
+  assert policy_io.load_policy('~/new/policy.npz').environment_spec.actions == ACTIONS
+  assert RunDirectory('~/run').config == str(tmp_path / 'run' / 'config.json')
+  panels.save_figure(panels.make_figure(columns=1, rows=1), '~/plots/x.png')
+  assert os.listdir(tmp_path / 'plots') == ['x.png']
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,17 @@ video of MuJoCo's tasks needs a display, or MUJOCO_GL=egl or MUJOCO_GL=osmesa.
 """
 
 import contextlib
+import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from iq_acme import seeding
 from iq_acme.baselines.sac import config
 from iq_acme.commands import environment_flags, parsing
-from iq_acme.environments import imports_code
+from iq_acme.environments import BadReturnError, imports_code
+from iq_acme.environments.rendering import RenderingError
 from iq_acme.episodes import Actor, Episode, run_episodes, summarize
 from iq_acme.storage import files
 from iq_acme.training import quiet
@@ -43,6 +45,8 @@ _define.integer(
 )
 
 _FAILED = 1
+# Of a user's own environment, anything else is shown with its traceback.
+_FAILURES = (BadReturnError, FloatingPointError, RenderingError, ModuleNotFoundError)
 # Those that imageio writes by itself or with the codec that it asks ffmpeg for.
 _VIDEO_ENDINGS = ('.mp4', '.mov', '.mkv', '.avi', '.gif')
 
@@ -59,8 +63,15 @@ class PolicyActor(Actor):
     return self._policy(observation, deterministic=self._deterministic)
 
 
+class VideoError(Exception):
+  """A video that cannot be written."""
+
+
 class Video:
-  """A video file that appears once it is whole; opened at its first frame."""
+  """A video file that appears once it is whole; opened at its first frame.
+
+  Whatever goes wrong with it is a `VideoError`, and no error of the environment's.
+  """
 
   def __init__(self, path: str, frames_per_second: float):
     self._path = path
@@ -70,27 +81,40 @@ class Video:
 
   def append(self, frame: 'np.ndarray') -> None:
     """Adds an RGB frame, uint8 [H, W, 3]."""
-    if self._writer is None:
-      import imageio
+    with self._naming_it():
+      if self._writer is None:
+        self._open()
+      self._writer.append_data(frame)
 
-      temporary = self._stack.enter_context(files.replacing(self._path))
-      # It starts ffmpeg, which executes at once: no danger of what JAX warns of.
-      warnings.filterwarnings('ignore', message='os.fork')
-      self._writer = self._stack.enter_context(
-        imageio.get_writer(temporary, fps=self._frames_per_second)
-      )
-    self._writer.append_data(frame)
+  def _open(self) -> None:
+    import imageio
+
+    os.makedirs(os.path.dirname(os.path.abspath(self._path)), exist_ok=True)
+    temporary = self._stack.enter_context(files.replacing(self._path))
+    # It starts ffmpeg, which executes at once: no danger of what JAX warns of.
+    warnings.filterwarnings('ignore', message='os.fork')
+    self._writer = imageio.get_writer(temporary, fps=self._frames_per_second)
+    self._stack.callback(self._writer.close)  # Its own context leaves ffmpeg running.
+
+  @contextlib.contextmanager
+  def _naming_it(self) -> Iterator[None]:
+    try:
+      yield
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
+      raise VideoError(f'{self._path} cannot be written: {error}') from error
 
   def __enter__(self) -> 'Video':
     return self
 
   def __exit__(self, *exception: Any) -> bool | None:
-    return self._stack.__exit__(*exception)
+    with self._naming_it() if exception[0] is None else contextlib.nullcontext():
+      return self._stack.__exit__(*exception)
 
 
 def main() -> int:
   """Runs the command; returns its exit status."""
   quiet.quiet_logs()
+  from iq_acme import NonFiniteActionError
   from iq_acme.storage import serialization
 
   with parsing.refusing(OSError, ValueError):
@@ -101,13 +125,7 @@ def main() -> int:
     name, options = _task(header.get('metadata'))
   try:
     episodes = _run(make_actor, wrap, name, options)
-  except (
-    OSError,
-    ValueError,
-    RuntimeError,
-    ModuleNotFoundError,
-    FloatingPointError,
-  ) as error:
+  except (*_FAILURES, NonFiniteActionError, VideoError) as error:
     print(error, file=sys.stderr)
     return _FAILED
   _print_table(name, episodes)
@@ -121,6 +139,8 @@ def _check_video() -> None:
     raise ValueError(
       f'video is {FLAGS.video}; it must end in one of {", ".join(_VIDEO_ENDINGS)}.'
     )
+  if FLAGS.video and os.path.isdir(FLAGS.video):
+    raise ValueError(f'video is {FLAGS.video}, a folder; it must be a file.')
 
 
 def _task(metadata: Any) -> tuple[str, Mapping[str, Any]]:
@@ -152,12 +172,20 @@ def _task(metadata: Any) -> tuple[str, Mapping[str, Any]]:
 
 def _load_iq() -> tuple['ActorFactory', 'Wrapper']:
   from iq_acme import load_policy
+  from iq_acme.spec_checks import check_observation_structure
 
   policy = load_policy(FLAGS.policy)
-  return (
-    lambda environment, seed: PolicyActor(policy, FLAGS.deterministic, seed),
-    lambda environment: environment,
-  )
+
+  def make_actor(environment: 'dm_env.Environment', seed: int) -> Actor:
+    spec, actions = policy.environment_spec, environment.action_spec()
+    check_observation_structure(environment.observation_spec(), spec.observations)
+    if actions.shape != spec.actions.shape:
+      raise ValueError(
+        f'The action has shape {actions.shape}; this policy gives {spec.actions.shape}.'
+      )
+    return PolicyActor(policy, FLAGS.deterministic, seed)
+
+  return make_actor, lambda environment: environment
 
 
 def _load_sac() -> tuple['ActorFactory', 'Wrapper']:
@@ -184,7 +212,8 @@ def _run(
     with parsing.refusing(ValueError, RuntimeError):
       environment = wrap(make_environment(name, env_seed, **options))
     stack.enter_context(contextlib.closing(environment))
-    actor = make_actor(environment, actor_seed)
+    with parsing.refusing(ValueError):
+      actor = make_actor(environment, actor_seed)
     show = {}
     if FLAGS.video:
       rate = FLAGS.frames_per_second or environment.frames_per_second

@@ -11,12 +11,14 @@ not even a local agent's. Unset, only those are confined that call `confine` the
 """
 
 import contextlib
+import errno
 import functools
 import os
 import socket
 import stat
 import types
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 VARIABLE = 'IQ_ACME_LISTEN'
@@ -96,15 +98,30 @@ def _bind_to_loopback(port: int) -> None:
   """Binds the sockets of this process that listen at a port."""
   found = False
   for name in os.listdir('/proc/self/fd'):
-    with contextlib.suppress(FileNotFoundError):  # Closed meanwhile.
-      if not stat.S_ISSOCK(os.stat(f'/proc/self/fd/{name}').st_mode):
-        continue
-      with socket.socket(fileno=os.dup(int(name))) as copy:
-        if _listens_at(copy, port):
-          copy.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b'lo\0')
-          found = True
+    with _copy_of_socket(int(name)) as copy:
+      if copy is not None and _listens_at(copy, port):
+        copy.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b'lo\0')
+        found = True
   if not found:
     raise OSError(f'nothing of this process listens at port {port}')
+
+
+@contextlib.contextmanager
+def _copy_of_socket(descriptor: int) -> Iterator[socket.socket | None]:
+  """Yields a copy, which no other thread closes; None if it is gone or no socket."""
+  try:
+    copy = os.dup(descriptor)
+  except OSError as error:
+    if error.errno != errno.EBADF:
+      raise
+    yield None
+    return
+  if stat.S_ISSOCK(os.fstat(copy).st_mode):
+    with socket.socket(fileno=copy) as found:
+      yield found
+  else:
+    os.close(copy)
+    yield None
 
 
 def _listens_at(candidate: socket.socket, port: int) -> bool:

@@ -4,6 +4,7 @@ import collections
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent import futures
 from typing import Any
 
 import launchpad as lp
@@ -57,6 +58,7 @@ class CoordinatorWorker:
     self._records = supervision.Records.of_this_process()
     self._counts: Mapping[str, float] = {}
     self._returns: collections.deque[float] = collections.deque(maxlen=10)
+    self._answer: futures.Future | None = None  # Of the evaluator.
     self._error: BaseException | None = None
     self._actors = [f'actor/{rank}' for rank in range(settings.num_actors)]
     self._watched = [*self._actors, EVALUATOR]
@@ -92,10 +94,10 @@ class CoordinatorWorker:
       self._learner.is_finished,
       interrupted,
     )
-    if not self._evaluator_is_silent():  # Or it might not even answer.
+    if not self._evaluator_is_silent():
       interrupted = self._finish(
-        self._evaluator.finish,
-        lambda: self._evaluator_is_silent() or self._evaluator.is_finished(),
+        self._evaluator.futures.finish,
+        lambda: self._evaluator_is_silent() or self._evaluator_is_finished(),
         interrupted,
       )
     self._leave_out([EVALUATOR])
@@ -121,6 +123,15 @@ class CoordinatorWorker:
 
   def _evaluator_is_silent(self) -> bool:
     return bool(self._silent([EVALUATOR]))
+
+  def _evaluator_is_finished(self) -> bool:
+    """Asks without waiting: if its environment keeps Python's lock, none will answer."""
+    if self._answer is None:
+      self._answer = self._evaluator.futures.is_finished()
+    if not self._answer.done():
+      return False
+    answer, self._answer = self._answer, None
+    return answer.result()
 
   def _leave_out(self, nodes: Sequence[str]) -> None:
     """Says what the end of the run does not have of nodes that are silent."""

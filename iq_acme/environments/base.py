@@ -2,6 +2,7 @@
 
 import abc
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import dm_env
@@ -12,6 +13,12 @@ from dm_env import specs
 from iq_acme.environments import validation
 from iq_acme.environments.observations import BadReturnError, FlatObservations
 
+# What logs and evaluations say of every episode, under these names.
+_TAKEN = (
+  *('actor', 'actor_steps', 'learner_steps', 'training_seconds'),
+  *('episode_return', 'episode_length', 'initial_value', 'discounted_return'),
+  *('return_mean', 'return_std', 'return_min', 'return_max'),
+)
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -44,7 +51,7 @@ class Environment(dm_env.Environment):
   copied, and refused if it does not fit what it declares.
 
   A subclass adapts one suite: it passes the spaces to `__init__` and implements
-  `_begin_episode`, `_advance` and `_draw`.
+  `_begin_episode`, `_advance`, `_draw`, and `_metrics` if the suite has any.
   """
 
   def __init__(
@@ -73,6 +80,7 @@ class Environment(dm_env.Environment):
     self._action_spec = _bounded_action_spec(name, action_minimum, action_maximum)
     self._render_mode = validation.check_render_mode(render_mode)
     self._zeros = np.zeros(self._flatten.spec.shape, np.float32)
+    self._metric_names: set[str] | None = None
     self._needs_reset = True
     self._episode_length = 0
 
@@ -127,8 +135,30 @@ class Environment(dm_env.Environment):
 
     They are those of the whole episode after its last step and until the next reset.
     The keys are the same at every call. Empty if the task has none.
+
+    Raises:
+      BadReturnError: the suite's environment returned anything but numbers by name.
     """
-    return {}
+    metrics = self._metrics()
+    which = f'episode_metrics() of {self._name!r} must return'
+    if not isinstance(metrics, Mapping):
+      raise BadReturnError(f'{which} a dict of numbers by name, got {metrics!r:.200}')
+    for name, value in metrics.items():
+      if not isinstance(name, str) or not name.isprintable() or name in ('', *_TAKEN):
+        raise BadReturnError(
+          f'{which} names that are words and none of {", ".join(_TAKEN)}, got {name!r}'
+        )
+      if np.asarray(value, object).shape or np.asarray(value).dtype.kind not in 'biuf':
+        raise BadReturnError(f'{which} one number for {name!r}, got {value!r:.200}')
+    names = set(metrics)
+    if self._metric_names is None:
+      self._metric_names = names
+    if names != self._metric_names:
+      raise BadReturnError(
+        f'{which} the same names at every call, {sorted(self._metric_names)}, got '
+        f'{sorted(names)}'
+      )
+    return {name: float(value) for name, value in metrics.items()}
 
   @property
   def frames_per_second(self) -> float:
@@ -156,6 +186,10 @@ class Environment(dm_env.Environment):
         f'{type(frame).__name__} {array.dtype.name}{list(array.shape)}'
       )
     return array.astype(np.uint8)
+
+  def _metrics(self) -> Any:
+    """Returns what the suite's environment measures, see `episode_metrics`."""
+    return {}
 
   @abc.abstractmethod
   def _begin_episode(self) -> Any:

@@ -100,8 +100,8 @@ class DmEnvironment(base.Environment):
       render_mode,
     )
 
-  def episode_metrics(self) -> dict[str, float]:
-    return dict(getattr(self._env, 'episode_metrics', dict)())
+  def _metrics(self) -> Any:
+    return getattr(self._env, 'episode_metrics', dict)()
 
   @property
   def frames_per_second(self) -> float:

@@ -114,10 +114,13 @@ class GymnasiumEnvironment(base.Environment):
         env.render_mode,
       )
     except ValueError:
-      env.close()
+      with contextlib.suppress(
+        Exception
+      ):  # What is refused may be unfit to close, too.
+        env.close()
       raise
 
-  def episode_metrics(self) -> dict[str, float]:
+  def _metrics(self) -> Any:
     if not self._env.has_wrapper_attr('episode_metrics'):
       return {}
     return self._env.get_wrapper_attr('episode_metrics')()

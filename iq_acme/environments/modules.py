@@ -21,13 +21,23 @@ def load(name: str, module: str) -> ModuleType:
     module: such as 'my_package.tasks'.
 
   Raises:
-    ValueError: there is no such module.
+    ValueError: there is no such module, it is named as a file, or it exits.
     ModuleNotFoundError: a module that it imports is missing.
   """
+  if module.startswith('.') or '/' in module or module.endswith('.py'):
+    raise ValueError(
+      f'name {name!r} must name a module as `import` does, such as '
+      f"'my_package.my_module', got {module!r}"
+    )
   if os.getcwd() not in sys.path:  # As for a script of another folder, or a child's.
     sys.path.append(os.getcwd())
   try:
     return importlib.import_module(module)
+  except SystemExit as error:  # A script, which took our flags for its own.
+    raise ValueError(
+      f'name {name!r}: the module {module!r} exits when it is imported ({error}); what '
+      "it runs as a script belongs under if __name__ == '__main__'"
+    ) from error
   except ModuleNotFoundError as error:
     if error.name and not f'{module}.'.startswith(f'{error.name}.'):
       raise

@@ -1,5 +1,6 @@
 """Environments that a function of the user's makes, wrappers and all."""
 
+import contextlib
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -63,7 +64,8 @@ def _adapt(
     return env
   if isinstance(env, gymnasium.Env):
     if render_mode is not None and env.render_mode is None:
-      env.close()
+      with contextlib.suppress(Exception):
+        env.close()
       raise ValueError(
         f'{name!r} made an environment that cannot be rendered; give it a parameter '
         'render_mode and pass that on'

@@ -9,7 +9,11 @@ from collections.abc import Iterator
 _GLFW = (None, '', 'glfw', 'on', 'enable', 'enabled', 'true', '1')
 
 
-def _gl_error(action: str, cause: BaseException) -> RuntimeError:
+class RenderingError(RuntimeError):
+  """There is nothing to draw with."""
+
+
+def _gl_error(action: str, cause: BaseException) -> RenderingError:
   """Returns the error to raise when something failed for want of an OpenGL backend.
 
   Args:
@@ -21,7 +25,7 @@ def _gl_error(action: str, cause: BaseException) -> RuntimeError:
     now = "MUJOCO_GL is not set, so MuJoCo uses the GL backend 'glfw', which needs a display"
   else:
     now = f"MUJOCO_GL names the GL backend '{backend}'"
-  return RuntimeError(
+  return RenderingError(
     f'{action}: {type(cause).__name__}: {_text(cause)}. {now}. On a machine without a '
     "display set MUJOCO_GL=egl (needs a GPU driver's or Mesa's libEGL; on Debian: "
     "libegl1) or MUJOCO_GL=osmesa (needs Mesa's libOSMesa; on Debian: libosmesa6) "
@@ -33,7 +37,7 @@ def check_backend() -> None:
   """Imports mujoco, which loads the backend that MUJOCO_GL names even to draw nothing.
 
   Raises:
-    RuntimeError: that backend cannot be loaded.
+    RenderingError: that backend cannot be loaded.
   """
   try:
     import mujoco  # noqa: F401
@@ -49,7 +53,7 @@ def by_mujoco() -> Iterator[None]:
   """Says what MuJoCo lacks if it cannot draw a frame within the block.
 
   Raises:
-    RuntimeError: there is no OpenGL backend, or no display.
+    RenderingError: there is no OpenGL backend, or no display.
   """
   try:
     _check_display()
@@ -67,12 +71,12 @@ def _check_display() -> None:
   is given aborts the whole process.
 
   Raises:
-    RuntimeError: there is no display.
+    RenderingError: there is no display.
   """
   if sys.platform != 'linux' or os.environ.get('MUJOCO_GL') not in _GLFW:
     return
   if not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
-    raise RuntimeError('no display: neither DISPLAY nor WAYLAND_DISPLAY is set')
+    raise RenderingError('no display: neither DISPLAY nor WAYLAND_DISPLAY is set')
 
 
 def _text(error: BaseException) -> str:

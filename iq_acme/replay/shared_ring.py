@@ -195,7 +195,7 @@ class SharedRing:
     with self.changed:
       with open(os.path.join(directory, _ROWS), 'wb') as file:
         for rows in self.ring.segments():
-          rows.tofile(file)
+          file.write(rows)  # Not `tofile`, whose errors have no errno.
       state = {
         'size': self.ring.size,
         'width': self._packing.width,

@@ -1,6 +1,7 @@
 """Nests of arrays in one file: npz, without pickle, written whole or not at all."""
 
 import contextlib
+import io
 import json
 import math
 import os
@@ -31,10 +32,12 @@ def save_tree(path: str, tree: Any, header: dict[str, Any] | None = None) -> Non
   """
   arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(tree)}
   arrays[_HEADER] = np.frombuffer(json.dumps(header or {}).encode(), np.uint8)
-  directory = os.path.dirname(os.path.abspath(path))
-  os.makedirs(directory, exist_ok=True)
+  path = os.path.abspath(os.path.expanduser(path))
+  os.makedirs(os.path.dirname(path), exist_ok=True)
+  archive = io.BytesIO()  # On a full disk numpy would leave its own half open.
+  np.savez(archive, **arrays)
   with files.replacing(path) as temporary, open(temporary, 'xb') as file:
-    np.savez(file, **arrays)
+    file.write(archive.getbuffer())
 
 
 class Contents(NamedTuple):
@@ -70,6 +73,7 @@ def read_contents(path: str) -> Contents:
     FileNotFoundError: if there is no such file.
     CorruptFileError: if it is damaged or was not written by `save_tree`.
   """
+  path = os.path.expanduser(path)
   with refusing_foreign(path), zipfile.ZipFile(path) as archive:
     members = archive.infolist()
     _check_sizes(members, os.path.getsize(path))
@@ -104,6 +108,7 @@ def load_tree(path: str, like: Any) -> Any:
     ValueError: if an array is missing, left over, or of another shape or dtype,
       naming it: the file belongs to another configuration.
   """
+  path = os.path.expanduser(path)
   found = read_contents(path).arrays
   expected = dict(_named_leaves(jax.tree.map(_shape_and_dtype, like)))
   if set(found) != set(expected):

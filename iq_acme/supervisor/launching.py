@@ -108,7 +108,9 @@ def launch(
     listen = 'all'  # So that its nodes do not each say so again.
   supervision.remove_abandoned_folders()
   folder = tempfile.mkdtemp(prefix=supervision.FOLDER_PREFIX)
-  logs = os.path.abspath(log_dir or os.path.join(folder, 'logs'))
+  logs = os.path.join(folder, 'logs')
+  if log_dir:
+    logs = os.path.abspath(os.path.expanduser(log_dir))
   os.makedirs(logs, exist_ok=True)
   lock = locking.FileLock(os.path.join(folder, supervision.LOCK))
   keep = False
@@ -213,6 +215,8 @@ class _Launch:
   def _describe(self, failures: list[supervision.Failure]) -> str:
     first, *others = failures
     lines = [f'Node {first.node} failed: {first.reason}']
+    if first.says_all:
+      return lines[0]
     if not first.killed:
       lines.append(first.details or self._last_lines(first.node))
     lines += [f'Node {other.node} failed as well: {other.reason}' for other in others]

@@ -46,6 +46,7 @@ class Failure:
     node: its name, such as 'actor/0'.
     reason: what it ended by, in words.
     details: its traceback, empty if it had no time for one.
+    says_all: whether the reason needs no details, such as a full disk.
     time: when it was noticed, seconds since the epoch.
     killed: whether a signal ended it; those that end by an exception around the same
       time may only have missed it.
@@ -54,6 +55,7 @@ class Failure:
   node: str
   reason: str
   details: str = ''
+  says_all: bool = False
   time: float = 0.0
   killed: bool = False
 
@@ -157,10 +159,12 @@ def say(text: str) -> None:
 def report_failure(node: str, error: BaseException) -> None:
   """Tells of an error that ends a node."""
   details = ''.join(traceback.format_exception(error))
-  print(f'Node {node} failed:\n{details}', file=sys.stderr, flush=True)
   if records := Records.of_this_process():
     reason = f'{type(error).__name__}: {error}'
-    records.add_failure(Failure(node, reason, details, time.time()))
+    says_all = isinstance(error, OSError) and error.errno in files.STORAGE_ERRORS
+    records.add_failure(Failure(node, reason, details, says_all, time.time()))
+  with contextlib.suppress(OSError):  # The log may be on the disk that is full.
+    print(f'Node {node} failed:\n{details}', file=sys.stderr, flush=True)
 
 
 def run_node(
@@ -200,8 +204,9 @@ def run_node(
     thread.join(0.05)
   thread.join(_GRACE_SECONDS)
   if own_process:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+      with contextlib.suppress(OSError):
+        stream.flush()
     os._exit(1 if errors else 0)
   if errors:
     raise errors[0]

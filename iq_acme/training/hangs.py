@@ -27,7 +27,8 @@ def naming_hangs(
   """Names the call of an environment that does not return, within the block.
 
   A call that never comes back to Python lets no handler of signals run either; so what
-  `StopSignals` would do at the second signal is done from here.
+  `StopSignals` would do at the second signal is done from here. (Unless it keeps Python's
+  lock: then no thread runs, and only SIGKILL ends the process, whichever signal came.)
 
   Args:
     watch: of the environments.

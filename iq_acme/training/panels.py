@@ -159,6 +159,7 @@ def label_axes(
 
 def save_figure(figure: 'Figure', path: str) -> None:
   """Writes a figure, whole or not at all."""
-  os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+  path = os.path.abspath(os.path.expanduser(path))
+  os.makedirs(os.path.dirname(path), exist_ok=True)
   with files.replacing(path) as temporary:
     figure.savefig(temporary)

@@ -51,7 +51,7 @@ class RunDirectory:
   """
 
   def __init__(self, path: str):
-    self.path = path
+    self.path = path = os.path.expanduser(path)
     self.config = os.path.join(path, 'config.json')
     self.versions = os.path.join(path, 'versions.json')
     self.summary = os.path.join(path, 'summary.json')

@@ -154,9 +154,70 @@ def test_video_of_an_unknown_kind_is_refused_at_once(policy, tmp_path, name):
 
 def test_policy_for_other_observations_is_refused_in_words(policy):
   result = _evaluate(policy, '--env_name=gym:Hopper-v4')
-  assert result.returncode == 1
+  assert result.returncode == 2
   assert '(11,)' in result.stderr and '(17,)' in result.stderr
-  assert 'Traceback' not in result.stderr
+  assert result.stderr.count('\n') == 1
+
+
+_FAULTY_TASK = """
+import gymnasium, numpy as np
+
+class Faulty(gymnasium.Env):
+  metadata = {'render_modes': ['rgb_array']}
+  observation_space = gymnasium.spaces.Box(-1, 1, (17,), np.float32)
+  def __init__(self, num_actions, render_mode=None):
+    self.action_space = gymnasium.spaces.Box(-1, 1, (num_actions,), np.float32)
+    self.render_mode = render_mode
+  def reset(self, *, seed=None, options=None):
+    return np.zeros(17), {}
+  def step(self, action):
+    raise ValueError('a slip of my own')
+  def render(self):
+    return np.zeros((32, 32, 3), np.uint8)
+"""
+
+
+@pytest.mark.parametrize('with_video', [False, True])
+def test_an_error_of_a_users_own_is_shown_with_its_traceback(
+  policy, tmp_path, with_video
+):
+  (tmp_path / 'faulty_tasks.py').write_text(_FAULTY_TASK)
+  task, variables = (
+    '--env_name=python:faulty_tasks:Faulty',
+    {'PYTHONPATH': str(tmp_path)},
+  )
+  new = tmp_path / 'no' / 'such'  # Made for the video.
+  arguments = [f'--video={new / "out.mp4"}'] if with_video else []
+  result = _evaluate(
+    policy, task, '--env_option=num_actions=6', *arguments, **variables
+  )
+  assert result.returncode == 1
+  assert 'faulty_tasks.py", line' in result.stderr and 'in step' in result.stderr
+  assert result.stderr.splitlines()[-1] == 'ValueError: a slip of my own'
+  assert new.exists() is with_video and not (with_video and os.listdir(new))
+
+  result = _evaluate(
+    policy, task, '--env_option=num_actions=2', *arguments, **variables
+  )
+  assert result.returncode == 2
+  message = 'The action has shape (2,); this policy gives (6,).'
+  assert result.stderr == f'{message}\n'
+
+
+def test_video_that_cannot_be_written_says_why(policy, tmp_path):
+  (tmp_path / 'faulty_tasks.py').write_text(_FAULTY_TASK)
+  (tmp_path / 'file').touch()
+  (tmp_path / 'folder.mp4').mkdir()
+  for path, status in (('file/out.mp4', 1), ('folder.mp4', 2)):
+    result = _evaluate(
+      policy,
+      '--env_name=python:faulty_tasks:Faulty',
+      '--env_option=num_actions=6',
+      f'--video={tmp_path / path}',
+      PYTHONPATH=str(tmp_path),
+    )
+    assert result.returncode == status
+    assert path in result.stderr and result.stderr.count('\n') == 1
 
 
 @pytest.mark.parametrize(

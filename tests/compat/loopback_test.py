@@ -1,6 +1,7 @@
 """Servers of this process, and who can reach them."""
 
 import contextlib
+import os
 import socket
 import warnings
 
@@ -60,6 +61,22 @@ def test_local_agent_does_not_answer_other_machines(replay):
     (port,) = listening_ports() - before
     assert answers('127.0.0.1', port)
     assert not answers(address, port)
+
+
+@pytest.mark.filterwarnings('error')
+def test_a_socket_that_another_thread_closes_meanwhile_is_no_problem(monkeypatch):
+  victim, dup = socket.socket(), os.dup
+
+  def close_then_dup(descriptor):
+    if descriptor == victim.fileno():
+      victim.close()
+    return dup(descriptor)
+
+  monkeypatch.setattr(os, 'dup', close_then_dup)
+  with socket.create_server(('127.0.0.1', 0)) as server:
+    loopback.confine(server.getsockname()[1])
+    assert server.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16) == b'lo\0'
+  assert victim.fileno() == -1
 
 
 def test_another_choice_is_refused(monkeypatch):

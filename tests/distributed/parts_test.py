@@ -1,9 +1,12 @@
 """The parts of a program, each by itself."""
 
+import errno
 import os
 import pickle
+import sys
 import threading
 import types
+from unittest import mock
 
 import distributed_programs
 import numpy as np
@@ -187,6 +190,21 @@ def test_a_killed_node_is_named_before_those_that_miss_it(tmp_path):
     ('replay/0', 'signal 9'),
     ('actor/0', 'OSError'),
   ]
+
+
+def test_a_full_disk_is_one_line_of_whichever_nodes_meet_it(tmp_path, monkeypatch):
+  monkeypatch.setenv(supervision.FOLDER_VARIABLE, str(tmp_path))
+  full = OSError(errno.ENOSPC, 'No space left on device')
+  log = mock.Mock(write=mock.Mock(side_effect=full))  # On that disk, too.
+  monkeypatch.setattr(sys, 'stderr', log)
+  for node in ('learner/0', 'evaluator/0'):
+    supervision.report_failure(node, full)
+  launched = launching._Launch(str(tmp_path), str(tmp_path), 1.0, 'local')
+  with pytest.raises(launching.NodeFailedError) as error:
+    launched._outcome(1)
+  assert str(error.value) == (
+    'Node learner/0 failed: OSError: [Errno 28] No space left on device'
+  )
 
 
 def test_only_the_learner_may_see_an_accelerator_or_use_many_threads(

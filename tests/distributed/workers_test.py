@@ -3,6 +3,7 @@
 import threading
 import time
 import types
+from concurrent import futures
 
 import distributed_programs
 import pytest
@@ -13,7 +14,7 @@ from iq_acme.compat import loopback
 from iq_acme.distributed import coordinator as coordinator_module
 from iq_acme.distributed.coordinator import CoordinatorWorker
 from iq_acme.distributed.evaluator import EvaluatorWorker
-from iq_acme.distributed.settings import ProgramParts, ProgramSettings
+from iq_acme.distributed.settings import EVALUATOR, ProgramParts, ProgramSettings
 from iq_acme.supervisor import supervision
 from iq_acme.training import metrics_files
 
@@ -53,6 +54,12 @@ _COUNTER = types.SimpleNamespace(
 )
 
 
+def _answered(value):
+  answer = futures.Future()
+  answer.set_result(value)
+  return answer
+
+
 class _Node:
   """A learner or an evaluator, as the coordinator sees it.
 
@@ -71,6 +78,12 @@ class _Node:
   def is_finished(self):
     complete = self.asked and self.asked[-1][-1]
     return bool(self.asked) and (self.is_quick or not complete)
+
+  @property
+  def futures(self):  # Of Courier: the same calls, without waiting.
+    return types.SimpleNamespace(
+      finish=self.finish, is_finished=lambda: _answered(self.is_finished())
+    )
 
   def statistics(self):
     return {'samples_per_insert': 1.0}
@@ -106,6 +119,38 @@ def test_stopping_in_the_last_phase_cuts_it_short(
   assert learner.asked == learner_asked
   assert evaluator.asked == evaluator_asked
   assert [result['finished'] for result in results] == [finished]
+
+
+def test_an_evaluator_that_does_not_even_answer_holds_up_no_end(monkeypatch, capsys):
+  silent = iter([{}, {}, {}])  # As long as its last report is not old.
+  results = []
+  monkeypatch.setattr(coordinator_module.lp, 'stop', lambda: None)
+  records = types.SimpleNamespace(
+    stop_requested=lambda: False, set_result=results.append
+  )
+  monkeypatch.setattr(supervision.Records, 'of_this_process', lambda: records)
+  monkeypatch.setattr(supervision, 'say', print)
+
+  def is_silent(nodes, patience):
+    return next(silent, {'evaluator/0': ('step', 60.0)}) if EVALUATOR in nodes else {}
+
+  worker = CoordinatorWorker(
+    ProgramSettings(num_actors=1, seed=0, max_number_of_steps=9, workdir='unused'),
+    lambda label: types.SimpleNamespace(close=lambda: None),
+    types.SimpleNamespace(
+      **{**vars(_COUNTER), 'silent': is_silent, 'give_back': lambda node: 0}
+    ),
+    _Node(True),
+    # It has no calls that are waited for.
+    types.SimpleNamespace(
+      futures=types.SimpleNamespace(
+        finish=lambda complete: futures.Future(), is_finished=futures.Future
+      )
+    ),
+  )
+  worker.run()
+  assert [result['finished'] for result in results] == [True]
+  assert 'evaluator/0: its environment has not returned' in capsys.readouterr().out
 
 
 def test_program_of_another_launcher_says_once_who_can_reach_it(monkeypatch, capsys):

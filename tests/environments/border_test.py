@@ -9,6 +9,7 @@ from environment_fakes import FakeGym
 from gymnasium import spaces
 
 from iq_acme.environments import BadReturnError, DmEnvironment, GymnasiumEnvironment
+from iq_acme.episodes import Episode, summarize
 
 BOUNDS = np.array([0.1, 0.7])  # Float32 rounds the one up, and the other down.
 
@@ -205,3 +206,52 @@ def test_within_an_episode_a_final_observation_is_an_older_one():
   environment = GymnasiumEnvironment(FakeGym(info={'final_obs': np.ones(2)}))
   environment.reset()
   np.testing.assert_array_equal(environment.step(np.zeros(1)).observation, [0.0, 0.0])
+
+
+def measured(suite, *metrics):
+  """An environment whose `episode_metrics` returns these in turn."""
+  env = FakeGym() if suite == 'gym' else FakeDm()
+  env.episode_metrics = iter(metrics).__next__
+  adapter = GymnasiumEnvironment if suite == 'gym' else DmEnvironment
+  return adapter(env, name='mine')
+
+
+@pytest.mark.parametrize('suite', ['gym', 'dm_env'])
+def test_metrics_are_plain_numbers_by_name(suite):
+  given = {'success': np.bool_(True), 'distance to goal': np.array(0.5), 'n': 3}
+  found = measured(suite, given).episode_metrics()
+  assert found == {'success': 1.0, 'distance to goal': 0.5, 'n': 3.0}
+  assert {type(value) for value in found.values()} == {float}
+
+
+@pytest.mark.parametrize('suite', ['gym', 'dm_env'])
+@pytest.mark.parametrize(
+  ('metrics', 'message'),
+  [
+    ([None], 'a dict of numbers by name, got None'),
+    ([{'x': 'yes'}], "one number for 'x', got 'yes'"),
+    ([{'x': None}], "one number for 'x', got None"),
+    ([{'x': [1.0, 2.0]}], r"one number for 'x', got \[1.0, 2.0\]"),
+    ([{'x': [[1.0], 2.0]}], "one number for 'x'"),
+    ([{3: 1.0}], 'names that are words .*, got 3'),
+    ([{'': 1.0}], "names that are words .*, got ''"),
+    ([{'a\nb': 1.0}], r"names that are words .*, got 'a\\nb'"),
+    ([{'episode_return': 1.0}], "names that .*, got 'episode_return'"),
+    ([{'x': 1.0}, {'y': 1.0}], r"the same names at every call, \['x'\], got \['y'\]"),
+  ],
+)
+def test_metrics_that_no_log_can_hold_are_refused(suite, metrics, message):
+  environment = measured(suite, *metrics)
+  for _ in metrics[1:]:
+    environment.episode_metrics()
+  with pytest.raises(
+    BadReturnError, match=rf"episode_metrics\(\) of 'mine' must return {message}"
+  ):
+    environment.episode_metrics()
+
+
+def test_names_that_evaluations_and_logs_have_themselves_are_not_a_task_s():
+  rows = [Episode(1.0, 2, {}), Episode(1.0, 2, {})]
+  for name in summarize(rows):
+    with pytest.raises(BadReturnError, match=f"got '{name}'"):
+      measured('gym', {name: 1.0}).episode_metrics()

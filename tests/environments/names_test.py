@@ -36,6 +36,12 @@ class MyEnv(gymnasium.Env):
     return np.zeros((4, 4, 3), np.uint8)
 
 
+def make_unfit():
+  env = MyEnv()
+  env.action_space, env.close = gymnasium.spaces.Discrete(2), lambda: 1 / 0
+  return env
+
+
 gymnasium.register('MyEnv-v0', MyEnv, max_episode_steps=5)
 
 
@@ -81,6 +87,7 @@ def own_module(tmp_path, monkeypatch):
   """A module in the working folder, which is not on the path."""
   (tmp_path / 'own_tasks.py').write_text(_MODULE)
   (tmp_path / 'needy_tasks.py').write_text('import no_such_package')
+  (tmp_path / 'script_tasks.py').write_text('raise SystemExit("no such flag")')
   (tmp_path / 'stale_tasks.py').write_text('from math import no_name')
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(sys, 'path', [path for path in sys.path if path])
@@ -148,6 +155,11 @@ def test_environments_of_one_s_own_are_drawn(name):
     ('python:own_tasks:make_none', {}, "has no 'make_none'"),
     ('python:own_tasks', {}, "must look like 'python:my_package.my_module:make_env'"),
     ('python:own_tasks.sub:make', {}, "needs the module 'own_tasks.sub'"),
+    ('python:own_tasks.py:MyEnv', {}, "must name a module as .*, got 'own_tasks.py'"),
+    ('python:./own_tasks:MyEnv', {}, "must name a module as .*, got './own_tasks'"),
+    ('gym:.own_tasks:MyEnv-v0', {}, "must name a module as .*, got '.own_tasks'"),
+    ('python:script_tasks:MyEnv', {}, "'script_tasks' exits .*no such flag.*__main__"),
+    ('python:own_tasks:make_unfit', {}, 'action space .* must be a Box of floats'),
     ('python:own_tasks:make_nothing', {}, "must return.*got 'no environment'"),
     (
       'python:own_tasks:make_shifted',

@@ -62,7 +62,7 @@ class CountingEnvironment(dm_env.Environment):
     return {
       'left': float(self._left),
       'process': float(os.getpid()),
-      'threads': float(os.environ['OMP_NUM_THREADS']),
+      'threads': float(os.environ.get('OMP_NUM_THREADS', 0)),
     }
 
   def fail(self):

@@ -6,9 +6,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from full_disk import full_disk
 from tiny_environments import NumberedEnvironment, spec_of, tiny_config
 
 from iq_acme.replay.shared_ring import RateLimiter, SharedRing
+from iq_acme.storage import files
 from iq_acme.transitions import TransitionPacking
 
 PACKING = TransitionPacking(spec_of(NumberedEnvironment()))
@@ -21,6 +23,14 @@ def shared_ring(**settings):
 def numbered_rows(num_rows):
   rows = np.arange(num_rows * PACKING.width, dtype=np.float32)
   return rows.reshape(num_rows, PACKING.width)
+
+
+def test_a_full_disk_is_told_by_its_number(tmp_path):
+  ring = shared_ring(min_replay_size=3000, max_replay_size=3000)
+  ring.insert(numbered_rows(3000))
+  with full_disk(10_000), pytest.raises(OSError) as error:
+    ring.save(str(tmp_path / 'ring'))
+  assert error.value.errno in files.STORAGE_ERRORS
 
 
 def test_a_restored_ring_goes_on_as_the_saved_one_would_have(tmp_path):
