@@ -45,6 +45,7 @@ SLOW = {
   'agent/resume_test',
   'baselines/sac_test',
   'commands/evaluate_test',
+  'commands/population_test',
   'commands/train_distributed_test',
   'commands/train_test',
   'compat/doctor_test',

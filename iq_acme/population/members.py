@@ -78,10 +78,13 @@ def record_members(first: str, folders: Sequence[str]) -> None:
 
 
 def has_finished(settings: RunSettings) -> bool:
-  """Returns whether a run has reached its last step, by its folder's summary."""
+  """Returns whether a run has reached its last step, by its folder's summary.
+
+  Of a member that was stopped, the others have.
+  """
   summary = RunDirectory(settings.workdir).read_summary()
-  done = summary.get('actor_steps', 0)
-  return bool(summary.get('finished')) and settings.num_steps <= done
+  has_ended = summary.get('finished') or 'stopped' in summary
+  return bool(has_ended) and settings.num_steps <= summary.get('actor_steps', 0)
 
 
 class MemberFolder:

@@ -111,11 +111,6 @@ class _PopulationRun:
     self._clock = progress.Clock(self._restore())
     self._saved_step = self._step
     self._open_folders(first)
-    seeds = [
-      seeding.derive_seeds(member.settings.seed, 'training', self._step, 1)[0]
-      for member in members
-    ]
-    self._batch = stack.enter_context(contextlib.closing(self._pool.open(seeds)))
     # What the last step brought, until the next one is under way.
     self._pending: tuple[np.ndarray, np.ndarray, int] | None = None
     self._progress = stack.enter_context(
@@ -134,6 +129,7 @@ class _PopulationRun:
     """Trains until the last step or a signal, and leaves everything saved."""
     settings = self._settings
     try:
+      self._batch = self._pool.open(self._seeds())  # Closed with the pool.
       self._evaluate_on_grid()
       while (
         self._step < settings.num_steps
@@ -158,6 +154,13 @@ class _PopulationRun:
       plotting.plot_curve(folder.directory.path)
     stopped = sum(folder.stopped is not None for folder in self._folders)
     return Outcome(finished, self._step, self._stop.exit_status or int(stopped > 0))
+
+  def _seeds(self) -> list[int]:
+    """Returns those of the environments from this step on."""
+    return [
+      seeding.derive_seeds(member.settings.seed, 'training', self._step, 1)[0]
+      for member in self._members
+    ]
 
   def _going(self) -> np.ndarray:
     """Returns which members take part in the next step, bool [M]."""

@@ -107,10 +107,11 @@ def make_small(seed, bad_seed=None, at=None, then=None):
   Args:
     seed: any.
     bad_seed: of the environment that does it.
-    at: after how many steps.
+    at: after how many steps, or 'reset' for the first reset.
     then: what.
   """
   small = seed % 7
-  return CountingEnvironment(
-    small, at=100 * small + at if seed == bad_seed else None, then=then
-  )
+  when = None
+  if seed == bad_seed:
+    when = f'reset {100 * small}' if at == 'reset' else 100 * small + at
+  return CountingEnvironment(small, at=when, then=then)
