@@ -8,9 +8,9 @@ from typing import Any
 
 from iq_acme.config import IQConfig
 from iq_acme.storage.checkpoints import CheckpointInfo, CheckpointStore
-from iq_acme.training import metrics_files, plotting, runner
+from iq_acme.training import metrics_files, opening, plotting
+from iq_acme.training.opening import Outcome
 from iq_acme.training.run_directory import RunDirectory
-from iq_acme.training.runner import Outcome
 from iq_acme.training.settings import RunSettings
 
 
@@ -52,7 +52,7 @@ def run(settings: RunSettings, config: IQConfig, options: ProgramOptions) -> Out
   directory = RunDirectory(settings.workdir)
   with directory.lock():
     run_config = {**settings.config(), 'distributed': True}
-    return runner.check_folder(directory, settings, run_config) or _run(
+    return opening.check_folder(directory, settings, run_config) or _run(
       settings, config, options, directory, run_config
     )
 
@@ -91,7 +91,7 @@ def _run(
     )
   except RuntimeError as error:  # A task that cannot be made here, as a local run says.
     raise ValueError(str(error)) from error
-  runner.open_folder(directory, settings, run_config, start, learner_steps)
+  opening.open_folder(directory, settings, run_config, start, learner_steps)
   result = launch(
     program,
     options.launch_type,

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
   import dm_env
 
   from iq_acme.training.metrics_files import Logger
+  from iq_acme.training.opening import Outcome
   from iq_acme.training.protocols import Agent
-  from iq_acme.training.runner import Outcome
   from iq_acme.training.settings import RunSettings
 
 _FAILED = 1
