@@ -182,9 +182,7 @@ class _Run:
       self._directory.update_summary(
         actor_steps=step, training_seconds=self._clock.seconds, finished=False
       )
-      size = files.readable_size(checkpoint.num_bytes)
-      path = files.readable_path(checkpoint.path)
-      self._progress.say(f'{step:>11,}  checkpoint, {size}: {path}')
+      self._progress.say(checkpoint.line())
     self._save_policy(self._directory.policy)
     plotting.plot_curve(self._directory.path)
 
