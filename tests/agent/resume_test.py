@@ -263,18 +263,9 @@ if agent.restored_from:
 
 def start(workdir, num_steps):
   """Runs an agent in a process of its own, which says each step it takes."""
+  arguments = [workdir, str(num_steps), str(HELPERS), str(ROOT)]
   return subprocess.Popen(
-    [
-      sys.executable,
-      '-c',
-      PROGRAM,
-      workdir,
-      str(num_steps),
-      str(HELPERS),
-      str(ROOT),
-    ],
-    stdout=subprocess.PIPE,
-    text=True,
+    [sys.executable, '-c', PROGRAM, *arguments], stdout=subprocess.PIPE, text=True
   )
 
 
