@@ -111,15 +111,15 @@ def _train(settings: 'RunSettings', config: algorithms.Config) -> 'Outcome':
 def _train_distributed(settings: 'RunSettings', config: IQConfig) -> 'Outcome':
   from iq_acme.commands import distributed_runner
 
-  options = distributed_runner.ProgramOptions(
-    num_actors=FLAGS.num_actors,
-    launch_type=FLAGS.lp_launch_type,
-    keep_checkpoints=FLAGS.keep_checkpoints,
-    checkpoint_replay=FLAGS.checkpoint_replay,
-    listen=FLAGS.listen,
-  )
   with refusing(ValueError):
-    return distributed_runner.run(settings, config, options)
+    return distributed_runner.run(
+      settings,
+      config,
+      {'launch_type': FLAGS.lp_launch_type, 'listen': FLAGS.listen},
+      num_actors=FLAGS.num_actors,
+      keep_checkpoints=FLAGS.keep_checkpoints,
+      checkpoint_replay=FLAGS.checkpoint_replay,
+    )
 
 
 def _stopped(error: Exception, workdir: str) -> int:
