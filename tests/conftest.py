@@ -1,6 +1,8 @@
 """What all tests share."""
 
 import importlib.util
+import os
+import signal
 import tempfile
 
 import jax
@@ -8,6 +10,14 @@ import pytest
 from repository import TESTS
 
 import iq_acme  # noqa: F401  # Lets test files import Acme before this package.
+
+# Or each of the many processes that tests start would compile this package and Acme anew.
+os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
+
+# Under nohup, processes would be started that ignore a terminal that closes, which tests
+# close; a handler, unlike SIG_IGN, is not inherited.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+  signal.signal(signal.SIGHUP, lambda *unused: None)
 
 # Where there is no Acme, only the core is tested.
 if importlib.util.find_spec('acme') is None:
@@ -39,6 +49,7 @@ SLOW = {
   'agent/acmes_sac_test',
   'agent/builder_test',
   'agent/learner_nonfinite_test',
+  'agent/local_refusals_test',
   'agent/local_test',
   'agent/pendulum_test',
   'agent/resume_changes_test',

@@ -12,7 +12,7 @@ from iq_acme import evaluation
 from iq_acme.episodes import Episode
 from iq_acme.population.algorithm import Family
 from iq_acme.storage import files
-from iq_acme.training import metrics_files, runner
+from iq_acme.training import metrics_files, opening
 from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
 from iq_acme.training.settings import RunSettings
 
@@ -139,7 +139,7 @@ class MemberFolder:
   def open(self, actor_steps: int, learner_steps: int, seconds: float) -> None:
     """Makes the folder fit the step that the population starts from."""
     config = self.settings.config()
-    runner.open_folder(
+    opening.open_folder(
       self.directory, self.settings, config, actor_steps, learner_steps
     )
     self.directory.update_summary(population=self._first)

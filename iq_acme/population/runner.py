@@ -28,8 +28,8 @@ from iq_acme.population.rows import NStepRows
 from iq_acme.schedule import Progress, UpdateSchedule
 from iq_acme.storage import files
 from iq_acme.training import plotting, progress, quiet
+from iq_acme.training.opening import Outcome
 from iq_acme.training.run_directory import RunDirectoryError
-from iq_acme.training.runner import Outcome
 from iq_acme.transitions import TransitionPacking
 
 

@@ -11,7 +11,7 @@ from iq_acme import evaluation, policy_io, seeding
 from iq_acme.config import IQConfig
 from iq_acme.population import iq, runner
 from iq_acme.population.members import Member, describe_spread, group
-from iq_acme.training import metrics_files
+from iq_acme.training import metrics_files, opening
 from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
 from iq_acme.training.settings import RunSettings
 
@@ -69,7 +69,7 @@ def columns(path, name):
 def finished(tmp_path_factory):
   root = tmp_path_factory.mktemp('finished')
   outcome = run(root)
-  assert outcome == runner.Outcome(True, 40, 0)
+  assert outcome == opening.Outcome(True, 40, 0)
   return root
 
 
