@@ -64,13 +64,13 @@ def run(
     RunDirectoryError: if a folder is in use or belongs to another run.
   """
   with quiet.unbreakable_output(), contextlib.ExitStack() as stack:
-    return _PopulationRun(
+    return PopulationRun(
       members, make_environment, num_workers, keep_checkpoints, stack
     ).run()
 
 
-class _PopulationRun:
-  """The state of a population's run while it goes on."""
+class PopulationRun:
+  """The state of a population's run while it goes on; most callers want `run`."""
 
   def __init__(
     self,
@@ -80,6 +80,15 @@ class _PopulationRun:
     keep_checkpoints: int,
     stack: contextlib.ExitStack,
   ):
+    """Opens the members' folders and goes on from their checkpoint, if there is one.
+
+    Args:
+      members: see `run`.
+      make_environment: see `run`.
+      num_workers: see `run`.
+      keep_checkpoints: see `run`.
+      stack: closes what this opens.
+    """
     self._members = members
     self._settings = settings = members[0].settings
     self._config = config = members[0].config
@@ -141,7 +150,7 @@ class _PopulationRun:
         and self._going().any()
       ):
         self._clock.start()
-        self._take_step()
+        self.take_step()
         self._evaluate_on_grid()
         if self._step % settings.checkpoint_period == 0:
           self._checkpoint()
@@ -159,11 +168,20 @@ class _PopulationRun:
     stopped = sum(folder.stopped is not None for folder in self._folders)
     return Outcome(finished, self._step, self._stop.exit_status or int(stopped > 0))
 
+  @property
+  def learner_steps(self) -> int:
+    """SGD steps that each member has taken, or that are under way."""
+    return self._sgd_steps
+
+  def wait(self) -> None:
+    """Waits for the SGD steps that are under way."""
+    self._population.alive()
+
   def _going(self) -> np.ndarray:
     """Returns which members take part in the next step, bool [M]."""
     return np.array([folder.stopped is None for folder in self._folders])
 
-  def _take_step(self) -> None:
+  def take_step(self) -> None:
     """Takes one environment step of each member, and begins the SGD steps before it."""
     going = self._going()
     observations = self._batch.observations

@@ -151,7 +151,7 @@ def test_what_has_finished_is_not_run_again_but_further(finished, tmp_path, caps
 
 
 def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
-  take_step = runner._PopulationRun._take_step
+  take_step = runner.PopulationRun.take_step
 
   def take_step_or_die(self):
     if self._step == 33:
@@ -159,7 +159,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
     take_step(self)
 
   with monkeypatch.context() as patch:
-    patch.setattr(runner._PopulationRun, '_take_step', take_step_or_die)
+    patch.setattr(runner.PopulationRun, 'take_step', take_step_or_die)
     with pytest.raises(MemoryError):
       run(tmp_path)
   assert columns(directories(tmp_path)[1].train, 'learner_steps') == [10, 20]
