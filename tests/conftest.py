@@ -68,6 +68,7 @@ SLOW = {
   'experiments/paper/run_pool_test',
   'older_files_test',
   'package_test',
+  'population/pendulum_test',
   'replay/paths_test',
   'replay/reverb_test',
   'supervisor/network_test',

@@ -16,24 +16,10 @@ before learning (1,000 uniform steps)  -1483, -1599, -1172
 
 import numpy as np
 from acme import specs
+from pendulum import BAR, mean_return
 from tiny_environments import Driver
 
 from iq_acme import IQConfig, make_environment, make_iq_agent
-
-BAR = -200.0
-NUM_EPISODES = 5
-
-
-def mean_return(select_action):
-  """Over episodes that start in the same states each time."""
-  environment = make_environment('gym:Pendulum-v1', seed=1000)
-  total = 0.0
-  for _ in range(NUM_EPISODES):
-    timestep = environment.reset()
-    while not timestep.last():
-      timestep = environment.step(select_action(timestep.observation))
-      total += float(timestep.reward)
-  return total / NUM_EPISODES
 
 
 def test_learns_to_swing_up():
