@@ -10,6 +10,7 @@ from iq_acme.config import IQConfig, paper_config
 if TYPE_CHECKING:
   import dm_env
 
+  from iq_acme.population.algorithm import Family
   from iq_acme.training.metrics_files import Logger
   from iq_acme.training.protocols import Agent
 
@@ -73,6 +74,17 @@ def algorithm_name(config: Config) -> str:
   else:
     name = 'm_iq' if munchausen else 'iq'
   return name if config.policy_family == 'multicategorical' else f'{name}_gaussian'
+
+
+def family(config: Config) -> 'Family':
+  """Returns how configurations of this one's class become a population's algorithms."""
+  if isinstance(config, SACHyperparameters):
+    from iq_acme.baselines.sac import population
+
+    return population.FAMILY
+  from iq_acme.population import iq
+
+  return iq.FAMILY
 
 
 def wrap_environment(
