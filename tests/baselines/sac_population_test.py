@@ -16,6 +16,7 @@ from iq_acme.baselines.sac import policy_file, population, update
 from iq_acme.commands import algorithms
 from iq_acme.storage import serialization
 
+pytestmark = pytest.mark.core
 KEY = jax.random.PRNGKey(7)
 OBSERVATION = batches(1)[0].observation[0]
 NORMALIZED = dataclasses.replace(CONFIG, normalize_observations=True)

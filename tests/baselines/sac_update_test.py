@@ -16,6 +16,7 @@ from sac_steps import CONFIG, STEPS, B, batches, run, spec
 from iq_acme.baselines.sac import networks as sac_networks
 from iq_acme.baselines.sac import update
 
+pytestmark = pytest.mark.core
 needs_acme = pytest.mark.skipif(not importlib.util.find_spec('acme'), reason='no Acme')
 
 LOSSES = ('critic_loss', 'actor_loss', 'alpha_loss', 'alpha')

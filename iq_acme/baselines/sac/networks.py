@@ -73,17 +73,7 @@ def make_networks(environment_spec: Any, config: SACHyperparameters) -> SACNetwo
       'wrapper, such as iq_acme.environments.DmEnvironment.'
     )
   num_dimensions = actions.shape[0]
-  minimum = np.broadcast_to(actions.minimum, actions.shape).astype(np.float32)
-  maximum = np.broadcast_to(actions.maximum, actions.shape).astype(np.float32)
-  # 0 and 1 if the bounds are -1 and 1, which changes no bit of an action.
-  center, half_width = minimum / 2 + maximum / 2, maximum / 2 - minimum / 2
-
-  def to_environment(canonical: jax.Array) -> jax.Array:
-    # Rounding can pass a bound.
-    return jnp.clip(center + half_width * canonical, minimum, maximum)
-
-  def to_canonical(action: jax.Array) -> jax.Array:
-    return (action - center) / half_width
+  to_canonical, to_environment = _make_maps(actions)
 
   @hk.without_apply_rng
   @hk.transform
@@ -102,25 +92,19 @@ def make_networks(environment_spec: Any, config: SACHyperparameters) -> SACNetwo
   def normal(params: base.Params, observation: base.Observation) -> distrax.Normal:
     return distrax.Normal(*head.apply(params, observation))
 
-  def sample_uniform(key: jax.Array, batch_size: int) -> jax.Array:
-    shape = (batch_size, num_dimensions)
-    return to_environment(jax.random.uniform(key, shape, minval=-1.0, maxval=1.0))
-
   zeros = base.zeros_observation(observations)
   return SACNetworks(
     policy=base.Policy(
       init=lambda key: head.init(key, zeros),
-      log_prob=lambda params, observation, action: log_prob(
-        normal(params, observation), to_canonical(action)
+      log_prob=lambda params, obs, action: log_prob(
+        normal(params, obs), to_canonical(action)
       ),
-      sample=lambda params, key, observation: to_environment(
-        sample(normal(params, observation), key)
+      sample=lambda params, key, obs: to_environment(sample(normal(params, obs), key)),
+      mode=lambda params, obs: to_environment(mode(normal(params, obs))),
+      entropy=lambda params, obs: normal(params, obs).entropy().sum(-1),
+      sample_uniform=lambda key, batch_size: to_environment(
+        jax.random.uniform(key, (batch_size, num_dimensions), minval=-1.0, maxval=1.0)
       ),
-      mode=lambda params, observation: to_environment(
-        mode(normal(params, observation))
-      ),
-      entropy=lambda params, observation: normal(params, observation).entropy().sum(-1),
-      sample_uniform=sample_uniform,
       entropy_name='base_normal_entropy',
     ),
     normal=normal,
@@ -131,6 +115,20 @@ def make_networks(environment_spec: Any, config: SACHyperparameters) -> SACNetwo
     to_canonical=to_canonical,
     environment_spec=environment_spec,
   )
+
+
+def _make_maps(spec: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+  """Returns maps to canonical actions from the environment's units, and back."""
+  minimum = np.broadcast_to(spec.minimum, spec.shape).astype(np.float32)
+  maximum = np.broadcast_to(spec.maximum, spec.shape).astype(np.float32)
+  # 0 and 1 if the bounds are -1 and 1, which changes no bit of an action.
+  center, half_width = minimum / 2 + maximum / 2, maximum / 2 - minimum / 2
+
+  def to_environment(canonical: jax.Array) -> jax.Array:
+    # Rounding can pass a bound.
+    return jnp.clip(center + half_width * canonical, minimum, maximum)
+
+  return lambda action: (action - center) / half_width, to_environment
 
 
 def sample(normal: distrax.Normal, key: jax.Array) -> jax.Array:

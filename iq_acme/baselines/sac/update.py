@@ -115,44 +115,13 @@ def sgd_step(
   )
   key, *keys = jax.random.split(state.key, 4)
   losses, gradients = _losses_and_gradients(state, transitions, keys, networks, config)
-
-  policy_params, policy_optimizer_state = _adam_step(
-    config.learning_rate,
-    gradients['actor_loss'],
-    state.policy_optimizer_state,
-    state.policy_params,
-  )
-  q_params, q_optimizer_state = _adam_step(
-    config.learning_rate,
-    gradients['critic_loss'],
-    state.q_optimizer_state,
-    state.q_params,
-  )
-  alpha_params, alpha_optimizer_state = _adam_step(
-    ALPHA_LEARNING_RATE,
-    gradients['alpha_loss'],
-    state.alpha_optimizer_state,
-    state.alpha_params,
-  )
-  rate = config.target_update_rate
+  state = _apply_gradients(state, gradients, config)
   metrics = {
     **losses,
-    'alpha': jnp.exp(alpha_params),
+    'alpha': jnp.exp(state.alpha_params),
     'gradient_norm': optax.tree.norm(gradients),
   }
-  return TrainingState(
-    policy_optimizer_state=policy_optimizer_state,
-    q_optimizer_state=q_optimizer_state,
-    policy_params=policy_params,
-    q_params=q_params,
-    target_q_params=jax.tree.map(
-      lambda old, new: old * (1 - rate) + new * rate, state.target_q_params, q_params
-    ),
-    key=key,
-    alpha_optimizer_state=alpha_optimizer_state,
-    alpha_params=alpha_params,
-    normalizer=normalizer,
-  ), metrics
+  return state._replace(key=key, normalizer=normalizer), metrics
 
 
 def alpha_loss(
@@ -242,33 +211,46 @@ def _losses_and_gradients(
   networks: SACNetworks,
   config: SACHyperparameters,
 ) -> tuple[Metrics, dict[str, Any]]:
-  """Returns losses and gradients by the losses' names; keys in Acme's order."""
+  """Returns losses by name, and gradients by what they are of; keys in Acme's order."""
   alpha_key, critic_key, actor_key = keys
   alpha = jnp.exp(state.alpha_params)
-  results = {
-    'critic_loss': jax.value_and_grad(critic_loss)(
-      state.q_params,
-      state.policy_params,
-      state.target_q_params,
-      alpha,
-      transitions,
-      critic_key,
-      networks,
-      config.discount,
-    ),
-    'actor_loss': jax.value_and_grad(actor_loss)(
-      state.policy_params, state.q_params, alpha, transitions, actor_key, networks
-    ),
-    'alpha_loss': jax.value_and_grad(alpha_loss)(
-      state.alpha_params, state.policy_params, transitions, alpha_key, networks
-    ),
-  }
-  losses = {name: loss for name, (loss, _) in results.items()}
-  return losses, {name: gradient for name, (_, gradient) in results.items()}
+  losses, gradients = {}, {}
+  losses['critic_loss'], gradients['q'] = jax.value_and_grad(critic_loss)(
+    state.q_params,
+    state.policy_params,
+    state.target_q_params,
+    alpha,
+    transitions,
+    critic_key,
+    networks,
+    config.discount,
+  )
+  losses['actor_loss'], gradients['policy'] = jax.value_and_grad(actor_loss)(
+    state.policy_params, state.q_params, alpha, transitions, actor_key, networks
+  )
+  losses['alpha_loss'], gradients['alpha'] = jax.value_and_grad(alpha_loss)(
+    state.alpha_params, state.policy_params, transitions, alpha_key, networks
+  )
+  return losses, gradients
 
 
-def _adam_step(
-  learning_rate: Any, gradient: Any, optimizer_state: optax.OptState, params: Any
-) -> tuple[Any, optax.OptState]:
-  updates, optimizer_state = optax.adam(learning_rate).update(gradient, optimizer_state)
-  return optax.apply_updates(params, updates), optimizer_state
+def _apply_gradients(
+  state: TrainingState, gradients: dict[str, Any], config: SACHyperparameters
+) -> TrainingState:
+  """Takes Adam's steps, then the Polyak average of the critics."""
+  rates = {'policy': config.learning_rate, 'q': config.learning_rate}
+  for name, rate in {**rates, 'alpha': ALPHA_LEARNING_RATE}.items():
+    params, moments = f'{name}_params', f'{name}_optimizer_state'
+    updates, new_moments = optax.adam(rate).update(
+      gradients[name], getattr(state, moments)
+    )
+    new_params = optax.apply_updates(getattr(state, params), updates)
+    state = state._replace(**{params: new_params, moments: new_moments})
+  weight = config.target_update_rate
+  # Not `optax.incremental_update`: in this order it rounds as Acme's does.
+  target_q_params = jax.tree.map(
+    lambda old, new: old * (1 - weight) + new * weight,
+    state.target_q_params,
+    state.q_params,
+  )
+  return state._replace(target_q_params=target_q_params)
