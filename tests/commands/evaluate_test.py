@@ -21,6 +21,9 @@ from iq_acme import (
   save_policy,
 )
 from iq_acme.acting import ActingVariables
+from iq_acme.baselines.sac import networks as sac_networks
+from iq_acme.baselines.sac import policy_file
+from iq_acme.baselines.sac.config import SACHyperparameters
 from iq_acme.spec_checks import EnvironmentSpec
 
 pytestmark = pytest.mark.core
@@ -111,6 +114,29 @@ def test_table_of_returns_without_the_training_libraries(policy):
   assert re.search(r'episode_length +20\.00\n', result.stdout)
   assert 'loaded: []' in result.stdout
   assert result.stderr == ''
+
+
+def test_policy_of_sac_is_evaluated_without_the_training_libraries(tmp_path):
+  environment = make_environment(NAME, 0)
+  spec = EnvironmentSpec(environment.observation_spec(), environment.action_spec())
+  config = SACHyperparameters(hidden_layer_sizes=(8,))
+  params = sac_networks.make_networks(spec, config).policy.init(jax.random.PRNGKey(0))
+  path = str(tmp_path / 'policy.npz')
+  policy_file.save_policy(
+    path,
+    ActingVariables(params, None, False),
+    spec,
+    config,
+    {'env_name': NAME, 'env_options': OPTIONS},
+  )
+  result = _evaluate(path, '--num_episodes=2', '--seed=1')
+  assert result.returncode == 0, result.stderr
+  assert f'{NAME}, mode policy, 2 episodes, seed 1' in result.stdout
+  assert re.search(r'episode_length +20\.00\n', result.stdout)
+  assert 'loaded: []' in result.stdout
+  result = _evaluate(path, '--env_name=gym:Hopper-v4')
+  assert result.returncode == 2
+  assert 'does not fit' in result.stderr and 'Traceback' not in result.stderr
 
 
 def test_a_name_that_imports_code_is_not_taken_from_a_file(tmp_path_factory, tmp_path):
