@@ -41,7 +41,6 @@ def number(
   description: str,
   *,
   least: float | None = None,
-  above: float = 0.0,
   most: float = math.inf,
   optional: bool = False,
   elsewhere: str | None = None,
@@ -51,13 +50,12 @@ def number(
   Args:
     default: its value if none is given; `REQUIRED` if one has to be.
     description: for people to read.
-    least: its lower end, if that belongs to the range.
-    above: its lower end else.
+    least: its lower end, which belongs to the range; None for all above 0.
     most: its upper end, which belongs to the range unless it is infinite.
     optional: whether None is taken.
     elsewhere: the paper's value for other tasks and algorithms, in words.
   """
-  start = f'({above:g}' if least is None else f'[{least:g}'
+  start = '(0' if least is None else f'[{least:g}'
   end = 'infinity)' if most == math.inf else f'{most:g}]'
 
   def accepts(value: Any) -> bool:
@@ -65,7 +63,7 @@ def number(
       isinstance(value, (int, float))
       and not isinstance(value, bool)
       and math.isfinite(value)
-      and (value > above if least is None else value >= least)
+      and (value > 0 if least is None else value >= least)
       and value <= most
     )
 

@@ -1,6 +1,8 @@
 """What all tests share."""
 
 import importlib.util
+import os
+import signal
 import tempfile
 
 import jax
@@ -9,9 +11,18 @@ from repository import TESTS
 
 import iq_acme  # noqa: F401  # Lets test files import Acme before this package.
 
+# Or each of the many processes that tests start would compile this package and Acme anew.
+os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
+
+# Under nohup, processes would be started that ignore a terminal that closes, which tests
+# close; a handler, unlike SIG_IGN, is not inherited.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+  signal.signal(signal.SIGHUP, lambda *unused: None)
+
 # Where there is no Acme, only the core is tested.
 if importlib.util.find_spec('acme') is None:
-  collect_ignore = ['agent', 'baselines', 'compat', 'distributed', 'supervisor']
+  collect_ignore = ['agent', 'compat', 'distributed', 'supervisor']
+  collect_ignore += ['baselines/sac_test.py']
   collect_ignore += [
     f'replay/{name}_test.py' for name in ('paths', 'reverb', 'watchdog')
   ]
@@ -39,11 +50,14 @@ SLOW = {
   'agent/acmes_sac_test',
   'agent/builder_test',
   'agent/learner_nonfinite_test',
+  'agent/local_refusals_test',
   'agent/local_test',
   'agent/pendulum_test',
   'agent/resume_changes_test',
   'agent/resume_test',
+  'baselines/sac_population_test',
   'baselines/sac_test',
+  'baselines/sac_update_test',
   'commands/evaluate_test',
   'commands/population_test',
   'commands/train_distributed_test',
@@ -58,6 +72,7 @@ SLOW = {
   'experiments/paper/run_pool_test',
   'older_files_test',
   'package_test',
+  'population/pendulum_test',
   'replay/paths_test',
   'replay/reverb_test',
   'supervisor/network_test',

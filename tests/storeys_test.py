@@ -33,6 +33,10 @@ PURE = [room for storey in STOREYS[:8] for room in storey]
 PURE_MODULES = [
   f'iq_acme.replay.{name}' for name in ('__init__', 'ring', 'shared_ring')
 ]
+PURE_MODULES += [
+  f'iq_acme.baselines.sac.{name}'
+  for name in ('__init__', 'config', 'networks', 'update', 'policy_file', 'population')
+]
 HEAVY = ('acme', 'reverb', 'tensorflow', 'launchpad', 'courier')
 
 

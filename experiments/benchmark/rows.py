@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from experiments.benchmark import population
 from experiments.benchmark.tasks import (
   BATCH_SIZE,
   HIDDEN,
@@ -241,4 +242,7 @@ ROWS: dict[str, Callable[[str], Row]] = {
   'local_resident': lambda env_name: _local_agent(env_name, replay='resident'),
   'acme_sac': acme_sac,
   'acme_sac_our_replay': acme_sac_our_replay,
+  **population.rows((1, 2, 4)),
 }
+# Rows for an accelerator, to be named.
+MORE_ROWS = population.rows((16, 64))

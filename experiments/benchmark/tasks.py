@@ -25,13 +25,12 @@ def windows(step: Callable[[], Any], sync: Callable[[], Any] = lambda: None) -> 
 
 
 def environment_and_spec(env_name: str) -> tuple[Any, Any]:
-  """Makes an environment, and its `acme.specs.EnvironmentSpec`."""
-  from acme import specs
-
+  """Makes an environment, and its specs."""
   from iq_acme import make_environment
+  from iq_acme.spec_checks import make_environment_spec
 
   environment = make_environment(env_name, 0)
-  return environment, specs.make_environment_spec(environment)
+  return environment, make_environment_spec(environment)
 
 
 def random_transitions(spec: Any, size: int) -> Any:

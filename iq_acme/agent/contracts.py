@@ -125,20 +125,9 @@ class AcmeParts:
       ValueError: if something is to be saved and the actor has no random key.
     """
     learner_key, actor_key = jax.random.split(jax.random.PRNGKey(seed))
-    has_replay = isinstance(builder, Builder)
     with contextlib.ExitStack() as stack:
       tables = builder.make_replay_tables(environment_spec)
-      infos = [table.info for table in tables]  # Those of a checkpoint may be others.
-      saves = make_checkpointer and not (has_replay and not builder.replay.is_in_server)
-      server = reverb.Server(
-        tables, checkpointer=make_checkpointer() if saves else None
-      )
-      client = reverb.Client(f'localhost:{server.port}')
-      self.replay: Replay = (
-        builder.replay if has_replay else ServerReplay(client, infos)
-      )
-      stack.callback(self.replay.stop, server)
-      loopback.confine(server.port)
+      client = self._serve(stack, builder, tables, make_checkpointer)
       iterator = builder.make_dataset_iterator(client)
       if isinstance(iterator, Generator):
         stack.callback(iterator.close)
@@ -159,6 +148,24 @@ class AcmeParts:
           'agent no workdir.'
         )
       self._stack = stack.pop_all()
+
+  def _serve(
+    self,
+    stack: contextlib.ExitStack,
+    builder: builders.ActorLearnerBuilder,
+    tables: list[reverb.Table],
+    make_checkpointer: Callable[[], Any] | None,
+  ) -> reverb.Client:
+    """Starts the replay server, which the stack stops; returns a client of it."""
+    has_replay = isinstance(builder, Builder)
+    infos = [table.info for table in tables]  # Those of a checkpoint may be others.
+    saves = make_checkpointer and (not has_replay or builder.replay.is_in_server)
+    server = reverb.Server(tables, checkpointer=make_checkpointer() if saves else None)
+    client = reverb.Client(f'localhost:{server.port}')
+    self.replay: Replay = builder.replay if has_replay else ServerReplay(client, infos)
+    stack.callback(self.replay.stop, server)
+    loopback.confine(server.port)
+    return client
 
   @property
   def random_key(self) -> jax.Array:

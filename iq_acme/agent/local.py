@@ -123,24 +123,35 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     self.restored_from: str | None = None
     self._checkpoints = self._parts = None
     try:
-      if settings.workdir is not None:
-        self._checkpoints = AgentCheckpoints(
-          settings.workdir, settings.keep_checkpoints, settings.checkpoint_replay
-        )
-      self._parts = AcmeParts(
-        builder,
-        networks,
-        policy,
-        environment_spec,
-        seed=seed,
-        counter=counting.Counter(self.counter, 'learner', time_delta=0.0),
-        make_checkpointer=self._checkpoints and self._checkpoints.reverb_checkpointer,
-      )
-      self.learner = self._parts.learner
-      self._restore()
+      self._start(networks, policy, environment_spec, seed)
     except BaseException:
       self.close()
       raise
+
+  def _start(
+    self,
+    networks: Any,
+    policy: Any,
+    environment_spec: acme.specs.EnvironmentSpec,
+    seed: int,
+  ) -> None:
+    """Takes the workdir, makes the parts, and restores them if there is what to."""
+    settings = self._settings
+    if settings.workdir is not None:
+      self._checkpoints = AgentCheckpoints(
+        settings.workdir, settings.keep_checkpoints, settings.checkpoint_replay
+      )
+    self._parts = AcmeParts(
+      self._builder,
+      networks,
+      policy,
+      environment_spec,
+      seed=seed,
+      counter=counting.Counter(self.counter, 'learner', time_delta=0.0),
+      make_checkpointer=self._checkpoints and self._checkpoints.reverb_checkpointer,
+    )
+    self.learner = self._parts.learner
+    self._restore()
 
   @property
   def actor(self) -> acme.Actor | None:

@@ -77,7 +77,7 @@ def algorithm_name(config: Config) -> str:
 
 
 def family(config: Config) -> 'Family':
-  """Returns how the algorithm is trained in a population."""
+  """Returns how configurations of this one's class become a population's algorithms."""
   if isinstance(config, SACHyperparameters):
     from iq_acme.baselines.sac.population import FAMILY
   else:

@@ -1,45 +1,31 @@
 """One training run as a Launchpad program, with the folder of a local run."""
 
-import dataclasses
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from iq_acme.config import IQConfig
 from iq_acme.storage.checkpoints import CheckpointInfo, CheckpointStore
-from iq_acme.training import metrics_files, plotting, runner
+from iq_acme.training import metrics_files, opening, plotting
+from iq_acme.training.opening import Outcome
 from iq_acme.training.run_directory import RunDirectory
-from iq_acme.training.runner import Outcome
 from iq_acme.training.settings import RunSettings
 
 
-@dataclasses.dataclass(frozen=True)
-class ProgramOptions:
-  """How a run is distributed; a resume may change all of it.
-
-  Attributes:
-    num_actors: actors, each with an environment of its own.
-    launch_type: 'local_mt' or 'local_mp'.
-    keep_checkpoints: how many of the newest are kept.
-    checkpoint_replay: whether they hold what is in replay.
-    listen: who can reach the nodes' servers, see `iq_acme.launch`.
-  """
-
-  num_actors: int
-  launch_type: str
-  keep_checkpoints: int = 2
-  checkpoint_replay: bool = True
-  listen: str = 'local'
-
-
-def run(settings: RunSettings, config: IQConfig, options: ProgramOptions) -> Outcome:
+def run(
+  settings: RunSettings,
+  config: IQConfig,
+  launch_options: Mapping[str, Any],
+  **program_settings: Any,
+) -> Outcome:
   """Runs, or goes on with, the run of a folder until its last step or a signal.
 
   Args:
     settings: of the run.
     config: the agent's hyperparameters.
-    options: how it is distributed.
+    launch_options: of `iq_acme.launch`, by name.
+    **program_settings: fields of `ProgramSettings` that a resume may change.
 
   Returns:
     How it ended.
@@ -52,17 +38,18 @@ def run(settings: RunSettings, config: IQConfig, options: ProgramOptions) -> Out
   directory = RunDirectory(settings.workdir)
   with directory.lock():
     run_config = {**settings.config(), 'distributed': True}
-    return runner.check_folder(directory, settings, run_config) or _run(
-      settings, config, options, directory, run_config
+    return opening.check_folder(directory, settings, run_config) or _run(
+      settings, config, directory, run_config, launch_options, program_settings
     )
 
 
 def _run(
   settings: RunSettings,
   config: IQConfig,
-  options: ProgramOptions,
   directory: RunDirectory,
   run_config: dict[str, Any],
+  launch_options: Mapping[str, Any],
+  program_settings: Mapping[str, Any],
 ) -> Outcome:
   # Late, because they load TensorFlow.
   from iq_acme import launch, make_distributed_iq, make_environment
@@ -72,7 +59,7 @@ def _run(
     program = make_distributed_iq(
       functools.partial(make_environment, settings.env_name, **settings.env_options),
       config=config,
-      num_actors=options.num_actors,
+      **program_settings,
       seed=settings.seed,
       max_number_of_steps=settings.num_steps,
       workdir=directory.path,
@@ -80,8 +67,6 @@ def _run(
       evaluation_episodes=settings.evaluation_episodes,
       last_evaluation=_last_evaluation(directory, start),
       checkpoint_period=settings.checkpoint_period,
-      keep_checkpoints=options.keep_checkpoints,
-      checkpoint_replay=options.checkpoint_replay,
       environment_patience=settings.environment_patience,
       logger_factory=functools.partial(
         directory.make_logger, tensorboard=settings.tensorboard
@@ -91,13 +76,8 @@ def _run(
     )
   except RuntimeError as error:  # A task that cannot be made here, as a local run says.
     raise ValueError(str(error)) from error
-  runner.open_folder(directory, settings, run_config, start, learner_steps)
-  result = launch(
-    program,
-    options.launch_type,
-    log_dir=directory.logs,
-    listen=options.listen,
-  )
+  opening.open_folder(directory, settings, run_config, start, learner_steps)
+  result = launch(program, log_dir=directory.logs, **launch_options)
   step, _ = _checkpoint_steps(directory, CheckpointStore.latest)
   directory.update_summary(
     finished=result.finished,

@@ -2,8 +2,8 @@
 
   python -m iq_acme evaluate --policy=runs/x/policy.npz --num_episodes=5
 
-Needs neither Acme, Reverb, TensorFlow nor Launchpad, but for a policy of Acme's SAC. A
-video of MuJoCo's tasks needs a display, or MUJOCO_GL=egl or MUJOCO_GL=osmesa.
+Needs neither Acme, Reverb, TensorFlow nor Launchpad. A video of MuJoCo's tasks needs a
+display, or MUJOCO_GL=egl or MUJOCO_GL=osmesa.
 """
 
 import contextlib
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
   from iq_acme import LoadedPolicy
 
-  ActorFactory = Callable[[dm_env.Environment, int], Actor]
-  Wrapper = Callable[[dm_env.Environment], dm_env.Environment]
+  PolicyFactory = Callable[[dm_env.Environment], LoadedPolicy]
 
 FLAGS = parsing.new_flags()
 _define = parsing.definers(FLAGS)
@@ -121,10 +120,10 @@ def main() -> int:
     _check_video()
     header = serialization.load_header(FLAGS.policy)
     is_sac = header.get('format') == config.POLICY_FORMAT
-    make_actor, wrap = _load_sac() if is_sac else _load_iq()
+    make_policy = _load_sac if is_sac else _load_iq()
     name, options = _task(header.get('metadata'))
   try:
-    episodes = _run(make_actor, wrap, name, options)
+    episodes = _run(make_policy, name, options)
   except (*_FAILURES, NonFiniteActionError, VideoError) as error:
     print(error, file=sys.stderr)
     return _FAILED
@@ -170,38 +169,33 @@ def _task(metadata: Any) -> tuple[str, Mapping[str, Any]]:
   return name, {**(options if name == trained_on else {}), **given}
 
 
-def _load_iq() -> tuple['ActorFactory', 'Wrapper']:
+def _load_iq() -> 'PolicyFactory':
   from iq_acme import load_policy
   from iq_acme.spec_checks import check_observation_structure
 
   policy = load_policy(FLAGS.policy)
 
-  def make_actor(environment: 'dm_env.Environment', seed: int) -> Actor:
+  def check(environment: 'dm_env.Environment') -> 'LoadedPolicy':
     spec, actions = policy.environment_spec, environment.action_spec()
     check_observation_structure(environment.observation_spec(), spec.observations)
     if actions.shape != spec.actions.shape:
       raise ValueError(
         f'The action has shape {actions.shape}; this policy gives {spec.actions.shape}.'
       )
-    return PolicyActor(policy, FLAGS.deterministic, seed)
+    return policy
 
-  return make_actor, lambda environment: environment
+  return check
 
 
-def _load_sac() -> tuple['ActorFactory', 'Wrapper']:
-  from iq_acme.baselines.sac import agent
+def _load_sac(environment: 'dm_env.Environment') -> 'LoadedPolicy':
+  from iq_acme.baselines.sac import policy_file
+  from iq_acme.spec_checks import make_environment_spec
 
-  def make_actor(environment: 'dm_env.Environment', seed: int) -> Actor:
-    from acme import specs
-
-    spec = specs.make_environment_spec(environment)
-    return agent.load_policy_actor(FLAGS.policy, spec, FLAGS.deterministic, seed)
-
-  return make_actor, agent.canonical
+  return policy_file.load_policy(FLAGS.policy, make_environment_spec(environment))
 
 
 def _run(
-  make_actor: 'ActorFactory', wrap: 'Wrapper', name: str, options: Mapping[str, Any]
+  make_policy: 'PolicyFactory', name: str, options: Mapping[str, Any]
 ) -> list[Episode]:
   from iq_acme import make_environment
 
@@ -210,10 +204,11 @@ def _run(
     options = {**options, 'render_mode': 'rgb_array'}
   with contextlib.ExitStack() as stack:
     with parsing.refusing(ValueError, RuntimeError):
-      environment = wrap(make_environment(name, env_seed, **options))
+      environment = make_environment(name, env_seed, **options)
     stack.enter_context(contextlib.closing(environment))
     with parsing.refusing(ValueError):
-      actor = make_actor(environment, actor_seed)
+      policy = make_policy(environment)
+    actor = PolicyActor(policy, FLAGS.deterministic, actor_seed)
     show = {}
     if FLAGS.video:
       rate = FLAGS.frames_per_second or environment.frames_per_second

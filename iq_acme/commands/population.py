@@ -72,7 +72,7 @@ def train_members(
     environment.close()
   with refusing(run_directory.RunDirectoryError, files.DamagedFileError):
     left = [x for x in members if not population_members.has_finished(x.settings)]
-    groups = population_members.group(left, at_once or members_that_fit(left, width))
+    groups = population_members.group(members, at_once or members_that_fit(left, width))
     _print_title(members, left, len(groups))
     status = 0
     for group in groups:
@@ -189,7 +189,7 @@ def _report(members: 'list[Member]', status: int) -> int:
     elif best := summary.get('best_evaluation'):
       bests.append(best['mode_return_mean'])
   if bests:
-    from iq_acme.population.members import describe_spread
+    from iq_acme.population.folders import describe_spread
 
     print(f'Best evaluations: {describe_spread(bests)}')
   root, first = _root(members), members[0].settings.workdir

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
   import dm_env
 
   from iq_acme.training.metrics_files import Logger
+  from iq_acme.training.opening import Outcome
   from iq_acme.training.protocols import Agent
-  from iq_acme.training.runner import Outcome
   from iq_acme.training.settings import RunSettings
 
 _FAILED = 1
@@ -135,15 +135,15 @@ def _train(settings: 'RunSettings', config: algorithms.Config) -> 'Outcome':
 def _train_distributed(settings: 'RunSettings', config: IQConfig) -> 'Outcome':
   from iq_acme.commands import distributed_runner
 
-  options = distributed_runner.ProgramOptions(
-    num_actors=FLAGS.num_actors,
-    launch_type=FLAGS.lp_launch_type,
-    keep_checkpoints=FLAGS.keep_checkpoints,
-    checkpoint_replay=FLAGS.checkpoint_replay,
-    listen=FLAGS.listen,
-  )
   with refusing(ValueError):
-    return distributed_runner.run(settings, config, options)
+    return distributed_runner.run(
+      settings,
+      config,
+      {'launch_type': FLAGS.lp_launch_type, 'listen': FLAGS.listen},
+      num_actors=FLAGS.num_actors,
+      keep_checkpoints=FLAGS.keep_checkpoints,
+      checkpoint_replay=FLAGS.checkpoint_replay,
+    )
 
 
 def _stopped(error: Exception, workdir: str) -> int:

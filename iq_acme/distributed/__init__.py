@@ -9,16 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
   from iq_acme.distributed.program import make_distributed_iq
+  from iq_acme.distributed.settings import ProgramSettings
   from iq_acme.supervisor.launching import LaunchResult, NodeFailedError, launch
 
 _HOME = {
   'LaunchResult': 'iq_acme.supervisor.launching',
   'NodeFailedError': 'iq_acme.supervisor.launching',
+  'ProgramSettings': 'iq_acme.distributed.settings',
   'launch': 'iq_acme.supervisor.launching',
   'make_distributed_iq': 'iq_acme.distributed.program',
 }
 
-__all__ = ['LaunchResult', 'NodeFailedError', 'launch', 'make_distributed_iq']
+__all__ = [
+  'LaunchResult',
+  'NodeFailedError',
+  'ProgramSettings',
+  'launch',
+  'make_distributed_iq',
+]
 
 
 def __getattr__(name: str) -> Any:

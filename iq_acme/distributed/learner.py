@@ -196,8 +196,7 @@ class LearnerWorker:
       {**self._parts.policy_metadata, 'actor_steps': actor_steps},
       self._networks,
     )
-    size, path = files.readable_size(info.num_bytes), files.readable_path(info.path)
-    supervision.say(f'{actor_steps:>11,}  checkpoint, {size}: {path}')
+    supervision.say(info.line())
 
   def _restore(self) -> Mapping[str, float]:
     """Restores the newest checkpoint; returns its counts, empty for a new run."""

@@ -34,20 +34,35 @@ class ProgramSettings:
     ValueError: on construction, naming the field, its value and what is allowed.
   """
 
-  num_actors: int = fields.integer(fields.REQUIRED, 'Actors.')
-  seed: int = fields.integer(fields.REQUIRED, 'The one seed of all nodes.', least=0)
-  max_number_of_steps: int = fields.integer(
-    fields.REQUIRED, 'Environment steps, over all actors, at which the program ends.'
+  num_actors: int = fields.integer(
+    fields.REQUIRED, 'Actors, each with an environment of its own.'
   )
-  workdir: str = fields.free(fields.REQUIRED, 'A folder that all nodes share.')
-  evaluation_period: int = fields.integer(10_000, 'Steps between evaluations.')
+  max_number_of_steps: int = fields.integer(
+    fields.REQUIRED,
+    'Environment steps, over all actors and resumes, at which the run ends; they are '
+    'never overshot.',
+  )
+  workdir: str = fields.free(
+    fields.REQUIRED,
+    'Where `checkpoints/` and `policy.npz` are written; the newest whole checkpoint '
+    'there is resumed. On several machines, a folder that learner and replay share.',
+  )
+  seed: int = fields.integer(
+    0,
+    "What parameters, actions, batches and the environments' seeds are drawn from. "
+    'Actors differ by their rank. A seed does not determine a run of many processes.',
+    least=0,
+  )
+  evaluation_period: int = fields.integer(10_000, 'Actor steps between evaluations.')
   evaluation_episodes: int = fields.integer(
     5, 'Episodes of each evaluation, of either policy.'
   )
   last_evaluation: int | None = fields.free(
-    None, 'The step of the last evaluation before a resume; None evaluates at once.'
+    None,
+    'The actor steps of the last evaluation before a resume, which is not made again; '
+    'None evaluates at once.',
   )
-  checkpoint_period: int = fields.integer(50_000, 'Steps between checkpoints.')
+  checkpoint_period: int = fields.integer(50_000, 'Actor steps between checkpoints.')
   keep_checkpoints: int = fields.integer(2, 'How many of the newest are kept.')
   checkpoint_replay: bool = fields.boolean(
     True, 'Whether checkpoints hold what is in replay.'
@@ -56,13 +71,18 @@ class ProgramSettings:
     10, 'Steps of an actor between requests for newer parameters.'
   )
   environment_patience: int = fields.integer(
-    60, 'Seconds in one call of an environment after which its node is named.'
+    60,
+    'Seconds in one call of an environment after which its node is named; the steps '
+    'that it has claimed go to the other actors then.',
   )
 
   def __post_init__(self):
     fields.check(self)
     if not self.workdir:
       raise ValueError('workdir is empty; it must name a folder that all nodes share.')
+    # Nodes may have other working directories.
+    workdir = os.path.abspath(os.path.expanduser(self.workdir))
+    object.__setattr__(self, 'workdir', workdir)
 
   @property
   def report_seconds(self) -> float:

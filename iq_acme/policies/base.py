@@ -10,6 +10,7 @@ from typing import Any
 import haiku as hk
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from iq_acme.config import IQConfig
 
@@ -71,6 +72,13 @@ def mlp(observation: Observation, config: IQConfig, output_size: int) -> jax.Arr
 
 def _uniform_fan_in(scale: float) -> hk.initializers.Initializer:
   return hk.initializers.VarianceScaling(scale, 'fan_in', 'uniform')
+
+
+def action_bounds(action_spec: Any) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the least and the largest action, float32 [D] each."""
+  shape = action_spec.shape
+  minimum = np.broadcast_to(action_spec.minimum, shape).astype(np.float32)
+  return minimum, np.broadcast_to(action_spec.maximum, shape).astype(np.float32)
 
 
 def zeros_observation(observation_spec: Any) -> Observation:

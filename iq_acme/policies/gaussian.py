@@ -12,7 +12,6 @@ import distrax
 import haiku as hk
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from iq_acme.config import IQConfig
 from iq_acme.policies import base
@@ -36,10 +35,8 @@ def make_gaussian_policy(environment_spec: Any, config: IQConfig) -> base.Policy
     units the environment has; whose `mode` is the squashed mean; and whose `entropy`
     is that of the Gaussian before squashing (the squashed one has no closed form).
   """
-  spec = environment_spec.actions
-  num_dimensions = spec.shape[0]
-  minimum = np.broadcast_to(spec.minimum, spec.shape).astype(np.float32)
-  maximum = np.broadcast_to(spec.maximum, spec.shape).astype(np.float32)
+  minimum, maximum = base.action_bounds(environment_spec.actions)
+  num_dimensions = len(minimum)
 
   @hk.without_apply_rng
   @hk.transform

@@ -60,7 +60,7 @@ def make_multicategorical_policy(
   """Makes the product of one softmax per dimension over a shared torso, Section 4.
 
   pi(a|s) = prod_j softmax(F^j(s))(a^j). The logits F are used as they are, or divided
-  by the temperature where the configuration says so (Section 3.3).
+  by the temperature if the configuration says so (Section 3.3).
 
   Args:
     environment_spec: the environment's specs, with an action vector [D].
@@ -70,10 +70,8 @@ def make_multicategorical_policy(
     A policy whose `log_prob` maps each action to its nearest value: exact for actions
     the policy took, sensible for foreign ones, such as demonstrations.
   """
-  spec = environment_spec.actions
-  num_dimensions, num_values = spec.shape[0], config.num_action_values
-  minimum = np.broadcast_to(spec.minimum, spec.shape).astype(np.float32)
-  maximum = np.broadcast_to(spec.maximum, spec.shape).astype(np.float32)
+  minimum, maximum = base.action_bounds(environment_spec.actions)
+  num_dimensions, num_values = len(minimum), config.num_action_values
   values = action_values(minimum, maximum, num_values)
   scale = 1 / config.temperature if config.scale_logits_by_temperature else 1.0
 

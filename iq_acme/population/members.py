@@ -1,22 +1,17 @@
-"""The members of a population: which can share a program, and the folder of each."""
+"""The members of a population: which can share a program."""
 
-import contextlib
 import dataclasses
 import json
-import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from iq_acme import evaluation
-from iq_acme.episodes import Episode
 from iq_acme.population.algorithm import Family
-from iq_acme.storage import files
-from iq_acme.training import metrics_files, runner
-from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
+from iq_acme.population.engine import Population
+from iq_acme.population.rows import NStepRows
+from iq_acme.training.run_directory import RunDirectory
 from iq_acme.training.settings import RunSettings
-
-_MEMBERS = 'population.json'
+from iq_acme.transitions import TransitionPacking
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,175 +30,74 @@ class Member:
 
 
 def group(members: Sequence[Member], at_once: int | None = None) -> list[list[Member]]:
-  """Returns the members that can be one population each.
+  """Returns the members that are one population each and have not finished.
 
   Args:
     members: in any order.
-    at_once: how many there may be in one; None for as many as there are.
+    at_once: how many there may be in a new population; None for as many as there are.
 
   Returns:
-    Groups of one task, one schedule and one program, in the order of the members.
+    Groups of one task, one schedule and one program, in the order of the members. What
+    began as one population stays one.
   """
-  groups: dict[str, list[Member]] = {}
+  programs: dict[str, list[Member]] = {}
   for member in members:
     shared = member.settings.config()
     del shared['seed'], shared['agent'], shared['algorithm']
-    program = {
-      'class': type(member.config).__name__,
-      **member.family.program(member.config),
-    }
-    key = json.dumps([shared, program], sort_keys=True, default=list)
-    groups.setdefault(key, []).append(member)
-  parts = []
-  for left in groups.values():
-    while left:
-      # Those that have begun go on as they were, whatever fits at once today.
-      first = left[0].settings.workdir
-      begun = recorded_members(first) or []
-      part = [x for x in left if os.path.relpath(x.settings.workdir, first) in begun]
-      part = part or left[:at_once]
-      parts.append(part)
-      left = [member for member in left if member not in part]
-  return parts
-
-
-def recorded_members(first: str) -> list[str] | None:
-  """Returns the members' folders, relative to the first one's, that a population began with."""
-  return files.read_json(os.path.join(first, _MEMBERS), list)
-
-
-def record_members(first: str, folders: Sequence[str]) -> None:
-  """Keeps what `recorded_members` returns."""
-  files.write_json(os.path.join(first, _MEMBERS), list(folders))
+    program = member.family.program(member.config)
+    key = [type(member.config).__name__, shared, program]
+    text = json.dumps(key, sort_keys=True, default=list)
+    programs.setdefault(text, []).append(member)
+  groups = []
+  for alike in programs.values():
+    begun: dict[str | None, list[Member]] = {}
+    for member in alike:
+      begun.setdefault(population_of(member.settings), []).append(member)
+    new = begun.pop(None, [])
+    groups += begun.values()
+    size = at_once or len(new)
+    groups += [new[start : start + size] for start in range(0, len(new), size or 1)]
+  return [x for x in groups if not all(has_finished(y.settings) for y in x)]
 
 
 def has_finished(settings: RunSettings) -> bool:
-  """Returns whether a run has reached its last step, by its folder's summary.
-
-  Of a member that was stopped, the others have.
-  """
+  """Returns whether a run goes on no more: it reached its last step, or was stopped."""
   summary = RunDirectory(settings.workdir).read_summary()
-  has_ended = summary.get('finished') or 'stopped' in summary
-  return bool(has_ended) and settings.num_steps <= summary.get('actor_steps', 0)
+  done = summary.get('actor_steps', 0)
+  ended = summary.get('finished') or summary.get('stopped') is not None
+  return bool(ended) and settings.num_steps <= done
 
 
-class MemberFolder:
-  """A member's run folder, which is that of a single run.
-
-  Attributes:
-    directory: the folder.
-    stopped: why the member does not go on, None if it does.
-  """
-
-  def __init__(
-    self,
-    member: Member,
-    first: str,
-    stack: contextlib.ExitStack,
-    position: Callable[[], Mapping[str, int]],
-  ):
-    """Locks the folder and checks that it is this member's; changes nothing.
-
-    Args:
-      member: whose.
-      first: the folder of the population's first member, which has the checkpoints.
-      stack: closes what this opens.
-      position: says where the run stands; see `MultiLogger`.
-
-    Raises:
-      RunDirectoryError: if the folder is in use, or belongs to another run.
-    """
-    settings = self.settings = member.settings
-    directory = self.directory = RunDirectory(settings.workdir)
-    stack.enter_context(directory.lock())
-    directory.check_files()
-    directory.check_config(settings.config(), settings.defaults())
-    summary = directory.read_summary()
-    self.stopped: str | None = summary.get('stopped')
-    # Relative, so that the folders can be moved together.
-    self._first = os.path.relpath(first, directory.path)
-    theirs = summary.get('population', self._first)
-    if theirs != self._first:
-      path = os.path.normpath(os.path.join(directory.path, theirs))
-      raise RunDirectoryError(
-        f'{directory.path} belongs to the population whose checkpoints are in '
-        f'{files.readable_path(path)}: go on with the same members as then, or give '
-        'these a --workdir of their own.'
-      )
-    self._logs = {
-      label: stack.enter_context(
-        contextlib.closing(directory.make_logger(label, settings.tensorboard, position))
-      )
-      for label in ('learner', 'actor', 'evaluator')
-    }
-    self._last_evaluation = (0, 0.0)
-    self.evaluated: set[int] = set()
-
-  def open(self, actor_steps: int, learner_steps: int, seconds: float) -> None:
-    """Makes the folder fit the step that the population starts from."""
-    config = self.settings.config()
-    runner.open_folder(
-      self.directory, self.settings, config, actor_steps, learner_steps
-    )
-    self.directory.update_summary(population=self._first)
-    rows = metrics_files.read_rows(self.directory.evaluations)
-    self.evaluated = {int(row['actor_steps']) for row in rows}
-    self._last_evaluation = (actor_steps, seconds)
-
-  def stop(self, reason: str) -> None:
-    """Records why the member does not go on; it never does again."""
-    self.stopped = reason
-    self.directory.update_summary(stopped=reason)
-
-  def add_episode(self, episode: Episode, seconds: float) -> None:
-    """Writes a training episode's row."""
-    self._logs['actor'].write(
-      {
-        'episode_return': episode.episode_return,
-        'episode_length': episode.length,
-        **episode.metrics,
-        'training_seconds': seconds,
-      }
-    )
-
-  def add_metrics(self, metrics: Mapping[str, float], seconds: float) -> None:
-    """Writes a row of the learner's metrics."""
-    self._logs['learner'].write({**metrics, 'learner_walltime': seconds})
-
-  def add_evaluation(
-    self, step: int, values: dict[str, float], seconds: float
-  ) -> dict[str, float]:
-    """Writes an evaluation's row, and returns it with its speed."""
-    last_step, last_seconds = self._last_evaluation
-    elapsed = seconds - last_seconds
-    speed = (step - last_step) / elapsed if step > last_step else math.nan
-    values = {**values, 'training_seconds': seconds, 'steps_per_second': speed}
-    self._logs['evaluator'].write(values)
-    self.evaluated.add(step)
-    self._last_evaluation = (step, seconds)
-    return values
+def population_of(settings: RunSettings) -> str | None:
+  """Returns the folder of the first member of the population that a run belongs to."""
+  first = RunDirectory(settings.workdir).read_summary().get('population')
+  if first is None:
+    return None
+  # Relative in the file, so that the folders can be moved together.
+  return os.path.normpath(os.path.join(os.path.abspath(settings.workdir), first))
 
 
-def population_line(step: int, rows: Sequence[Mapping[str, float]]) -> str:
-  """Returns the line that shows an evaluation of all members.
+def make_population(
+  members: Sequence[Member], environment_spec: Any
+) -> tuple[Population, NStepRows]:
+  """Makes the members' initial states, and what makes rows of their steps.
 
   Args:
-    step: environment steps of each member.
-    rows: `MemberFolder.add_evaluation`'s.
+    members: of one group of `members.group`'s.
+    environment_spec: of the task.
   """
-  if len(rows) == 1:
-    return evaluation.evaluation_line(step, rows[0])
-  parts = []
-  for name in evaluation.POLICY_MODES:
-    returns = [row[f'{name}_return_mean'] for row in rows]
-    parts.append(f'{name} {describe_spread(returns)}')
-  if not math.isnan(speed := rows[0]['steps_per_second']):
-    parts.append(f'{len(rows)} x {speed:,.0f} steps/s')
-  return f'{step:>11,}  ' + ' · '.join(parts)
-
-
-def describe_spread(values: Sequence[float]) -> str:
-  """Returns the median and the range of some numbers, in words."""
-  ordered = sorted(values)
-  middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
-  return f'{middle:,.1f} ({ordered[0]:,.1f} to {ordered[-1]:,.1f})'
+  configs = [member.config for member in members]
+  family, config = members[0].family, configs[0]
+  n_step = getattr(config, 'n_step', 1)
+  # At the end of an episode the shorter transitions come too: fewer than its steps.
+  most = members[0].settings.num_steps * min(n_step, 2)
+  packing = TransitionPacking(environment_spec)
+  population = Population(
+    family.make(configs, environment_spec),
+    [family.numbers(config) for config in configs],
+    [member.settings.seed for member in members],
+    packing,
+    capacity=min(config.max_replay_size, most),
+    batch_size=config.batch_size,
+  )
+  return population, NStepRows(packing, n_step, [x.discount for x in configs])

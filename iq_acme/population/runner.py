@@ -1,7 +1,6 @@
 """A population from settings to folders: steps, evaluations, checkpoints."""
 
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,24 +12,17 @@ import numpy as np
 
 from iq_acme import process, seeding
 from iq_acme.population.checkpoints import PopulationCheckpoints
-from iq_acme.population.engine import Population
 from iq_acme.population.environment_pool import EnvironmentPool
 from iq_acme.population.episodes import evaluate_members
-from iq_acme.population.members import (
-  Member,
-  MemberFolder,
-  describe_spread,
-  population_line,
-  record_members,
-  recorded_members,
-)
-from iq_acme.population.rows import NStepRows
+from iq_acme.population.folders import Folders, describe_spread, population_line
+from iq_acme.population.members import Member, make_population
 from iq_acme.schedule import Progress, UpdateSchedule
 from iq_acme.storage import files
-from iq_acme.training import plotting, progress, quiet
-from iq_acme.training.run_directory import RunDirectoryError
-from iq_acme.training.runner import Outcome
-from iq_acme.transitions import TransitionPacking
+from iq_acme.training import progress, quiet
+from iq_acme.training.opening import Outcome
+
+# How long a request to stop waits for environments that do not return.
+_STOP_PATIENCE_SECONDS = 3.0
 
 
 class _EnvironmentHangs(Exception):
@@ -64,13 +56,13 @@ def run(
     RunDirectoryError: if a folder is in use or belongs to another run.
   """
   with quiet.unbreakable_output(), contextlib.ExitStack() as stack:
-    return _PopulationRun(
+    return PopulationRun(
       members, make_environment, num_workers, keep_checkpoints, stack
     ).run()
 
 
-class _PopulationRun:
-  """The state of a population's run while it goes on."""
+class PopulationRun:
+  """The state of a population's run while it goes on; most callers want `run`."""
 
   def __init__(
     self,
@@ -80,17 +72,23 @@ class _PopulationRun:
     keep_checkpoints: int,
     stack: contextlib.ExitStack,
   ):
+    """Opens the members' folders and goes on from their checkpoint, if there is one.
+
+    Args:
+      members: see `run`.
+      make_environment: see `run`.
+      num_workers: see `run`.
+      keep_checkpoints: see `run`.
+      stack: closes what this opens.
+    """
     self._members = members
     self._settings = settings = members[0].settings
     self._config = config = members[0].config
     self._step = self._sgd_steps = 0
     self._quiet = 0.0
-    first = settings.workdir
-    self._folders = [
-      MemberFolder(member, first, stack, self._position) for member in members
-    ]
-    self._check_members(first)
-    self._checkpoints = PopulationCheckpoints(first, keep_checkpoints)
+    self._progress: progress.Progress | None = None
+    self._folders = Folders(members, stack, self._position)
+    self._checkpoints = PopulationCheckpoints(self._folders.first, keep_checkpoints)
     self._stop = stack.enter_context(
       process.StopSignals(
         'finishing this step and saving. Once more ends the run at once, unsaved.'
@@ -99,9 +97,7 @@ class _PopulationRun:
     self._pool = stack.enter_context(
       EnvironmentPool(make_environment, num_workers, waiting=self._wait)
     )
-    self._population, self._rows = _make_population(
-      members, self._pool.environment_spec
-    )
+    self._population, self._rows = make_population(members, self._pool.environment_spec)
     self._assess = jax.jit(self._population.algorithm.assess)
     self._schedule = UpdateSchedule(
       samples_per_step=getattr(config, 'sampled_per_step', config.batch_size),
@@ -110,7 +106,14 @@ class _PopulationRun:
     )
     self._clock = progress.Clock(self._restore())
     self._saved_step = self._step
-    self._open_folders(first)
+    self._folders.open(self._step, self._sgd_steps, self._clock.seconds)
+    for index in np.flatnonzero(~self._folders.going()):
+      self._population.stop(index)
+    seeds = [
+      seeding.derive_seeds(member.settings.seed, 'training', self._step, 1)[0]
+      for member in members
+    ]
+    self._batch = stack.enter_context(contextlib.closing(self._pool.open(seeds)))
     # What the last step brought, until the next one is under way.
     self._pending: tuple[np.ndarray, np.ndarray, int] | None = None
     self._progress = stack.enter_context(
@@ -129,15 +132,14 @@ class _PopulationRun:
     """Trains until the last step or a signal, and leaves everything saved."""
     settings = self._settings
     try:
-      self._batch = self._pool.open(self._seeds())  # Closed with the pool.
       self._evaluate_on_grid()
       while (
         self._step < settings.num_steps
         and not self._stop.requested()
-        and self._going().any()
+        and self._folders.going().any()
       ):
         self._clock.start()
-        self._take_step()
+        self.take_step()
         self._evaluate_on_grid()
         if self._step % settings.checkpoint_period == 0:
           self._checkpoint()
@@ -149,26 +151,22 @@ class _PopulationRun:
     self._clock.stop()
     self._checkpoint()
     finished = not self._stop.requested()
-    for folder in self._folders:
-      folder.directory.update_summary(finished=finished and folder.stopped is None)
-      plotting.plot_curve(folder.directory.path)
-    stopped = sum(folder.stopped is not None for folder in self._folders)
-    return Outcome(finished, self._step, self._stop.exit_status or int(stopped > 0))
+    self._folders.close(finished)
+    some_stopped = not self._folders.going().all()
+    return Outcome(finished, self._step, self._stop.exit_status or int(some_stopped))
 
-  def _seeds(self) -> list[int]:
-    """Returns those of the environments from this step on."""
-    return [
-      seeding.derive_seeds(member.settings.seed, 'training', self._step, 1)[0]
-      for member in self._members
-    ]
+  @property
+  def learner_steps(self) -> int:
+    """SGD steps that each member has taken, or that are under way."""
+    return self._sgd_steps
 
-  def _going(self) -> np.ndarray:
-    """Returns which members take part in the next step, bool [M]."""
-    return np.array([folder.stopped is None for folder in self._folders])
+  def wait(self) -> None:
+    """Waits for the SGD steps that are under way."""
+    self._population.alive()
 
-  def _take_step(self) -> None:
+  def take_step(self) -> None:
     """Takes one environment step of each member, and begins the SGD steps before it."""
-    going = self._going()
+    going = self._folders.going()
     observations = self._batch.observations
     exploring = self._step < self._config.min_replay_size
     actions = self._population.act(self._step, observations, exploring)
@@ -218,7 +216,7 @@ class _PopulationRun:
 
   def _find_diverged(self) -> None:
     alive = self._population.alive()
-    for index in np.flatnonzero(self._going() & ~alive):
+    for index in np.flatnonzero(self._folders.going() & ~alive):
       step = self._population.sgd_steps()[index] + 1
       self._stop_member(
         index,
@@ -243,7 +241,9 @@ class _PopulationRun:
     self._learn()
     self._clock.stop()
     self._find_diverged()
-    going = self._going() & [self._step not in x.evaluated for x in self._folders]
+    going = self._folders.going() & [
+      self._step not in x.evaluated for x in self._folders
+    ]
     if not any(going):
       return
     try:
@@ -306,27 +306,6 @@ class _PopulationRun:
     print(f'Resumed at step {self._step:,} from {files.readable_path(path)}.')
     return saved.counts['training_seconds']
 
-  def _check_members(self, first: str) -> None:
-    """Refuses to go on with others than the members that began."""
-    before = recorded_members(first)
-    if before is not None and before != self._relative_folders():
-      raise RunDirectoryError(
-        f'{first} is the first of a population of {len(before)} members, and others '
-        'were asked for, or in another order: go on with the same members as then, or '
-        'give these a --workdir of their own.'
-      )
-
-  def _open_folders(self, first: str) -> None:
-    for index, folder in enumerate(self._folders):
-      folder.open(self._step, self._sgd_steps, self._clock.seconds)
-      if folder.stopped is not None:
-        self._population.stop(index)
-    record_members(first, self._relative_folders())
-
-  def _relative_folders(self) -> list[str]:
-    first, *_ = folders = [member.settings.workdir for member in self._members]
-    return [os.path.relpath(folder, first) for folder in folders]
-
   def _policy_writer(self, index: int) -> Callable[..., None]:
     """Returns what writes a member's policy, with more metadata by keywords."""
 
@@ -341,35 +320,18 @@ class _PopulationRun:
 
   def _wait(self, seconds: float) -> None:
     """Says that a step takes long; gives it up if the run was told to stop."""
-    if self._stop.requested() and seconds > 3:
-      raise _EnvironmentHangs
+    if self._stop.requested() and seconds > _STOP_PATIENCE_SECONDS:
+      # Before the first step there is nothing to save.
+      raise KeyboardInterrupt if self._progress is None else _EnvironmentHangs
     if seconds > self._settings.environment_patience and time.monotonic() > self._quiet:
       self._quiet = time.monotonic() + seconds
-      self._progress.say(f'An environment has not returned for {seconds:,.0f} s.')
+      self._say(f'An environment has not returned for {seconds:,.0f} s.')
+
+  def _say(self, text: str) -> None:
+    print(text, flush=True) if self._progress is None else self._progress.say(text)
 
   def _position(self) -> dict[str, int]:
     return {'actor_steps': self._step, 'learner_steps': self._sgd_steps}
-
-
-def _make_population(
-  members: Sequence[Member], environment_spec: Any
-) -> tuple[Population, NStepRows]:
-  """Makes the members' initial states, and what makes rows of their steps."""
-  configs = [member.config for member in members]
-  family, config = members[0].family, configs[0]
-  n_step = getattr(config, 'n_step', 1)
-  # At the end of an episode the shorter transitions come too: fewer than its steps.
-  most = members[0].settings.num_steps * min(n_step, 2)
-  packing = TransitionPacking(environment_spec)
-  population = Population(
-    family.make(configs, environment_spec),
-    [family.numbers(config) for config in configs],
-    [member.settings.seed for member in members],
-    packing,
-    capacity=min(config.max_replay_size, most),
-    batch_size=config.batch_size,
-  )
-  return population, NStepRows(packing, n_step, [x.discount for x in configs])
 
 
 def _describe_returns(returns: Sequence[float]) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 
 from absl import logging
 
+from iq_acme.storage import files
+
 _MANIFEST = 'manifest.json'
 _BLOCK_BYTES = 2**20
 # A checkpoint made again after the same step first moves the old one aside, so that
@@ -32,6 +34,11 @@ class CheckpointInfo:
   path: str
   num_bytes: int
   actor_steps: int
+
+  def line(self) -> str:
+    """Returns what the terminal shows of it when it is made."""
+    size, path = files.readable_size(self.num_bytes), files.readable_path(self.path)
+    return f'{self.actor_steps:>11,}  checkpoint, {size}: {path}'
 
 
 class DamagedCheckpointsError(ValueError):

@@ -4,7 +4,7 @@ Launchpad takes signals over, leaves its waiting to `atexit`, where an error no 
 changes the exit status, and in local_mt kills the process that it runs in. Here that
 process is not the user's script or notebook.
 
-  python -m iq_acme.distributed.launcher <folder of a launch>
+  python -m iq_acme.supervisor.launcher <folder of a launch>
 """
 
 import os

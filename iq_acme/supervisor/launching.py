@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import cloudpickle
 import launchpad as lp
@@ -71,14 +71,13 @@ def launch(
   one, however it ends. Needs no parsed flags, and works in scripts, in notebooks and
   under pytest.
 
-  Ctrl-C or SIGTERM stop the program in order: a checkpoint and the policy are written.
-  The second one kills it at once.
+  Ctrl-C or SIGTERM stop it in order, checkpoint and policy saved; the second kills it.
 
   Args:
     program: the program.
     launch_type: 'local_mp' gives each node a process, of which only the learner sees
-      accelerators; 'local_mt' gives each a thread of one process. Where None, the flag
-      --lp_launch_type decides if flags are parsed, and 'local_mp' otherwise.
+      accelerators; 'local_mt' gives each a thread of one process. If it is None, the
+      flag --lp_launch_type decides if flags are parsed, and 'local_mp' otherwise.
     log_dir: where the output of the nodes goes, a file each ('actor/0'), 'launcher.log'
       and 'processes.json', which tells their process ids; if None, a temporary
       folder that is kept only on failure.
@@ -88,7 +87,7 @@ def launch(
       Courier runs whatever code it is sent: behind a firewall only.
 
   Returns:
-    How it ended, where that was in order.
+    How it ended, if that was in order.
 
   Raises:
     ValueError: for another launch type, or another `listen`.
@@ -107,14 +106,11 @@ def launch(
     print(problem, file=sys.stderr, flush=True)
     listen = 'all'  # So that its nodes do not each say so again.
   supervision.remove_abandoned_folders()
-  folder = tempfile.mkdtemp(prefix=supervision.FOLDER_PREFIX)
-  logs = os.path.join(folder, 'logs')
-  if log_dir:
-    logs = os.path.abspath(os.path.expanduser(log_dir))
-  os.makedirs(logs, exist_ok=True)
-  lock = locking.FileLock(os.path.join(folder, supervision.LOCK))
-  keep = False
-  try:
+  with _folder(keeps_logs=log_dir is None) as folder:
+    logs = os.path.join(folder, 'logs')
+    if log_dir:
+      logs = os.path.abspath(os.path.expanduser(log_dir))
+    os.makedirs(logs, exist_ok=True)
     job = {
       'program': program,
       'launch_type': launch_type,
@@ -123,14 +119,25 @@ def launch(
     with open(os.path.join(folder, supervision.JOB), 'wb') as file:
       cloudpickle.dump(job, file)
     return _Launch(folder, logs, stop_seconds, listen).run()
+
+
+@contextlib.contextmanager
+def _folder(keeps_logs: bool) -> Iterator[str]:
+  """Makes the locked folder of a launch, and removes it unless its logs say what failed."""
+  folder = tempfile.mkdtemp(prefix=supervision.FOLDER_PREFIX)
+  keeps = False
+  try:
+    with locking.FileLock(os.path.join(folder, supervision.LOCK)):
+      try:
+        yield folder
+      finally:
+        with contextlib.suppress(FileNotFoundError):
+          os.remove(os.path.join(folder, supervision.JOB))
   except NodeFailedError:
-    keep = log_dir is None
+    keeps = keeps_logs
     raise
   finally:
-    with contextlib.suppress(FileNotFoundError):
-      os.remove(os.path.join(folder, supervision.JOB))
-    lock.release()
-    if not keep:
+    if not keeps:
       shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,6 +1,7 @@
 """Says what a run waits for if its environment does not return."""
 
 import contextlib
+import math
 import os
 import select
 import signal
@@ -35,36 +36,24 @@ def naming_hangs(
     patience: seconds in one call before a line says so, then twice as many.
     stop: the signals that ask for a stop, after which a line comes much sooner.
     say: shows a line.
-    describe_saved: what is left if the run is ended now.
+    describe_saved: says what is left if the run is ended now.
   """
   ended = threading.Event()
 
   def look(wakeups: int) -> None:
-    received: list[int] = []
-    received_at = 0.0
+    requests = _Requests(wakeups)
     was_stopping, next_line = False, patience
     while not ended.is_set():
-      if select.select([wakeups], [], [], _LOOK_SECONDS)[0]:
-        # As for `StopSignals`, a SIGHUP is no second request, and what comes several
-        # times at once is one.
-        asking = {signal.SIGINT, signal.SIGTERM}
-        asking |= set() if received else {signal.SIGHUP}
-        numbers = [number for number in os.read(wakeups, 64) if number in asking]
-        now = time.monotonic()
-        if numbers and (not received or now > received_at + SECONDS_OF_ONE_REQUEST):
-          received.append(numbers[-1])
-          received_at = now
-      if len(received) > 1:
-        os._exit(128 + received[-1])
+      requests.await_more(_LOOK_SECONDS)
+      if len(requests.received) > 1:
+        os._exit(128 + requests.received[-1])
       call, seconds = watch.waits_for()
-      stopping = stop.requested() or bool(received)
+      stopping = stop.requested() or bool(requests.received)
       if stopping != was_stopping or seconds < _LOOK_SECONDS:
         next_line = min(patience, _STOP_PATIENCE_SECONDS) if stopping else patience
         was_stopping = stopping
       # Not before another signal is a second request, as the line says it is.
-      if (
-        seconds > next_line and time.monotonic() > received_at + SECONDS_OF_ONE_REQUEST
-      ):
+      if seconds > next_line and not requests.is_recent():
         next_line = 2 * seconds
         text = f'The environment has not returned from {call} for {seconds:,.0f} s.'
         if stopping:
@@ -81,6 +70,36 @@ def naming_hangs(
     finally:
       ended.set()
       thread.join()
+
+
+class _Requests:
+  """The requests to stop so far, counted as `StopSignals` does.
+
+  A SIGHUP is no second request, and what comes several times at once is one.
+
+  Attributes:
+    received: the signal of each request.
+  """
+
+  def __init__(self, wakeups: int):
+    self.received: list[int] = []
+    self._wakeups = wakeups
+    self._received_at = -math.inf
+
+  def await_more(self, seconds: float) -> None:
+    """Waits so long at most for a signal, and counts it."""
+    if not select.select([self._wakeups], [], [], seconds)[0]:
+      return
+    asking = {signal.SIGINT, signal.SIGTERM}
+    asking |= set() if self.received else {signal.SIGHUP}
+    numbers = [number for number in os.read(self._wakeups, 64) if number in asking]
+    if numbers and not self.is_recent():
+      self.received.append(numbers[-1])
+      self._received_at = time.monotonic()
+
+  def is_recent(self) -> bool:
+    """Returns whether the last request may still be coming in."""
+    return time.monotonic() <= self._received_at + SECONDS_OF_ONE_REQUEST
 
 
 @contextlib.contextmanager

@@ -7,15 +7,8 @@ import dm_env
 
 from iq_acme import evaluation
 from iq_acme.episodes import Actor
+from iq_acme.storage.checkpoints import CheckpointInfo
 from iq_acme.training import metrics_files
-
-
-class Checkpoint(Protocol):
-  """What an agent says of a checkpoint that it has saved."""
-
-  path: str
-  num_bytes: int
-  actor_steps: int
 
 
 class Agent(Actor, evaluation.EvaluatedAgent, Protocol):
@@ -38,7 +31,7 @@ class Agent(Actor, evaluation.EvaluatedAgent, Protocol):
   def update(self) -> None:
     """Learns, if it is time to; called after every environment step."""
 
-  def save(self) -> Checkpoint:
+  def save(self) -> CheckpointInfo:
     """Saves everything a resume needs, whole or not at all."""
 
   def save_policy(self, path: str, metadata: Mapping[str, Any]) -> None:

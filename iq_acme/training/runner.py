@@ -1,42 +1,18 @@
 """One training run of any agent: steps, evaluations, checkpoints, files."""
 
 import contextlib
-import dataclasses
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from iq_acme import evaluation, process, seeding
 from iq_acme.environments.watch import EnvironmentWatch
 from iq_acme.episodes import EnvironmentStepper
 from iq_acme.storage import files
-from iq_acme.training import (
-  events,
-  hangs,
-  metrics_files,
-  plotting,
-  progress,
-  quiet,
-  versions,
-)
+from iq_acme.training import hangs, metrics_files, opening, plotting, progress, quiet
+from iq_acme.training.opening import Outcome
 from iq_acme.training.protocols import AgentFactory
 from iq_acme.training.run_directory import RunDirectory
 from iq_acme.training.settings import RunSettings
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-  """How a run ended.
-
-  Attributes:
-    finished: whether it reached its last step, and everything is written.
-    actor_steps: where it stands.
-    exit_status: 0, or the shell's status for the signal that stopped it.
-  """
-
-  finished: bool
-  actor_steps: int
-  exit_status: int
 
 
 def run(
@@ -67,61 +43,9 @@ def run(
     directory.lock(),
     contextlib.ExitStack() as stack,
   ):
-    return check_folder(directory, settings, settings.config()) or (
+    return opening.check_folder(directory, settings, settings.config()) or (
       _Run(settings, directory, make_environment, make_agent, stack).run()
     )
-
-
-def check_folder(
-  directory: RunDirectory, settings: RunSettings, config: Mapping[str, Any]
-) -> Outcome | None:
-  """Refuses the folder of another run; changes nothing.
-
-  Args:
-    directory: the folder, locked.
-    settings: of the run.
-    config: what makes it this run, `settings.config()` at least.
-
-  Returns:
-    How the run ended, if it has reached its last step already; None otherwise.
-
-  Raises:
-    RunDirectoryError: if the folder belongs to another run.
-  """
-  directory.check_files()
-  summary, defaults = directory.read_summary(), settings.defaults()
-  done = summary.get('actor_steps', 0)
-  if not (summary.get('finished') and settings.num_steps <= done):
-    directory.check_config(config, defaults)
-    return None
-  directory.check_config({**config, 'num_steps': done}, defaults)
-  print(f'{settings.workdir} has already reached {done:,} steps.')
-  return Outcome(finished=True, actor_steps=done, exit_status=0)
-
-
-def open_folder(
-  directory: RunDirectory,
-  settings: RunSettings,
-  config: Mapping[str, Any],
-  step: int,
-  learner_steps: int,
-) -> None:
-  """Records this start of a run, and drops what lies beyond the step it begins at.
-
-  Args:
-    directory: the folder, locked.
-    settings: of the run.
-    config: what makes it this run; see `check_folder`.
-    step: the actor step.
-    learner_steps: the SGD steps.
-  """
-  directory.write_config(config)
-  directory.add_versions({'actor_steps': step, **versions.collect_versions()})
-  directory.update_summary(finished=False)
-  if cut := directory.cut_after(step, learner_steps):
-    print(f'Dropped {cut} rows of metrics from beyond step {step:,}.', flush=True)
-  if settings.tensorboard:
-    events.mark_start(directory.tensorboard, step)
 
 
 class _Run:
@@ -139,7 +63,6 @@ class _Run:
     self._directory = directory
     watch = EnvironmentWatch()
     self._make_environment = make_environment = watch.factory(make_environment)
-    self._saved_path: str | None = None
     self._progress: progress.Progress | None = None
     self._stop = stack.enter_context(
       process.StopSignals(
@@ -152,7 +75,7 @@ class _Run:
         settings.environment_patience,
         self._stop,
         self._say,
-        self._describe_saved,
+        directory.last_checkpoint,
       )
     )
     terminal = stack.enter_context(quiet.without_reverb_lines())
@@ -170,7 +93,6 @@ class _Run:
       self._agent = make_agent(environment, directory.path, logs['learner'])
     stack.enter_context(contextlib.closing(self._agent))
     self._saved_step = self._agent.actor_steps
-    self._saved_path = self._agent.restored_from
     self._open_directory()
     (seed,) = seeding.derive_seeds(settings.seed, 'training', self._saved_step, 1)
     environment = stack.enter_context(contextlib.closing(make_environment(seed)))
@@ -256,24 +178,16 @@ class _Run:
     self._clock.stop()
     if step > self._saved_step:
       checkpoint = self._agent.save()
-      self._saved_step, self._saved_path = step, checkpoint.path
+      self._saved_step = step
       self._directory.update_summary(
         actor_steps=step, training_seconds=self._clock.seconds, finished=False
       )
-      size = files.readable_size(checkpoint.num_bytes)
-      path = files.readable_path(checkpoint.path)
-      self._progress.say(f'{step:>11,}  checkpoint, {size}: {path}')
+      self._progress.say(checkpoint.line())
     self._save_policy(self._directory.policy)
     plotting.plot_curve(self._directory.path)
 
   def _say(self, text: str) -> None:
     print(text, flush=True) if self._progress is None else self._progress.say(text)
-
-  def _describe_saved(self) -> str:
-    if self._saved_path is None:
-      return 'No checkpoint has been made yet.'
-    path = files.readable_path(self._saved_path)
-    return f'The last checkpoint is of step {self._saved_step:,}: {path}'
 
   def _save_policy(self, path: str, **more: Any) -> None:
     metadata = {
@@ -289,7 +203,7 @@ class _Run:
     if self._agent.restored_from is not None:
       path = files.readable_path(self._agent.restored_from)
       print(f'Resumed at step {step:,} from {path}.')
-    open_folder(
+    opening.open_folder(
       directory,
       self._settings,
       self._settings.config(),

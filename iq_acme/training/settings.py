@@ -66,10 +66,7 @@ class RunSettings:
     How often it is saved and how it is shown are no part of it.
     """
     return {
-      'env_name': self.env_name,
-      'env_options': dict(self.env_options),
-      'algorithm': self.algorithm,
-      'seed': self.seed,
+      **self.metadata(),
       'num_steps': self.num_steps,
       'evaluation_period': self.evaluation_period,
       'evaluation_episodes': self.evaluation_episodes,

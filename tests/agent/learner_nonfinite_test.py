@@ -83,7 +83,11 @@ def test_a_state_that_is_not_finite_is_not_saved_although_every_loss_was():
 
 
 class Interleaved(list):
-  """A list of unread metrics, in whose every use another thread comes in between."""
+  """A list of unread metrics, in whose every use another thread comes in between.
+
+  It takes the place of the learner's own, for real threads meet there once in a million
+  steps.
+  """
 
   def __init__(self, *contents, between):
     super().__init__(*contents)

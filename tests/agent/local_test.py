@@ -1,4 +1,4 @@
-"""The local agent: when it explores, when it learns, and what it refuses."""
+"""The local agent: when it explores, when it learns, and how it ends."""
 
 import contextlib
 import dataclasses
@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reverb
-from acme import specs
 from acme.testing import fakes
 from acme.utils import counting
 from tiny_environments import (
@@ -27,25 +26,10 @@ from tiny_environments import (
   tiny_config,
 )
 
-from iq_acme import make_iq_agent, make_networks, update
+from iq_acme import make_networks, update
 from iq_acme.agent.builder import IQBuilder
 
 SPEC = spec_of(NumberedEnvironment())
-
-
-@pytest.fixture
-def make_agent():
-  """Makes agents, and closes them after the test."""
-  agents = []
-
-  def make(spec=SPEC, **kwargs):
-    kwargs.setdefault('config', tiny_config())
-    agents.append(make_iq_agent(spec, **kwargs))
-    return agents[-1]
-
-  yield make
-  for agent in agents:
-    agent.close()
 
 
 @pytest.fixture
@@ -252,48 +236,6 @@ def test_evaluation_actors_follow_the_learner_and_never_explore(make_agent):
   (expected,) = networks.policy.mode(params, jnp.asarray(observation)[None])
   assert all(by_mode.select_action(observation) == expected for _ in range(5))
   assert agent.replay_size() == 0
-
-
-def test_nan_from_the_environment_stops_the_run(make_agent):
-  agent = make_agent()
-  environment = NumberedEnvironment(reward_fn=lambda n: np.nan if n == 3 else 0.0)
-  with pytest.raises(ValueError, match='reward that is not finite: nan'):
-    Driver(environment, agent).run(10)
-  assert agent.actor_steps == 3
-
-
-@pytest.mark.parametrize(
-  ('replaced', 'message'),
-  [
-    ({'actions': specs.Array((1,), np.float32)}, 'no bounds'),
-    ({'actions': specs.DiscreteArray(3)}, 'dtype int32'),
-    ({'actions': specs.BoundedArray((1,), np.float32, 1.0, 1.0)}, r'\[1.0, 1.0\]'),
-    ({'actions': specs.BoundedArray((1,), np.float32, -np.inf, 1.0)}, '-inf'),
-    ({'actions': {'arm': SPEC.actions}}, 'nested'),
-    ({'observations': specs.Array((8, 8, 3), np.float32)}, r'\(8, 8, 3\)'),
-  ],
-)
-def test_environments_that_are_not_supported_are_refused(make_agent, replaced, message):
-  with pytest.raises(ValueError, match=message):
-    make_agent(SPEC._replace(**replaced))
-
-
-def test_networks_that_were_made_without_the_config_are_refused(make_agent):
-  with pytest.raises(ValueError, match=r'hidden_layer_sizes \(256, 256\).*\(8,\)'):
-    make_agent(networks=make_networks(SPEC))
-
-
-def test_settings_without_a_folder_are_refused(make_agent):
-  with pytest.raises(ValueError, match=r'checkpoint_every .* workdir'):
-    make_agent(checkpoint_every=10)
-  with pytest.raises(RuntimeError, match='workdir'):
-    make_agent().save()
-
-
-@pytest.mark.parametrize('name', ['checkpoint_every', 'keep_checkpoints'])
-def test_settings_that_make_no_sense_are_refused(make_agent, tmp_path, name):
-  with pytest.raises(ValueError, match=f'{name} is 0'):
-    make_agent(workdir=str(tmp_path), **{name: 0})
 
 
 def num_threads():

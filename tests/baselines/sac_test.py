@@ -1,6 +1,7 @@
 """Acme's SAC as an agent of the runner, on a tiny environment."""
 
 import contextlib
+import dataclasses
 import os
 
 import jax
@@ -12,6 +13,7 @@ from tiny_environments import Driver, NumberedEnvironment, spec_of
 
 from iq_acme import NonFiniteLossError
 from iq_acme.baselines.sac import agent as sac_agent
+from iq_acme.baselines.sac import policy_file
 from iq_acme.baselines.sac.agent import SACAgent
 from iq_acme.baselines.sac.config import SACHyperparameters
 from iq_acme.baselines.sac.learner import MetricsWindow
@@ -69,6 +71,12 @@ def _equal(a, b):
 def test_environment_that_is_not_canonical_is_refused():
   with pytest.raises(ValueError, match='canonical'):
     SACAgent(spec_of(NumberedEnvironment()), TINY)
+
+
+def test_normalising_observations_is_refused_by_acmes_agent():
+  config = dataclasses.replace(TINY, normalize_observations=True)
+  with pytest.raises(ValueError, match='normalize_observations is True'):
+    SACAgent(spec_of(_environment()), config)
 
 
 def test_actions_reach_the_task_in_its_own_bounds(make_agent):
@@ -167,12 +175,18 @@ def test_policy_file_acts_like_the_agent(make_agent, tmp_path):
   assert serialization.load_header(path)['metadata'] == {'env_name': 'fake'}
   observation = np.array([3.0, 4.0], np.float32)
   for deterministic in (True, False):
-    loaded = sac_agent.load_policy_actor(
-      path, spec_of(_environment()), deterministic, seed=5
-    )
+    loaded = policy_file.load_policy(path, spec_of(_environment()))
+    loaded.seed(5)
     own = agent.make_evaluation_actor(deterministic=deterministic, seed=5)
-    np.testing.assert_array_equal(
-      loaded.select_action(observation), own.select_action(observation)
+    action = loaded(observation, deterministic)
+    np.testing.assert_array_equal(action, own.select_action(observation))
+    # In an environment that is not wrapped, it acts in its units.
+    unwrapped = policy_file.load_policy(
+      path, spec_of(NumberedEnvironment(action_dim=2))
+    )
+    unwrapped.seed(5)
+    np.testing.assert_allclose(
+      unwrapped(observation, deterministic), 2 * action + 1, rtol=1e-6, atol=1e-6
     )
 
 
@@ -181,10 +195,10 @@ def test_policy_of_another_environment_is_refused(make_agent, tmp_path):
   make_agent().save_policy(path)
   other = spec_of(sac_agent.canonical(NumberedEnvironment(action_dim=3)))
   with pytest.raises(ValueError, match='does not fit'):
-    sac_agent.load_policy_actor(path, other, deterministic=True)
+    policy_file.load_policy(path, other)
   serialization.save_tree(path, {}, {'format': 'something'})
   with pytest.raises(serialization.CorruptFileError, match='SAC'):
-    sac_agent.load_policy_actor(path, other, deterministic=True)
+    policy_file.load_policy(path, other)
 
 
 def test_loss_that_is_not_finite_stops_the_run_and_is_not_saved():

@@ -86,3 +86,11 @@ def test_bad_input_is_refused_by_name(name, overrides, message):
   with pytest.raises(ValueError) as error:
     algorithms.make_config(name, 'gym:Hopper-v4', overrides)
   assert message in str(error.value)
+
+
+@pytest.mark.parametrize('name', ['m_iq', 'sac'])
+def test_population_of_an_algorithm_takes_its_configurations(name):
+  config = algorithms.make_config(name, 'gym:Hopper-v4', {'learning_rate': 0.5})
+  family = algorithms.family(config)
+  assert family.numbers(config).learning_rate == 0.5
+  assert family.program(config)['batch_size'] == config.batch_size

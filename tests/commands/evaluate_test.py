@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from unittest import mock
 
 import jax
 import numpy as np
@@ -12,8 +13,17 @@ import pytest
 from dm_env import specs
 from repository import ROOT
 
-from iq_acme import IQConfig, make_environment, make_networks, save_policy
+from iq_acme import (
+  IQConfig,
+  __main__,
+  make_environment,
+  make_networks,
+  save_policy,
+)
 from iq_acme.acting import ActingVariables
+from iq_acme.baselines.sac import networks as sac_networks
+from iq_acme.baselines.sac import policy_file
+from iq_acme.baselines.sac.config import SACHyperparameters
 from iq_acme.spec_checks import EnvironmentSpec
 
 pytestmark = pytest.mark.core
@@ -65,6 +75,19 @@ def _evaluate(policy, *arguments, **variables):
   )
 
 
+@pytest.fixture
+def refused(capsys):
+  """Runs the command in this process; returns the one line by which it refuses."""
+
+  def run(policy, *arguments):
+    with mock.patch.dict(os.environ):
+      assert __main__.main(['evaluate', f'--policy={policy}', *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+  return run
+
+
 @pytest.fixture(scope='module')
 def policy(tmp_path_factory):
   environment = make_environment(NAME, 0)
@@ -91,6 +114,29 @@ def test_table_of_returns_without_the_training_libraries(policy):
   assert re.search(r'episode_length +20\.00\n', result.stdout)
   assert 'loaded: []' in result.stdout
   assert result.stderr == ''
+
+
+def test_policy_of_sac_is_evaluated_without_the_training_libraries(tmp_path):
+  environment = make_environment(NAME, 0)
+  spec = EnvironmentSpec(environment.observation_spec(), environment.action_spec())
+  config = SACHyperparameters(hidden_layer_sizes=(8,))
+  params = sac_networks.make_networks(spec, config).policy.init(jax.random.PRNGKey(0))
+  path = str(tmp_path / 'policy.npz')
+  policy_file.save_policy(
+    path,
+    ActingVariables(params, None, False),
+    spec,
+    config,
+    {'env_name': NAME, 'env_options': OPTIONS},
+  )
+  result = _evaluate(path, '--num_episodes=2', '--seed=1')
+  assert result.returncode == 0, result.stderr
+  assert f'{NAME}, mode policy, 2 episodes, seed 1' in result.stdout
+  assert re.search(r'episode_length +20\.00\n', result.stdout)
+  assert 'loaded: []' in result.stdout
+  result = _evaluate(path, '--env_name=gym:Hopper-v4')
+  assert result.returncode == 2
+  assert 'does not fit' in result.stderr and 'Traceback' not in result.stderr
 
 
 def test_a_name_that_imports_code_is_not_taken_from_a_file(tmp_path_factory, tmp_path):
@@ -144,11 +190,10 @@ def test_video_without_a_display_says_what_is_missing_and_leaves_no_file(
 
 
 @pytest.mark.parametrize('name', ['out', 'out.webm', 'out.mp5'])
-def test_video_of_an_unknown_kind_is_refused_at_once(policy, tmp_path, name):
+def test_video_of_an_unknown_kind_is_refused_at_once(refused, policy, tmp_path, name):
   video = tmp_path / name
-  result = _evaluate(policy, f'--video={video}')
-  assert result.returncode == 2
-  assert f'video is {video}; it must end in one of .mp4' in result.stderr
+  line = refused(policy, f'--video={video}')
+  assert f'video is {video}; it must end in one of .mp4' in line
   assert os.listdir(tmp_path) == []
 
 
@@ -223,29 +268,23 @@ def test_video_that_cannot_be_written_says_why(policy, tmp_path):
 @pytest.mark.parametrize(
   'metadata', [None, 'text', {'env_name': 3}, {'env_options': 3}]
 )
-def test_policy_with_damaged_metadata_is_refused_in_words(policy, tmp_path, metadata):
+def test_policy_with_damaged_metadata_is_refused_in_words(
+  refused, policy, tmp_path, metadata
+):
   with np.load(policy) as file:
     arrays = {name: file[name] for name in file.files}
   header = json.loads(arrays['header.json'].tobytes()) | {'metadata': metadata}
   arrays['header.json'] = np.frombuffer(json.dumps(header).encode(), np.uint8)
   path = str(tmp_path / 'policy.npz')
   np.savez(path, **arrays)
-  result = _evaluate(path)
-  assert result.returncode == 2 and result.stderr.count('\n') == 1
-  assert path in result.stderr
+  assert path in refused(path)
 
 
-def test_policy_that_is_not_there_is_refused(tmp_path):
-  result = _evaluate(tmp_path / 'policy.npz')
-  assert result.returncode == 2
-  assert 'policy.npz' in result.stderr
-  assert 'Traceback' not in result.stderr
-  result = _evaluate(tmp_path)
-  assert result.returncode == 2
-  assert result.stderr == f"[Errno 21] Is a directory: '{tmp_path}'\n"
+def test_policy_that_is_not_there_is_refused(refused, tmp_path):
+  assert 'policy.npz' in refused(tmp_path / 'policy.npz')
+  assert refused(tmp_path) == f"[Errno 21] Is a directory: '{tmp_path}'"
 
 
-def test_words_that_are_no_flags_are_refused(policy):
-  result = _evaluate(policy, '--deterministic', 'False')
-  assert result.returncode == 2
-  assert "Arguments that are no flags: ['False']" in result.stderr
+def test_words_that_are_no_flags_are_refused(refused, policy):
+  line = refused(policy, '--deterministic', 'False')
+  assert "Arguments that are no flags: ['False']" in line

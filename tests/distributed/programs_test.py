@@ -21,6 +21,7 @@ from distributed_programs import (
   read_rows,
   when,
 )
+from outer_network import outer_address, reach
 from tiny_environments import tiny_config
 
 from iq_acme import launch, load_policy
@@ -48,25 +49,41 @@ def _assert_all_gone(ids):
     assert not psutil.pid_exists(pid), f'{name} is left behind'
 
 
-@pytest.mark.parametrize(
-  ('launch_type', 'kind'),
-  [('local_mt', 'table'), ('local_mp', 'resident')],
-)
-def test_program_runs_to_its_budget_and_resumes(tmp_path, launch_type, kind):
-  workdir = str(tmp_path)
-  # 4 samples an insert, and either side may lead by 16 samples, two batches.
-  config = tiny_config(replay=kind, samples_per_insert=4.0)
-  seeds = tmp_path / 'seeds'
-  seeds.mkdir()
-  settings = {
-    'config': config,
-    'factory': TinyFactory(str(seeds)),
-    'num_actors': 2,
-    'evaluation_period': 100,
-  }
-  program = make_program(workdir, num_steps=203, **settings)
-  result = _launch(program, workdir, launch_type)
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+  """Programs of both launch types and replays that have run side by side, to the end."""
+  runs = {}
 
+  def run(kind, launch_type):
+    workdir = tmp_path_factory.mktemp(kind)
+    seeds = workdir / 'seeds'
+    seeds.mkdir()
+    # 4 samples an insert, and either side may lead by 16 samples, two batches.
+    settings = {
+      'config': tiny_config(replay=kind, samples_per_insert=4.0),
+      'factory': TinyFactory(str(seeds)),
+      'num_actors': 2,
+      'evaluation_period': 100,
+    }
+    program = make_program(str(workdir), num_steps=203, **settings)
+    runs[kind] = workdir, settings, _launch(program, str(workdir), launch_type)
+
+  # From threads, where no signal can be taken over.
+  threads = [
+    threading.Thread(target=run, args=arguments)
+    for arguments in (('table', 'local_mt'), ('resident', 'local_mp'))
+  ]
+  for thread in threads:
+    thread.start()
+  for thread in threads:
+    thread.join(240)
+  return runs
+
+
+@pytest.mark.parametrize('kind', ['table', 'resident'])
+def test_program_runs_to_its_budget_beside_another_one(finished, kind):
+  folder, _, result = finished[kind]
+  workdir = str(folder)
   assert result.finished and result.signal_number is None
   assert result.counts['actor_steps'] == 203
   assert result.counts['replay_inserted'] == 203
@@ -86,18 +103,18 @@ def test_program_runs_to_its_budget_and_resumes(tmp_path, launch_type, kind):
   assert {row['episode_length'] for row in episodes} == {7}
   assert not [n for n in os.listdir(workdir) if n.startswith('.program_replay')]
 
-  actions = [json.loads((seeds / name).read_text()) for name in os.listdir(seeds)]
+  actions = [json.loads(path.read_text()) for path in (folder / 'seeds').iterdir()]
   acted = sorted(actions, key=len)[-2:]  # Evaluations take a single episode.
   assert sum(map(len, acted)) == 203
   assert acted[0][:10] != acted[1][:10]
 
-  if launch_type == 'local_mp':
-    return  # A resident ring is resumed below, after a kill.
-  resumed = _launch(
-    make_program(workdir, num_steps=260, **{**settings, 'last_evaluation': 203}),
-    workdir,
-    launch_type,
-  )
+
+def test_program_with_a_table_goes_on_from_its_checkpoint(finished):
+  # A resident ring is resumed below, after a kill.
+  folder, settings, _ = finished['table']
+  workdir = str(folder)
+  program = make_program(workdir, num_steps=260, last_evaluation=203, **settings)
+  resumed = _launch(program, workdir, 'local_mt')
   assert resumed.counts['actor_steps'] == 260
   # (260 - 20) * 4 / 8 is 120, as if there had been no pause, but for what the table's
   # samplers held at the first end: of at most (203 - 20) * 4 + 16 = 748 samples, 91
@@ -105,6 +122,15 @@ def test_program_runs_to_its_budget_and_resumes(tmp_path, launch_type, kind):
   assert 91 + 28 <= resumed.counts['learner_steps'] <= 120 + 2
   assert resumed.counts['replay_inserted'] == 260
   assert [r['actor_steps'] for r in read_rows(workdir, 'evaluator')][-1] == 260
+
+
+def test_resume_at_another_ratio_takes_its_sgd_steps_from_there_on(finished):
+  folder, *_ = finished['resident']
+  workdir, config = str(folder), tiny_config(replay='resident', samples_per_insert=32.0)
+  program = make_program(workdir, num_steps=253, config=config)
+  # 50 steps of 32 samples are 200 batches of 8; 91 were due before.
+  due = 91 + 50 * 4
+  assert due <= _launch(program, workdir, 'local_mt').counts['learner_steps'] <= due + 2
 
 
 def test_transitions_of_several_steps_all_arrive_before_the_end(tmp_path):
@@ -117,19 +143,6 @@ def test_transitions_of_several_steps_all_arrive_before_the_end(tmp_path):
   assert result.counts['replay_inserted'] == 900
   assert _progress(workdir)['actor_steps'] == 700
   assert load_policy(os.path.join(workdir, 'policy.npz')).metadata['actor_steps'] == 700
-
-
-def test_resume_at_another_ratio_takes_its_sgd_steps_from_there_on(tmp_path):
-  workdir = str(tmp_path)
-  _launch(make_program(workdir, num_steps=100), workdir, 'local_mt')
-  before = _progress(workdir)['sgd_steps']
-  config = tiny_config(samples_per_insert=32.0)
-  result = _launch(
-    make_program(workdir, num_steps=150, config=config), workdir, 'local_mt'
-  )
-  # 50 steps of 32 samples are 200 batches of 8; before there was one a step.
-  due = before + 50 * 4
-  assert due <= result.counts['learner_steps'] <= due + 2
 
 
 @pytest.mark.parametrize('node', NODES)
@@ -171,33 +184,57 @@ def _check_resume(workdir):
   assert first['learner_steps'] > saved['sgd_steps']
 
 
-def test_ctrl_c_saves_and_leaves_no_process(tmp_path):
-  workdir = str(tmp_path)
+@pytest.fixture(scope='module')
+def interrupted(tmp_path_factory):
+  """A program that is looked at from outside, and then gets Ctrl-C."""
+  workdir = str(tmp_path_factory.mktemp('interrupted'))
   process = subprocess.Popen(
-    [sys.executable, SCRIPT, workdir],
+    [sys.executable, SCRIPT, workdir, 'local_mp', 'stranger'],
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
   )
-  when(lambda: has_checkpoint(workdir), lambda: process.send_signal(signal.SIGINT))
+  reached = {}
+
+  def interrupt():
+    try:
+      reached.update({n: reach(pid) for n, pid in process_ids(workdir).items()})
+    finally:
+      process.send_signal(signal.SIGINT)
+
+  when(lambda: has_checkpoint(workdir), interrupt)
   out, err = process.communicate(timeout=240)
-  assert process.returncode == 0, err
+  return workdir, process.returncode, out, err, reached
+
+
+def test_ctrl_c_saves_and_leaves_no_process(interrupted):
+  workdir, status, out, err, _ = interrupted
+  assert status == 0, err
   assert 'finished=False, signal_number=2' in out
   assert 'SIGINT: stopping and saving' in err and 'Traceback' not in err
   _assert_all_gone(process_ids(workdir))
   policy = load_policy(os.path.join(workdir, 'policy.npz'))
-  assert policy.metadata['actor_steps'] == _latest(workdir).actor_steps > 0
+  assert policy.metadata['actor_steps'] == _latest(workdir).actor_steps >= 100
+
+
+def test_no_node_of_processes_answers_other_machines(interrupted):
+  outer_address()  # Or there is nothing to be seen.
+  *_, reached = interrupted
+  assert reached == {name: [(True, False)] for name in (*NODES, 'stranger/0')}
 
 
 def test_terminal_that_closes_lets_the_program_save(tmp_path):
   workdir = str(tmp_path)
   process = subprocess.Popen(
-    [sys.executable, SCRIPT, workdir], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    [sys.executable, SCRIPT, workdir, 'local_mt'],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
   )
-  before = []
+  before, children = [], []
 
   def interrupt():
     before.append(_latest(workdir).actor_steps)
+    children.extend(psutil.Process(process.pid).children(recursive=True))
     for pipe in (process.stdout, process.stderr):
       pipe.close()
     for _ in range(2):  # The system's and the shell's.
@@ -206,7 +243,7 @@ def test_terminal_that_closes_lets_the_program_save(tmp_path):
 
   when(lambda: has_checkpoint(workdir), interrupt)
   process.wait(timeout=240)
-  _assert_all_gone(process_ids(workdir))
+  assert children and not any(child.is_running() for child in children)
   policy = load_policy(os.path.join(workdir, 'policy.npz'))
   assert policy.metadata['actor_steps'] == _latest(workdir).actor_steps > before[0]
 
@@ -223,52 +260,32 @@ def test_killed_launch_takes_its_nodes_along(tmp_path):
   _assert_all_gone(ids)
 
 
-def test_two_programs_at_once_do_not_disturb_each_other(tmp_path):
-  results = {}
-
-  def run(name, launch_type, num_steps):
-    workdir = str(tmp_path / name)
-    program = make_program(workdir, num_steps=num_steps)
-    results[name] = _launch(program, workdir, launch_type)
-
-  # From threads, where no signal can be taken over.
-  threads = [
-    threading.Thread(target=run, args=('a', 'local_mp', 150)),
-    threading.Thread(target=run, args=('b', 'local_mt', 200)),
-  ]
-  for thread in threads:
-    thread.start()
-  for thread in threads:
-    thread.join(240)
-  assert results['a'].counts['actor_steps'] == 150
-  assert results['b'].counts['actor_steps'] == 200
-  assert results['a'].counts['replay_inserted'] == 150
-  assert results['b'].counts['replay_inserted'] == 200
-
-
-def test_steps_of_an_actor_that_hangs_go_to_the_other(tmp_path, capsys):
+def test_budget_is_reached_without_those_that_hang(tmp_path, capsys):
   workdir = str(tmp_path)
   program = make_program(
     workdir,
     num_steps=400,
     num_actors=2,
-    factory=HangingFactory('actor/0', at=33),
+    factory=HangingFactory({'actor/0': 33, 'evaluator/0': 3}),
     environment_patience=3,
   )
   result = _launch(program, workdir, 'local_mt')
   assert result.finished and result.counts['actor_steps'] == 400
   assert _progress(workdir)['actor_steps'] == 400
+  assert load_policy(os.path.join(workdir, 'policy.npz')).metadata['actor_steps'] == 400
   told = capsys.readouterr().out
   assert 'actor/0: its environment has not returned from step for ' in told
   assert 'steps that it had claimed go to other actors' in told
-  assert 'actor/1:' not in told and 'evaluator/0:' not in told
+  assert 'actor/1:' not in told
+  assert 'evaluator/0: its environment has not returned from step' in told
+  assert 'The end is without it.' in told
 
 
 def test_ctrl_c_saves_what_is_there_without_an_actor_that_hangs(tmp_path, capsys):
   workdir = str(tmp_path)
   program = make_program(
     workdir,
-    factory=HangingFactory('actor/0', at=133, keeps_lock=True),
+    factory=HangingFactory({'actor/0': 133}, keeps_lock=True),
     environment_patience=3,
   )
 
@@ -285,24 +302,8 @@ def test_ctrl_c_saves_what_is_there_without_an_actor_that_hangs(tmp_path, capsys
   assert policy.metadata['actor_steps'] == 130
   end = capsys.readouterr().out
   assert 'The end is without the 10 steps that it had claimed.' in end
-  assert end.count('actor/0') == 1
+  assert end.count('actor/0') == 1 and 'evaluator/0' not in end
   _assert_all_gone(process_ids(workdir))
-
-
-def test_budget_ends_without_an_evaluator_that_hangs(tmp_path, capsys):
-  workdir = str(tmp_path)
-  program = make_program(
-    workdir,
-    num_steps=150,
-    factory=HangingFactory('evaluator/0', at=3),
-    environment_patience=3,
-  )
-  result = _launch(program, workdir, 'local_mt')
-  assert result.finished and result.counts['actor_steps'] == 150
-  assert load_policy(os.path.join(workdir, 'policy.npz')).metadata['actor_steps'] == 150
-  told = capsys.readouterr().out
-  assert 'evaluator/0: its environment has not returned from step' in told
-  assert 'The end is without it.' in told
 
 
 def test_error_in_a_node_is_told_with_its_traceback(tmp_path):

@@ -53,23 +53,23 @@ class TinyEnvironment(NumberedEnvironment):
 
 
 class HangingFactory:
-  """Makes environments of which those of one node hang in a step."""
+  """Makes environments that hang, in some nodes, in the step after so many."""
 
-  def __init__(self, node, at, keeps_lock=False):
-    self._node = node
-    self._at = at
+  def __init__(self, steps, keeps_lock=False):
+    self._steps = steps
     self._keeps_lock = keeps_lock  # Python's own, so that no other thread can run.
 
   def __call__(self, seed):
     environment = TinyEnvironment(seed, None, None)
     step = environment.step
+    at = self._steps.get(threading.current_thread().name)
 
     def hang(action):
-      if environment.num_steps == self._at:
+      if environment.num_steps == at:
         ctypes.PyDLL(None).pause() if self._keeps_lock else threading.Event().wait()
       return step(action)
 
-    if threading.current_thread().name == self._node:
+    if at is not None:
       environment.step = hang
     return environment
 
@@ -148,8 +148,17 @@ def when(condition, action):
   return thread
 
 
-def main():
+class Stranger:
+  """Served by a node of Launchpad's own kind."""
+
+  def greet(self):
+    return 'hello'
+
+
+def main(workdir, launch_type='local_mp', *strangers):
   """Runs a program that only a signal ends; prints what `launch` returned."""
+  import launchpad as lp
+
   import iq_acme
 
   # Of this script, as in a notebook: such things travel by value.
@@ -159,9 +168,11 @@ def main():
     del seed
     return environment
 
-  program = make_program(sys.argv[1], factory=factory)
-  print(iq_acme.launch(program, log_dir=os.path.join(sys.argv[1], 'logs')))
+  program = make_program(workdir, factory=factory)
+  for label in strangers:
+    program.add_node(lp.CourierNode(Stranger), label)
+  print(iq_acme.launch(program, launch_type, log_dir=os.path.join(workdir, 'logs')))
 
 
 if __name__ == '__main__':
-  main()
+  main(*sys.argv[1:])

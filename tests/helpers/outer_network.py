@@ -6,14 +6,28 @@ import psutil
 import pytest
 
 
-def outer_address():
-  """An address of this machine other than the loopback's; skips if it has none."""
+def find_outer_address():
+  """An address of this machine other than the loopback's, if it has one."""
   with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
     try:
       probe.connect(('192.0.2.1', 9))  # Sends nothing: finds the way out.
     except OSError:
-      pytest.skip('this machine has no outer address')
+      return None
     return probe.getsockname()[0]
+
+
+def outer_address():
+  """That address; skips the test if there is none."""
+  return find_outer_address() or pytest.skip('this machine has no outer address')
+
+
+def reach(pid):
+  """Whether a process answers this machine, and others, at each of its ports."""
+  address = find_outer_address()
+  return [
+    (answers('127.0.0.1', port), bool(address) and answers(address, port))
+    for port in listening_ports(pid)
+  ]
 
 
 def answers(address, port):

@@ -2,7 +2,6 @@
 
 import argparse
 import ctypes
-import dataclasses
 import json
 import os
 import sys
@@ -51,13 +50,6 @@ class Task(dm_env.Environment):
     self.closed = True
 
 
-@dataclasses.dataclass(frozen=True)
-class Saved:
-  path: str
-  num_bytes: int
-  actor_steps: int
-
-
 class FixedActor:
   def __init__(self, action):
     self._action = action
@@ -73,7 +65,7 @@ class FixedActor:
 
 
 class Agent(FixedActor):
-  """Acts by its number of updates; a checkpoint is one small JSON file."""
+  """Acts by its number of updates; a checkpoint is of one small JSON file."""
 
   learning_starts = 10
 
@@ -81,14 +73,15 @@ class Agent(FixedActor):
     super().__init__(0.0)
     self.actor_steps = self.learner_steps = 0
     self.restored_from = None
-    self.folder = os.path.join(workdir, 'checkpoints')
-    os.makedirs(self.folder, exist_ok=True)
+    from iq_acme.storage.checkpoints import CheckpointStore
+
+    self._checkpoints = CheckpointStore(os.path.join(workdir, 'checkpoints'), keep=3)
     self._logger = logger
     self._raise_at = raise_at or {}
     self._before_save = before_save or (lambda: None)
-    if names := sorted(os.listdir(self.folder)):
-      self.restored_from = os.path.join(self.folder, names[-1])
-      with open(self.restored_from) as file:
+    if latest := self._checkpoints.latest():
+      self.restored_from = latest.path
+      with open(os.path.join(latest.path, 'steps.json')) as file:
         self.actor_steps, self.learner_steps = json.load(file)
 
   def observe(self, action, next_timestep):
@@ -110,11 +103,12 @@ class Agent(FixedActor):
 
   def save(self):
     self._before_save()
-    path = os.path.join(self.folder, f'{self.actor_steps:06d}.json')
-    with open(path + '.part', 'w') as file:
-      json.dump([self.actor_steps, self.learner_steps], file)
-    os.replace(path + '.part', path)
-    return Saved(path, os.path.getsize(path), self.actor_steps)
+
+    def write(folder):
+      with open(os.path.join(folder, 'steps.json'), 'w') as file:
+        json.dump([self.actor_steps, self.learner_steps], file)
+
+    return self._checkpoints.save(self.actor_steps, write)
 
   def save_policy(self, path, metadata):
     with open(path, 'w') as file:

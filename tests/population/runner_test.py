@@ -10,8 +10,9 @@ import pytest
 from iq_acme import evaluation, policy_io, seeding
 from iq_acme.config import IQConfig
 from iq_acme.population import iq, runner
-from iq_acme.population.members import Member, describe_spread, group
-from iq_acme.training import metrics_files
+from iq_acme.population.folders import describe_spread
+from iq_acme.population.members import Member, group
+from iq_acme.training import metrics_files, opening
 from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
 from iq_acme.training.settings import RunSettings
 
@@ -69,7 +70,7 @@ def columns(path, name):
 def finished(tmp_path_factory):
   root = tmp_path_factory.mktemp('finished')
   outcome = run(root)
-  assert outcome == runner.Outcome(True, 40, 0)
+  assert outcome == opening.Outcome(True, 40, 0)
   return root
 
 
@@ -151,7 +152,7 @@ def test_what_has_finished_is_not_run_again_but_further(finished, tmp_path, caps
 
 
 def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
-  take_step = runner._PopulationRun._take_step
+  take_step = runner.PopulationRun.take_step
 
   def take_step_or_die(self):
     if self._step == 33:
@@ -159,7 +160,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
     take_step(self)
 
   with monkeypatch.context() as patch:
-    patch.setattr(runner._PopulationRun, '_take_step', take_step_or_die)
+    patch.setattr(runner.PopulationRun, 'take_step', take_step_or_die)
     with pytest.raises(MemoryError):
       run(tmp_path)
   assert columns(directories(tmp_path)[1].train, 'learner_steps') == [10, 20]
@@ -261,8 +262,14 @@ def test_groups_are_no_larger_than_what_fits_but_for_those_that_have_begun(finis
   seeds = [member(finished, seed) for seed in range(3, 6)]
   begun = members(finished)
   assert group(seeds, at_once=2) == [seeds[:2], seeds[2:]]
-  mixed = [begun[0], seeds[0], begun[1], begun[2], seeds[1]]
-  assert group(mixed, at_once=2) == [begun, seeds[:2]]
+  mixed = [seeds[0], begun[0], begun[1], seeds[1], begun[2]]
+  assert group(mixed, at_once=2) == [seeds[:2]]
+  longer = [
+    dataclasses.replace(x, settings=dataclasses.replace(x.settings, num_steps=60))
+    for x in mixed
+  ]
+  theirs = [longer[1], longer[2], longer[4]]
+  assert group(longer, at_once=1) == [theirs, [longer[0]], [longer[3]]]
 
 
 def test_the_spread_of_members_is_median_and_range():

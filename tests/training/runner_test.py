@@ -49,9 +49,9 @@ def test_whole_run_leaves_every_file_and_a_curve(directory):
   # Updates begin after 10 steps; every fifth of the 40 is a row.
   assert _steps(directory.train) == [15, 20, 25, 30, 35, 40, 45, 50]
   assert sorted(os.listdir(directory.checkpoints)) == [
-    '000020.json',
-    '000040.json',
-    '000050.json',
+    'step_000000000020',
+    'step_000000000040',
+    'step_000000000050',
   ]
   assert _json(directory.policy) == {
     'learner_steps': 40,
@@ -204,7 +204,7 @@ def test_error_in_learning_keeps_the_last_good_checkpoint_and_releases_all(direc
   error = FloatingPointError('loss is nan')
   with pytest.raises(FloatingPointError):
     _run(directory.path, make, agent={'raise_at': {33: error}})
-  assert os.listdir(directory.checkpoints) == ['000020.json']
+  assert os.listdir(directory.checkpoints) == ['step_000000000020']
   assert _json(directory.policy)['actor_steps'] == 20
   assert all(task.closed for task in made)
   assert signal.getsignal(signal.SIGINT) is handler

@@ -1,29 +1,29 @@
-"""Acme's SAC as an agent of the runner: its networks and learner, our replay and actor.
+"""Acme's SAC as an agent of the runner: its learner, our replay and actor.
 
 What Acme's parts lack for that is added here: uniform actions before learning starts,
 rows of metrics once a period instead of at every step, a check that losses are finite,
 evaluation of the mode, and a policy in one file.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import acme
 import dm_env
 import jax
-import jax.numpy as jnp
 import numpy as np
 from acme import adders, wrappers
 from acme.agents.jax import sac
 from acme.utils import counting, loggers
 
 from iq_acme import acting, critics
-from iq_acme.agent.actor import FixedVariables, IQActor
+from iq_acme.agent.actor import IQActor
 from iq_acme.agent.local import LocalAgent, LocalSettings
+from iq_acme.baselines.sac import policy_file
 from iq_acme.baselines.sac.builder import ResidentSACBuilder
-from iq_acme.baselines.sac.config import POLICY_FORMAT, SACHyperparameters
+from iq_acme.baselines.sac.config import SACHyperparameters
 from iq_acme.baselines.sac.learner import MetricsWindow, SavableSACLearner
-from iq_acme.storage import serialization
+from iq_acme.baselines.sac.networks import make_assess, make_networks
 
 
 def canonical(environment: dm_env.Environment) -> dm_env.Environment:
@@ -53,8 +53,13 @@ class SACAgent(LocalAgent):
       **local_settings: workdir and checkpoint settings of `LocalSettings`.
 
     Raises:
-      ValueError: if actions have other bounds.
+      ValueError: if actions have other bounds, or observations are to be normalised.
     """
+    if hyperparameters.normalize_observations:
+      raise ValueError(
+        "SACHyperparameters.normalize_observations is True; this agent, Acme's own, "
+        'takes False alone: only a population normalises observations for SAC.'
+      )
     actions = environment_spec.actions
     if np.any(actions.minimum != -1) or np.any(actions.maximum != 1):
       raise ValueError(
@@ -63,16 +68,12 @@ class SACAgent(LocalAgent):
       )
     self._spec = environment_spec
     self._hyperparameters = hyperparameters
-    networks = sac.make_networks(
-      environment_spec, tuple(hyperparameters.hidden_layer_sizes)
-    )
-    self._assess = _make_assess(networks)
+    networks = make_networks(environment_spec, hyperparameters)
+    self._assess = make_assess(networks)
     super().__init__(
       _Builder(hyperparameters, environment_spec, logger, seed),
-      networks,
-      _acting_policy(
-        sac.apply_policy_and_sample(networks), explores=environment_spec.actions.shape
-      ),
+      sac.make_networks(environment_spec, tuple(hyperparameters.hidden_layer_sizes)),
+      acting.make_behavior_policy(networks),
       environment_spec,
       LocalSettings(
         batch_size=hyperparameters.batch_size,
@@ -82,30 +83,22 @@ class SACAgent(LocalAgent):
       ),
       seed=seed,
       # Made once: a new one would be compiled anew at every evaluation.
-      evaluation_policies={
-        deterministic: _evaluation_policy(networks, deterministic)
-        for deterministic in (True, False)
-      },
+      evaluation_policies=acting.make_evaluation_policies(networks),
     )
 
   def make_critic(self) -> critics.Critic:
     """Returns what the critics expect of the mode's actions at this moment."""
-    state = self.learner.state
-    variables = (state.policy_params, state.q_params)
+    variables = (self._acting_variables(), self.learner.state.q_params)
     return critics.Critic(self._hyperparameters.discount, variables, self._assess)
 
   def save_policy(self, path: str, metadata: Mapping[str, Any] | None = None) -> None:
-    """Writes the policy's parameters to one npz file, for `load_policy_actor`."""
-    actions, observations = self._spec.actions, self._spec.observations
-    header = {
-      'format': POLICY_FORMAT,
-      'hidden_layer_sizes': list(self._hyperparameters.hidden_layer_sizes),
-      'observation_shape': list(observations.shape),
-      'action_shape': list(actions.shape),
-      'metadata': dict(metadata or {}),
-    }
-    params = self.learner.get_variables(['policy'])[0].params
-    serialization.save_tree(path, params, header)
+    """Writes the policy to one npz file, for `policy_file.load_policy`."""
+    policy_file.save_policy(
+      path, self._acting_variables(), self._spec, self._hyperparameters, metadata
+    )
+
+  def _acting_variables(self) -> acting.ActingVariables:
+    return self.learner.get_variables(['policy'])[0]
 
 
 class _Builder(ResidentSACBuilder):
@@ -154,85 +147,3 @@ class _Builder(ResidentSACBuilder):
     variable_source: acme.core.VariableSource | None = None,
   ) -> IQActor:
     return IQActor(policy_network, self._spec, random_key, variable_source, adder)
-
-
-def load_policy_actor(
-  path: str,
-  environment_spec: acme.specs.EnvironmentSpec,
-  deterministic: bool,
-  seed: int = 0,
-) -> IQActor:
-  """Makes an actor with the policy of a file that `SACAgent.save_policy` wrote.
-
-  Args:
-    path: the file.
-    environment_spec: of the environment that it is to act in, see `canonical`.
-    deterministic: whether to take the squashed mean, or to sample.
-    seed: what actions are sampled from.
-
-  Raises:
-    FileNotFoundError: if there is no such file.
-    CorruptFileError: if it is damaged or something else.
-    ValueError: if it belongs to another environment.
-  """
-  header = serialization.load_header(path)
-  if header.get('format') != POLICY_FORMAT:
-    raise serialization.CorruptFileError(f"{path} is no policy of this project's SAC.")
-  with serialization.refusing_foreign(path):
-    sizes = tuple(header['hidden_layer_sizes'])
-    networks = sac.make_networks(environment_spec, sizes)
-    like = jax.eval_shape(networks.policy_network.init, jax.random.PRNGKey(0))
-  params = jax.device_put(serialization.load_tree(path, like))
-  return IQActor(
-    _evaluation_policy(networks, deterministic),
-    environment_spec,
-    jax.random.PRNGKey(seed),
-    FixedVariables(acting.ActingVariables(params, None, exploring=False)),
-  )
-
-
-def _make_assess(networks: sac.SACNetworks) -> critics.Assess:
-  """Returns the smaller of both critics' Q(s, mode); SAC has no V of its own."""
-
-  @jax.jit
-  def assess(variables: tuple[Any, Any], observations: Any) -> dict[str, jax.Array]:
-    policy_params, q_params = variables
-    distribution = networks.policy_network.apply(policy_params, observations)
-    action = networks.sample_eval(distribution, None)
-    q_values = networks.q_network.apply(q_params, observations, action)  # [B, 2]
-    return {'value': jnp.min(q_values, axis=-1)}
-
-  return assess
-
-
-def _evaluation_policy(
-  networks: sac.SACNetworks, deterministic: bool
-) -> acting.ActingPolicy:
-  policy = sac.apply_policy_and_sample(networks, eval_mode=deterministic)
-  return _acting_policy(policy, explores=None)
-
-
-def _acting_policy(
-  policy: Callable[[Any, jax.Array, Any], jax.Array],
-  explores: tuple[int, ...] | None,
-) -> acting.ActingPolicy:
-  """Makes Acme's policy one of `acting`.
-
-  Args:
-    policy: (params, key, observations [1, ...]) -> actions [1, D].
-    explores: the shape [D] of uniform actions while exploration goes on; None for a
-      policy that never explores.
-  """
-
-  def act(
-    variables: acting.ActingVariables, key: jax.Array, observation: Any
-  ) -> tuple[jax.Array, jax.Array]:
-    key, action_key = jax.random.split(key)
-    batch = jax.tree.map(lambda x: jnp.asarray(x)[None], observation)
-    action = policy(variables.params, action_key, batch)[0]
-    if explores is not None:
-      uniform = jax.random.uniform(action_key, explores, minval=-1.0, maxval=1.0)
-      action = jnp.where(variables.exploring, uniform, action)
-    return action, key
-
-  return act

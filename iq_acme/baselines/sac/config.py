@@ -34,6 +34,11 @@ class SACHyperparameters:
   target_update_rate: float = fields.number(
     0.005, 'Weight of the new parameters in the Polyak average.', most=1
   )
+  normalize_observations: bool = fields.boolean(
+    False,
+    "Standardise observations with running statistics. Acme's default is True "
+    '(`normalize_input`), which its agent here does not take; a population does.',
+  )
   batch_size: int = fields.integer(
     256,
     'Transitions per SGD step; there is one SGD step per environment step.',

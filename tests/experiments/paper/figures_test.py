@@ -14,18 +14,10 @@ from written_runs import (
   read_column,
   read_rows,
   write_run,
-  write_runs,
 )
 
 from experiments.paper import data, figures
 from experiments.paper.settings import Variant
-
-
-@pytest.fixture
-def root(tmp_path):
-  path = str(tmp_path / 'runs')
-  write_runs(path)
-  return path
 
 
 def test_pictures_are_drawn_without_a_display(root, tmp_path, monkeypatch):

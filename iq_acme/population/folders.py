@@ -1,0 +1,193 @@
+"""The folders of a population's members, each that of a single run."""
+
+import contextlib
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from iq_acme import evaluation
+from iq_acme.episodes import Episode
+from iq_acme.population.members import Member, population_of
+from iq_acme.storage import files
+from iq_acme.training import metrics_files, opening, plotting
+from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
+
+_MEMBERS = 'population.json'
+
+
+class Folders:
+  """The folders of all members; the first one's has what belongs to all."""
+
+  def __init__(
+    self,
+    members: Sequence[Member],
+    stack: contextlib.ExitStack,
+    position: Callable[[], Mapping[str, int]],
+  ):
+    """Locks the folders and checks that they are these members'; changes nothing.
+
+    Args:
+      members: whose.
+      stack: closes what this opens.
+      position: says where the run stands; see `MultiLogger`.
+
+    Raises:
+      RunDirectoryError: if one is in use, or belongs to another run, or the population
+        began with other members.
+    """
+    self.first = members[0].settings.workdir
+    self._folders = [MemberFolder(x, self.first, stack, position) for x in members]
+    self._names = [os.path.relpath(x.settings.workdir, self.first) for x in members]
+    self._record = os.path.join(self.first, _MEMBERS)
+    before = files.read_json(self._record, list)
+    if before is not None and before != self._names:
+      raise RunDirectoryError(
+        f'{self.first} is the first of a population of {len(before)} members, and '
+        'others were asked for, or in another order: go on with the same members as '
+        'then, or give these a --workdir of their own.'
+      )
+
+  def __iter__(self) -> Iterator['MemberFolder']:
+    return iter(self._folders)
+
+  def __getitem__(self, index: int) -> 'MemberFolder':
+    return self._folders[index]
+
+  def open(self, actor_steps: int, learner_steps: int, seconds: float) -> None:
+    """Makes the folders fit the step that the population starts from."""
+    for folder in self._folders:
+      folder.open(actor_steps, learner_steps, seconds)
+    files.write_json(self._record, self._names)
+
+  def going(self) -> np.ndarray:
+    """Returns which members have not been stopped, bool [M]."""
+    return np.array([folder.stopped is None for folder in self._folders])
+
+  def close(self, finished: bool) -> None:
+    """Records whether the run has reached its end, and draws the curves."""
+    for folder in self._folders:
+      folder.directory.update_summary(finished=finished and folder.stopped is None)
+    for folder in self._folders:
+      plotting.plot_curve(folder.directory.path)
+
+
+class MemberFolder:
+  """A member's run folder, which is that of a single run.
+
+  Attributes:
+    directory: the folder.
+    stopped: why the member does not go on, None if it does.
+  """
+
+  def __init__(
+    self,
+    member: Member,
+    first: str,
+    stack: contextlib.ExitStack,
+    position: Callable[[], Mapping[str, int]],
+  ):
+    """Locks the folder and checks that it is this member's; changes nothing.
+
+    Args:
+      member: whose.
+      first: the folder of the population's first member, which has the checkpoints.
+      stack: closes what this opens.
+      position: says where the run stands; see `MultiLogger`.
+
+    Raises:
+      RunDirectoryError: if the folder is in use, or belongs to another run.
+    """
+    settings = self.settings = member.settings
+    directory = self.directory = RunDirectory(settings.workdir)
+    stack.enter_context(directory.lock())
+    directory.check_files()
+    directory.check_config(settings.config(), settings.defaults())
+    summary = directory.read_summary()
+    self.stopped: str | None = summary.get('stopped')
+    self._first = os.path.relpath(first, directory.path)
+    theirs = population_of(settings)
+    if theirs not in (None, os.path.abspath(first)):
+      raise RunDirectoryError(
+        f'{directory.path} belongs to the population whose checkpoints are in '
+        f'{files.readable_path(theirs)}: go on with the same members as then, or give '
+        'these a --workdir of their own.'
+      )
+    self._logs = {
+      label: stack.enter_context(
+        contextlib.closing(directory.make_logger(label, settings.tensorboard, position))
+      )
+      for label in ('learner', 'actor', 'evaluator')
+    }
+    self._last_evaluation = (0, 0.0)
+    self.evaluated: set[int] = set()
+
+  def open(self, actor_steps: int, learner_steps: int, seconds: float) -> None:
+    """Makes the folder fit the step that the population starts from."""
+    config = self.settings.config()
+    opening.open_folder(
+      self.directory, self.settings, config, actor_steps, learner_steps
+    )
+    self.directory.update_summary(population=self._first)
+    rows = metrics_files.read_rows(self.directory.evaluations)
+    self.evaluated = {int(row['actor_steps']) for row in rows}
+    self._last_evaluation = (actor_steps, seconds)
+
+  def stop(self, reason: str) -> None:
+    """Records why the member does not go on; it never does again."""
+    self.stopped = reason
+    self.directory.update_summary(stopped=reason)
+
+  def add_episode(self, episode: Episode, seconds: float) -> None:
+    """Writes a training episode's row."""
+    self._logs['actor'].write(
+      {
+        'episode_return': episode.episode_return,
+        'episode_length': episode.length,
+        **episode.metrics,
+        'training_seconds': seconds,
+      }
+    )
+
+  def add_metrics(self, metrics: Mapping[str, float], seconds: float) -> None:
+    """Writes a row of the learner's metrics."""
+    self._logs['learner'].write({**metrics, 'learner_walltime': seconds})
+
+  def add_evaluation(
+    self, step: int, values: dict[str, float], seconds: float
+  ) -> dict[str, float]:
+    """Writes an evaluation's row, and returns it with its speed."""
+    last_step, last_seconds = self._last_evaluation
+    elapsed = seconds - last_seconds
+    speed = (step - last_step) / elapsed if step > last_step else math.nan
+    values = {**values, 'training_seconds': seconds, 'steps_per_second': speed}
+    self._logs['evaluator'].write(values)
+    self.evaluated.add(step)
+    self._last_evaluation = (step, seconds)
+    return values
+
+
+def population_line(step: int, rows: Sequence[Mapping[str, float]]) -> str:
+  """Returns the line that shows an evaluation of all members.
+
+  Args:
+    step: environment steps of each member.
+    rows: `MemberFolder.add_evaluation`'s.
+  """
+  if len(rows) == 1:
+    return evaluation.evaluation_line(step, rows[0])
+  parts = []
+  for name in evaluation.POLICY_MODES:
+    returns = [row[f'{name}_return_mean'] for row in rows]
+    parts.append(f'{name} {describe_spread(returns)}')
+  if not math.isnan(speed := rows[0]['steps_per_second']):
+    parts.append(f'{len(rows)} x {speed:,.0f} steps/s')
+  return f'{step:>11,}  ' + ' · '.join(parts)
+
+
+def describe_spread(values: Sequence[float]) -> str:
+  """Returns the median and the range of some numbers, in words."""
+  ordered = sorted(values)
+  middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+  return f'{middle:,.1f} ({ordered[0]:,.1f} to {ordered[-1]:,.1f})'
