@@ -13,7 +13,7 @@ from iq_acme.config import IQConfig
 
 # Those that ask for a population by themselves.
 _ASKING = ('seeds', 'sweep')
-_DEPENDING = ('num_env_workers', 'members_at_once')
+DEPENDENT = ('num_env_workers', 'members_at_once')
 # Of Acme's replay; a population has rings of its own.
 _OF_ACME = (
   'replay',
@@ -60,6 +60,12 @@ def define_flags(values: flags.FlagValues) -> None:
     'A hyperparameter and its values, such as temperature=1e-3,1e-2: a population has '
     'members of each. May be repeated, for all combinations.',
   )
+  define_resources(values)
+
+
+def define_resources(values: flags.FlagValues) -> None:
+  """Defines what a population may take of the machine."""
+  define = parsing.definers(values)
   define.integer(
     'num_env_workers',
     None,
@@ -92,7 +98,7 @@ def asked_for(values: flags.FlagValues, has_acme: bool) -> bool:
     asking.append('several of --algorithm')
   if values.engine == 'population':
     asking.append('--engine=population')
-  depending = [f'--{name}' for name in _DEPENDING if values[name].present]
+  depending = [f'--{name}' for name in DEPENDENT if values[name].present]
   if values.engine == 'agent' or values.run_distributed:
     other = '--run_distributed' if values.run_distributed else '--engine=agent'
     for asked in asking + depending:
