@@ -62,10 +62,12 @@ def run(
   result = 0
   tasks: dict[str, list[Member]] = {}
   for one in runs:
-    if status(one).finished:
-      continue
     config = RunDirectory(os.path.join(root, one.folder)).read_config()
-    if config is not None and config.get('engine') != 'population':
+    is_member = config is not None and config.get('engine') == 'population'
+    # A member that has finished may be of a population that was killed just then.
+    if status(one).finished and not is_member:
+      continue
+    if config is not None and not is_member:
       print(f'{one.name} began as a single run: leave --population out for it.')
       result = 1
       continue
