@@ -31,7 +31,9 @@ CONFIGS = [
 ]
 
 # Its place differs between the versions of JAX.
-enable_x64 = getattr(jax, 'enable_x64', None) or jax.experimental.enable_x64
+enable_x64 = (
+  jax.enable_x64 if hasattr(jax, 'enable_x64') else jax.experimental.enable_x64
+)
 
 
 def batches(count, dtype=np.float32, size=8):
