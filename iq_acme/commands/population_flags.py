@@ -93,6 +93,8 @@ def asked_for(values: flags.FlagValues, has_acme: bool) -> bool:
   """
   if values.engine not in (None, 'agent', 'population'):
     raise ValueError(f"--engine={values.engine} must be 'agent' or 'population'.")
+  if values.algorithm == []:
+    raise ValueError(f'--algorithm= names none of {", ".join(algorithms.NAMES)}.')
   asking = [f'--{name}' for name in _ASKING if values[name].present]
   if values.algorithm and len(values.algorithm) > 1:
     asking.append('several of --algorithm')

@@ -132,6 +132,7 @@ REFUSED = [
   ('--sweep=batch_size=8,16', '--sweep=batch_size=... and --batch_size both say what'),
   ('--sweep=n_step=1 --sweep=n_step=3', 'both say what n_step is.'),
   ('--algorithm=sac --sweep=temperature=1', 'sac has no such hyperparameter.'),
+  ('--algorithm=', '--algorithm= names none of iq, m_iq'),
   ('--algorithm=iq,iq', 'Two members would have the folder'),
   ('--algorithm=iq,sarsa', "algorithm is 'sarsa'; it must be one of iq, m_iq"),
   (
