@@ -107,10 +107,11 @@ def make_small(seed, bad_seed=None, at=None, then=None):
   Args:
     seed: any.
     bad_seed: of the environment that does it.
-    at: after how many steps.
+    at: after how many steps, or 'constructor'.
     then: what.
   """
   small = seed % 7
-  return CountingEnvironment(
-    small, at=100 * small + at if seed == bad_seed else None, then=then
-  )
+  if seed != bad_seed:
+    return CountingEnvironment(small)
+  at = at if at == 'constructor' else 100 * small + at
+  return CountingEnvironment(small, at=at, then=then)
