@@ -59,6 +59,8 @@ def run(
   Returns:
     The exit status: of the first task that did not end well, 0 otherwise.
   """
+  from iq_acme.population.members import group
+
   result = 0
   tasks: dict[str, list[Member]] = {}
   for one in runs:
@@ -74,6 +76,8 @@ def run(
     member = _make_member(one, root, values.checkpoint_period)
     tasks.setdefault(one.task, []).append(member)
   for members in tasks.values():
+    if not group(members):
+      continue
     outcome = population.train_members(
       members,
       at_once=values.members_at_once,

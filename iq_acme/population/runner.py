@@ -225,8 +225,10 @@ class PopulationRun:
       )
 
   def _stop_member(self, index: int, reason: str) -> None:
-    self._population.stop(index)
     folder = self._folders[index]
+    if folder.stopped is not None:  # Its process ended, or its environment is no more.
+      return
+    self._population.stop(index)
     folder.stop(reason)
     self._progress.say(
       f'{self._step:>11,}  {files.readable_path(folder.directory.path)} stopped: {reason}'

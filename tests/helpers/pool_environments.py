@@ -107,11 +107,13 @@ def make_small(seed, bad_seed=None, at=None, then=None):
   Args:
     seed: any.
     bad_seed: of the environment that does it.
-    at: after how many steps, or 'reset' for the first reset.
+    at: after how many steps, 'constructor', or 'reset' for the first reset.
     then: what.
   """
   small = seed % 7
-  when = None
-  if seed == bad_seed:
-    when = f'reset {100 * small}' if at == 'reset' else 100 * small + at
-  return CountingEnvironment(small, at=when, then=then)
+  if seed != bad_seed:
+    return CountingEnvironment(small)
+  named = {'constructor': at, 'reset': f'reset {100 * small}'}
+  return CountingEnvironment(
+    small, at=named[at] if at in named else 100 * small + at, then=then
+  )

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import os
+import pathlib
 
 import numpy as np
 import pool_environments
@@ -10,7 +12,7 @@ import pytest
 from iq_acme import evaluation, policy_io, seeding
 from iq_acme.config import IQConfig
 from iq_acme.population import iq, runner
-from iq_acme.population.folders import describe_spread
+from iq_acme.population.folders import MemberFolder, describe_spread
 from iq_acme.population.members import Member, group
 from iq_acme.training import metrics_files, opening
 from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
@@ -171,9 +173,41 @@ def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
     assert columns(directory.episodes, 'actor_steps') == [5, 10, 15, 20, 25, 30, 35, 40]
 
 
-def make_bad(seed_of_member, at, then):
+def test_a_start_that_was_killed_leaves_one_population(tmp_path, monkeypatch):
+  open_folder = MemberFolder.open
+  for number in range(3):
+    root = tmp_path / str(number)
+    left = list(range(number))
+
+    def open_or_die(self, *args, left=left):
+      open_folder(self, *args)
+      if not left:
+        raise MemoryError
+      left.pop()
+
+    with monkeypatch.context() as patch:
+      patch.setattr(MemberFolder, 'open', open_or_die)
+      with pytest.raises(MemoryError):
+        run(root, num_steps=20)
+    assert group(members(root)) == [members(root)]
+  assert run(root, num_steps=20).finished
+
+
+def test_a_folder_may_be_named_from_the_users_home(tmp_path, monkeypatch):
+  monkeypatch.setenv('HOME', str(tmp_path))
+  monkeypatch.chdir(tmp_path)
+  for num_steps in (20, 40):
+    assert run(pathlib.Path('~/here'), num_steps=num_steps).finished
+  assert os.listdir(tmp_path) == ['here']
+  assert (tmp_path / 'here' / 'seed_0' / 'population.json').exists()
+  assert group(members(pathlib.Path('~/here'), 60)) == [
+    members(pathlib.Path('~/here'), 60)
+  ]
+
+
+def make_bad(seed_of_member, at, then, step=0):
   """Returns a factory whose training environment of one member does something."""
-  (seed,) = seeding.derive_seeds(seed_of_member, 'training', 0, 1)
+  (seed,) = seeding.derive_seeds(seed_of_member, 'training', step, 1)
   return functools.partial(
     pool_environments.make_small, bad_seed=seed, at=at, then=then
   )
@@ -193,8 +227,10 @@ def test_an_environment_that_raises_stops_its_member_alone(tmp_path, capsys):
   assert columns(one.evaluations, 'actor_steps') == [0, 20]
   assert columns(one.episodes, 'actor_steps')[-1] == 25
 
-  # It is not tried again, with an environment that would work.
-  run(tmp_path, num_steps=60)
+  # It is not tried again, and what an environment that it does not need does is not
+  # why it was stopped.
+  run(tmp_path, make_bad(1, 'constructor', 'fail', step=40), num_steps=60)
+  assert one.read_summary()['stopped'] == summary['stopped']
   assert columns(one.evaluations, 'actor_steps') == [0, 20]
   assert columns(zero.evaluations, 'actor_steps') == [0, 20, 40, 60]
 
