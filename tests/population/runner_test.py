@@ -235,6 +235,19 @@ def test_an_environment_that_raises_stops_its_member_alone(tmp_path, capsys):
   assert columns(zero.evaluations, 'actor_steps') == [0, 20, 40, 60]
 
 
+@pytest.mark.parametrize('purpose', ['training', 'evaluation'])
+def test_a_lost_process_stops_the_run_and_no_member(purpose, tmp_path, capsys):
+  (seed, *_) = seeding.derive_seeds(1, purpose, 0 if purpose == 'training' else 20, 3)
+  die = functools.partial(pool_environments.make_small, bad_seed=seed, at=9, then='die')
+  assert run(tmp_path, die) == opening.Outcome(
+    False, 9 if purpose == 'training' else 20, 1
+  )
+  assert 'The same command goes on' in capsys.readouterr().out
+  assert run(tmp_path) == opening.Outcome(True, 40, 0)
+  for directory in directories(tmp_path):
+    assert columns(directory.evaluations, 'actor_steps') == [0, 20, 40]
+
+
 def test_a_loss_that_is_not_finite_stops_its_member_alone(tmp_path, capsys):
   outcome = run(tmp_path, make_bad(1, 15, 'pay_too_much'))
   assert outcome.exit_status == 1
