@@ -11,12 +11,14 @@ import pytest
 
 from iq_acme import evaluation, policy_io, seeding
 from iq_acme.config import IQConfig
-from iq_acme.population import iq, runner
+from iq_acme.population import engine, iq, runner
 from iq_acme.population.folders import MemberFolder, describe_spread
 from iq_acme.population.members import Member, group
+from iq_acme.spec_checks import make_environment_spec
 from iq_acme.training import metrics_files, opening
 from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
 from iq_acme.training.settings import RunSettings
+from iq_acme.transitions import TransitionPacking
 
 CONFIG = IQConfig(
   hidden_layer_sizes=(8,),
@@ -203,6 +205,40 @@ def test_a_folder_may_be_named_from_the_users_home(tmp_path, monkeypatch):
   assert group(members(pathlib.Path('~/here'), 60)) == [
     members(pathlib.Path('~/here'), 60)
   ]
+
+
+def test_replay_gets_what_was_done(tmp_path, monkeypatch):
+  act, learn = engine.Population.act, engine.Population.learn
+  acted, learned = [], []
+
+  def act_and_tell(self, step, observations, exploring):
+    actions = act(self, step, observations, exploring)
+    acted.append((exploring, actions))
+    return actions
+
+  def learn_and_tell(self, rows, counts, num_updates):
+    learned.append((rows, num_updates))
+    assert counts.all()
+    learn(self, rows, counts, num_updates)
+
+  monkeypatch.setattr(engine.Population, 'act', act_and_tell)
+  monkeypatch.setattr(engine.Population, 'learn', learn_and_tell)
+  run(tmp_path)
+  exploring, actions = zip(*acted)
+  assert exploring == (True,) * 10 + (False,) * 30
+  rows, num_updates = zip(*learned)
+  assert num_updates == (0,) * 10 + (1,) * 30
+  environment = pool_environments.make_small(0)
+  packing = TransitionPacking(make_environment_spec(environment))
+  for i in range(3):
+    done = packing.unpack(np.concatenate([x[i] for x in rows]))
+    np.testing.assert_array_equal(done.action, [x[i] for x in actions])
+    # These count, and say what action led to them: also at an episode's end.
+    count, cause = done.next_observation.T
+    np.testing.assert_array_equal(count, done.observation[:, 0] + 1)
+    np.testing.assert_allclose(cause, done.action.sum(-1), atol=1e-6)
+    np.testing.assert_array_equal(count, done.reward)
+    np.testing.assert_array_equal(done.discount, [1, 1, 1, 1, 0] * 8)
 
 
 def make_bad(seed_of_member, at, then, step=0):
