@@ -12,6 +12,7 @@ from iq_acme import update
 from iq_acme.config import IQConfig
 from iq_acme.networks import make_networks
 from iq_acme.population import engine, iq
+from iq_acme.population.algorithm import Algorithm
 from iq_acme.spec_checks import EnvironmentSpec
 from iq_acme.transitions import TransitionPacking
 
@@ -282,3 +283,33 @@ def test_replay_is_the_newest_rows_of_each_member():
     expected = np.repeat(np.arange(6), count)[-10:]
     kept = population.replay(i)
     np.testing.assert_array_equal(kept[:, 0], expected)
+
+
+def test_batches_are_drawn_anew_and_evenly_from_the_newest_rows():
+  def tally(state, transitions, numbers):
+    del numbers
+    steps = transitions.observation[:, 0].astype(jnp.int32)
+    return state.at[steps].add(1), {'loss': jnp.zeros(())}
+
+  algorithm = Algorithm(
+    init=lambda key, numbers: jnp.zeros(10, jnp.int32),
+    sgd_step=tally,
+    act=lambda state, key, observation, exploring, deterministic: jax.random.uniform(
+      key
+    ),
+    assess=None,
+    save_policy=None,
+  )
+  population = engine.Population(
+    algorithm, [(), ()], [0, 1], TransitionPacking(SPEC), capacity=6, batch_size=8
+  )
+  train(population, 0, 10, updates=0)
+  population.learn(rows(0, 2), np.zeros(2, int), 750)
+  tallies = np.array([leaves(population, i)[0] for i in range(2)])
+  assert not tallies[:, :4].any()
+  # 1,000 each, give or take five standard deviations.
+  assert np.abs(tallies[:, 4:] - 1000).max() < 150
+  assert (tallies[0] != tallies[1]).any()
+
+  noise = [population.act(step, np.zeros((2, 3)), False) for step in range(3)]
+  assert len(np.unique(noise)) == 6
