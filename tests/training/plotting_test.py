@@ -79,9 +79,12 @@ def test_settings_that_an_older_folder_does_not_name_are_their_defaults(tmp_path
     for seed, name in enumerate(('old', 'new', 'other'))
   )
   for folder, more in ((new, {'num_pairs': 1}), (other, {'num_pairs': 2})):
-    config = json.loads((pathlib.Path(folder) / 'config.json').read_text())
+    path = os.path.join(folder, 'config.json')
+    with open(path) as file:
+      config = json.load(file)
     config['agent'].update(more)
-    (pathlib.Path(folder) / 'config.json').write_text(json.dumps(config))
+    with open(path, 'w') as file:
+      json.dump(config, file)
   groups = plotting.group_runs([old, new, other], 'mode_return_mean')
   assert groups == {
     ('gym:A', 'm_iq num_pairs=1'): [{0: 1.0}, {0: 1.0}],

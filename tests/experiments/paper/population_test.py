@@ -46,7 +46,8 @@ def test_runs_of_one_program_share_a_population_in_the_folders_of_single_runs(
     assert folder.read_config()['engine'] == 'population'
     parts.append(folder.read_summary().get('population'))
   assert plans.status(runs[0], str(tmp_path)).finished
-  assert parts[0] == parts[3] is None and parts[1] == parts[4] == '../../iq/seed_0'
+  first = '../../iq/seed_0'
+  assert parts == [None, first, None, first, '../seed_0']
   assert population.run(runs[:3], str(tmp_path), status, flags) == 0
   assert capsys.readouterr().out == '3 of 3 runs done.\n'
 
