@@ -54,7 +54,9 @@ def members(root, num_steps=40):
   return [
     member(root, 0, num_steps),
     member(root, 1, num_steps),
-    member(root, 2, num_steps, temperature=0.1, munchausen_coefficient=0.0),
+    member(
+      root, 2, num_steps, temperature=0.1, munchausen_coefficient=0.0, discount=0.9
+    ),
   ]
 
 
@@ -134,6 +136,15 @@ def test_an_evaluation_is_that_of_a_single_run(finished):
   for name in ('mode_return_mean', 'sampled_return_mean', 'mode_return_std'):
     assert row[name] == values[name]
   assert {'mode_initial_value', 'mode_discounted_return'} <= set(row)
+
+
+def test_a_return_is_discounted_as_its_member_learns(finished):
+  for seed, discount in enumerate([0.99, 0.99, 0.9]):
+    row = metrics_files.read_rows(directories(finished)[seed].evaluations)[-1]
+    first = seeding.derive_seeds(seed, 'evaluation', 40, 3)[0] % 7
+    rewards = 100 * first + np.arange(1, 11).reshape(2, 5)  # Of two episodes.
+    expected = np.mean(rewards @ discount ** np.arange(5))
+    assert row['mode_discounted_return'] == pytest.approx(expected)
 
 
 def test_training_begins_with_the_seeds_of_a_single_run(finished):
@@ -221,9 +232,22 @@ def test_replay_gets_what_was_done(tmp_path, monkeypatch):
     assert counts.all()
     learn(self, rows, counts, num_updates)
 
+  act_in_evaluation = engine.Population.act_in_evaluation
+  evaluated = set()
+
+  def evaluate_and_tell(self, keys, step, observations, deterministic):
+    evaluated.add((deterministic, np.asarray(keys).tobytes()))
+    return act_in_evaluation(self, keys, step, observations, deterministic)
+
+  monkeypatch.setattr(engine.Population, 'act_in_evaluation', evaluate_and_tell)
   monkeypatch.setattr(engine.Population, 'act', act_and_tell)
   monkeypatch.setattr(engine.Population, 'learn', learn_and_tell)
   run(tmp_path)
+  # Three evaluations of both policies, each by keys of its own.
+  assert (
+    sorted(deterministic for deterministic, _ in evaluated) == [False] * 3 + [True] * 3
+  )
+  assert len({keys for _, keys in evaluated}) == 6
   exploring, actions = zip(*acted)
   assert exploring == (True,) * 10 + (False,) * 30
   rows, num_updates = zip(*learned)
