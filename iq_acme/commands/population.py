@@ -128,6 +128,8 @@ def members_that_fit(members: 'list[Member]', width: int) -> int | None:
   """
   import jax
 
+  from iq_acme.population.members import replay_capacity
+
   if not members:
     return None
   statistics = jax.local_devices()[0].memory_stats() or {}
@@ -135,7 +137,7 @@ def members_that_fit(members: 'list[Member]', width: int) -> int | None:
   memory = statistics.get(
     'bytes_limit', os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
   )
-  rows = max(min(x.config.max_replay_size, x.settings.num_steps) for x in members)
+  rows = max(replay_capacity(member) for member in members)
   return max(
     1, math.floor((1 - _FREE) * memory / (4 * rows * width + _BYTES_OF_A_STATE))
   )

@@ -96,6 +96,13 @@ def _absolute(folder: str, relative: str) -> str:
   return os.path.normpath(os.path.join(os.path.abspath(folder), relative))
 
 
+def replay_capacity(member: Member) -> int:
+  """Returns how many transitions there is room for: no more than the run can bring."""
+  # At the end of an episode the shorter transitions come too: fewer than its steps.
+  per_step = min(getattr(member.config, 'n_step', 1), 2)
+  return min(member.config.max_replay_size, per_step * member.settings.num_steps)
+
+
 def make_population(
   members: Sequence[Member], environment_spec: Any
 ) -> tuple[Population, NStepRows]:
@@ -108,15 +115,13 @@ def make_population(
   configs = [member.config for member in members]
   family, config = members[0].family, configs[0]
   n_step = getattr(config, 'n_step', 1)
-  # At the end of an episode the shorter transitions come too: fewer than its steps.
-  most = members[0].settings.num_steps * min(n_step, 2)
   packing = TransitionPacking(environment_spec)
   population = Population(
     family.make(configs, environment_spec),
     [family.numbers(config) for config in configs],
     [member.settings.seed for member in members],
     packing,
-    capacity=min(config.max_replay_size, most),
+    capacity=replay_capacity(members[0]),
     batch_size=config.batch_size,
   )
   return population, NStepRows(packing, n_step, [x.discount for x in configs])
