@@ -35,8 +35,8 @@ LAST_LEARNING_RATE = 1e-4
 class TableConfig(IQConfig):
   """The agent's configuration without validation.
 
-  A table has no hidden layer, a target that is copied whole has rate 0 in between,
-  and the step size is traced by jit: all three are rightly refused to users.
+  A table has no hidden layer and starts at 0, a target that is copied whole has rate 0
+  in between, and the step size is traced by jit: all are rightly refused to users.
   """
 
   def __post_init__(self):
@@ -112,6 +112,7 @@ def deep_iterates(
   *,
   num_updates: int,
   num_sgd_steps: int,
+  policy_family: str = 'multicategorical',
 ) -> Iterator[tabular.IQIterate]:
   """Runs the deep agent's update as IQ-DP, from the uniform policy and value 0.
 
@@ -123,6 +124,7 @@ def deep_iterates(
     temperature: tau, in the unit of rewards.
     num_updates: Iterations of IQ-DP.
     num_sgd_steps: Full-batch steps of Adam in each.
+    policy_family: One of discretised actions.
 
   Yields:
     The networks' (tau ln pi `[S, A]`, V `[S]`) after each iteration, float64.
@@ -140,16 +142,16 @@ def deep_iterates(
     temperature=temperature,
     munchausen_coefficient=munchausen_coefficient,
     discount=mdp.discount,
+    policy_family=policy_family,
     num_action_values=action_shape[0],
     scale_logits_by_temperature=True,
     hidden_layer_sizes=(),
+    output_init_scale=0.0,  # pi_1 uniform, V_0 = 0
     target_update_rate=0.0,
   )
   networks = make_networks(_environment_spec(mdp, len(action_shape)), config)
   batch = enumerate_transitions(mdp, action_shape)
   state = update.init_state(jax.random.PRNGKey(0), networks, config)
-  zeros = jax.tree.map(jnp.zeros_like, state.params)  # pi_1 uniform, V_0 = 0
-  state = state._replace(params=zeros, target_params=zeros)
   solve = jax.jit(
     functools.partial(
       _solve, networks=networks, config=config, num_sgd_steps=num_sgd_steps
