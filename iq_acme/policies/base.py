@@ -29,7 +29,8 @@ class Policy:
     log_prob: (parameters, observation [B, ...], action [B, D]) -> [B], the exact,
       differentiable log-probability in nats.
     sample: (parameters, key, observation [B, ...]) -> action [B, D].
-    mode: (parameters, observation [B, ...]) -> action [B, D].
+    mode: (parameters, observation [B, ...]) -> action [B, D], the most likely one; of
+      autoregressive policies the one that is decoded greedily.
     entropy: (parameters, observation [B, ...], action [B, D]) -> [B], in nats; the
       action is for families whose dimensions depend on one another.
     sample_uniform: (key, batch size) -> action [B, D], for exploration before
