@@ -190,7 +190,10 @@ def draw_bridge(rows: list[Row]) -> Figure:
     label=r'range of $\tau\,\ln\pi$ itself',
   )
   panels[0].set_ylabel('largest deviation, in the unit of rewards')
-  panels[1].legend(*panels[0].get_legend_handles_labels(), fontsize=8, loc='best')
+  handles = panels[0].get_legend_handles_labels()
+  panels[1].legend(
+    *handles, fontsize=8, ncols=2, loc='center', bbox_to_anchor=(0.5, 0.6)
+  )
   return _finish(
     figure, "The agent's own update (float32, Adam on Eq. 2) follows IQ-DP"
   )
