@@ -59,6 +59,8 @@ SLOW = {
   'baselines/sac_test',
   'baselines/sac_update_test',
   'commands/evaluate_test',
+  'commands/population_signals_test',
+  'commands/population_test',
   'commands/train_distributed_test',
   'commands/train_test',
   'compat/doctor_test',

@@ -24,6 +24,10 @@ time unless --workers says more, and SAC, the baseline, still one process. Such 
 their exports and their figures lie in folders of their own, runs/paper_distributed and
 experiments/results/paper_distributed: give the flag to all commands.
 
+With --population the runs of one task and one program are trained together, as a
+population, which needs no Acme: docs/population.md. They lie in the same folders; a
+table of both kinds says which are which.
+
 Exit status: 0, 1 if a run failed, 2 for bad input, 130 after Ctrl-C.
 """
 
@@ -35,7 +39,7 @@ import sys
 from collections.abc import Sequence
 
 from experiments import RESULTS
-from experiments.paper import costs, plans, random_scores, run_pool
+from experiments.paper import costs, plans, population, random_scores, run_pool
 from experiments.paper import jobs as paper_jobs
 from experiments.paper.command_flags import FLAGS
 from experiments.paper.overview import Overview
@@ -65,6 +69,7 @@ def main(arguments: Sequence[str]) -> int:
       raise ValueError(
         f'The first argument is {command!r}; it must be {", ".join(_COMMANDS)}.'
       )
+    population.check_flags(FLAGS, command)
     return _COMMANDS[command](names)
 
 
@@ -98,6 +103,8 @@ def commands(names: Sequence[str]) -> int:
 def run(names: Sequence[str]) -> int:
   """Runs what is not finished."""
   jobs = _jobs(names)  # Refuses bad flags on any number of cores.
+  if FLAGS.population:
+    return population.run(plans.expand(_select(names)), _root(), _status, FLAGS)
   cores = _cores()
   runs = plans.expand(_select(names))
   num_steps = {run.name: plans.recorded_steps(run, _root()) for run in runs}

@@ -5,6 +5,7 @@ from iq_acme.commands import (
   distribution_flags,
   environment_flags,
   parsing,
+  population_flags,
 )
 from iq_acme.training.settings import RunSettings
 
@@ -54,3 +55,9 @@ config_flags.define_flags(RunSettings, FLAGS, ['checkpoint_period'], {})
 distribution_flags.define_flags(
   'Make each run but those of SAC a Launchpad program.', FLAGS
 )
+_define.boolean(
+  'population',
+  False,
+  'Train runs of one task and one program together, as a population.',
+)
+population_flags.define_resources(FLAGS)

@@ -12,6 +12,7 @@ from experiments.paper import data, scores
 from iq_acme.storage import files
 from iq_acme.training import metrics_files, versions
 from iq_acme.training.evaluations import std_over_seeds
+from iq_acme.training.run_directory import RunDirectory
 
 Row = dict[str, Any]
 
@@ -183,7 +184,9 @@ def over_seeds(values: np.ndarray, digits: int = 1) -> str:
 
 
 def _markdown(table: Table, name: str) -> str:
-  notes = '\n'.join(f'- {note}' for note in table.notes)
+  notes = '\n'.join(
+    f'- {note}' for note in [*table.notes, *_engine_notes(table.folders)]
+  )
   made_with = '\n'.join(
     f'- {what}: {", ".join(values)}'
     for what, values in data.provenance(table.folders).items()
@@ -199,3 +202,21 @@ def _markdown(table: Table, name: str) -> str:
     f'- environments: {", ".join(table.tasks)}\n'
     f'- seeds: {seeds}\n{made_with}\n'
   )
+
+
+def _engine_notes(folders: Sequence[str]) -> list[str]:
+  """Returns a sentence if some of these runs were members of populations, not all."""
+  members: dict[str, list[str]] = {}
+  for folder in sorted(folders):
+    config = RunDirectory(folder).read_config() or {}
+    if config.get('engine') == 'population':
+      parts = os.path.normpath(folder).split(os.sep)
+      members.setdefault('/'.join(parts[-3:-1]), []).append(parts[-1])
+  count = sum(map(len, members.values()))
+  if count in (0, len(folders)):
+    return []
+  listed = '; '.join(f'{name}: {", ".join(seeds)}' for name, seeds in members.items())
+  return [
+    f'{count} of {len(folders)} runs were members of populations '
+    f'(docs/population.md), the others single runs: {listed}.'
+  ]

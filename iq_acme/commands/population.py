@@ -28,9 +28,35 @@ def is_asked_for() -> bool:
 
 
 def train() -> int:
-  """Trains the members that have not finished yet; returns the exit status."""
+  """Trains the members that the flags describe; returns the exit status."""
   with refusing(ValueError):
     members = make_members()
+  return train_members(
+    members,
+    at_once=FLAGS.members_at_once,
+    num_workers=FLAGS.num_env_workers,
+    keep_checkpoints=FLAGS.keep_checkpoints,
+  )
+
+
+def train_members(
+  members: 'list[Member]',
+  *,
+  at_once: int | None = None,
+  num_workers: int | None = None,
+  keep_checkpoints: int = 2,
+) -> int:
+  """Trains the members that have not finished yet; returns the exit status.
+
+  Args:
+    members: of one task.
+    at_once: the most in one population; as many as fit in memory if None.
+    num_workers: processes of environments; as many as cores if None.
+    keep_checkpoints: how many of the newest are kept.
+
+  Raises:
+    Refusal: if the task or a folder cannot be used.
+  """
   from iq_acme.environments import make_environment
   from iq_acme.population import members as population_members
   from iq_acme.population import runner
@@ -46,21 +72,16 @@ def train() -> int:
     environment.close()
   with refusing(run_directory.RunDirectoryError, files.DamagedFileError):
     left = [x for x in members if not population_members.has_finished(x.settings)]
-    groups = population_members.group(
-      members, FLAGS.members_at_once or members_that_fit(left, width)
-    )
+    groups = population_members.group(members, at_once or members_that_fit(left, width))
     _print_title(members, left, len(groups))
     status = 0
     for group in groups:
       outcome = runner.run(
-        group,
-        make_task,
-        num_workers=FLAGS.num_env_workers,
-        keep_checkpoints=FLAGS.keep_checkpoints,
+        group, make_task, num_workers=num_workers, keep_checkpoints=keep_checkpoints
       )
       status = status or outcome.exit_status
       if not outcome.finished:
-        return _stopped(outcome.actor_steps, status)
+        return _stopped(outcome.actor_steps, outcome.exit_status)
   return _report(members, status)
 
 
@@ -68,16 +89,24 @@ def make_members() -> 'list[Member]':
   """Makes the members that the flags describe.
 
   Raises:
-    ValueError: for flags that make no sense, or name a member twice.
+    ValueError: for flags that make no sense, or name a member twice, or a folder that
+      is a run's own.
   """
   from iq_acme.population.members import Member
 
   members = {}
   variations = list(population_flags.variations(FLAGS))
+  # Of `--seeds=0` not: then more seeds can come beside it.
+  alone = len(variations) == 1 and FLAGS.workdir and not (FLAGS.seeds or FLAGS.sweep)
+  folder = FLAGS.workdir or os.devnull
+  if not alone and os.path.exists(os.path.join(folder, 'config.json')):
+    raise ValueError(
+      f'--workdir={folder} is the folder of a run, and members have folders '
+      'below it: name another one.'
+    )
   for variation in variations:
     config = run_flags.make_config(variation.algorithm, variation.overrides)
     variant = variation.variant(algorithms.algorithm_name(config))
-    alone = len(variations) == 1 and FLAGS.workdir is not None
     settings = run_flags.make_settings(
       config,
       () if alone else (variant, f'seed_{variation.seed}'),

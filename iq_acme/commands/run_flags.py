@@ -44,7 +44,7 @@ _define.list(
   'm_iq, or what the other flags make of it.',
 )
 environment_flags.define_options(FLAGS)
-_define.integer('keep_checkpoints', 2, 'Checkpoints kept, the newest.')
+_define.integer('keep_checkpoints', 2, 'Checkpoints kept, the newest.', 1)
 _define.boolean(
   'checkpoint_replay',
   True,
@@ -91,6 +91,8 @@ def make_config(
     advice = (
       f'say --algorithm={found}' if found in algorithms.NAMES else 'leave them out'
     )
+    if overrides:  # Other values of the sweep may make no other algorithm of it.
+      advice = 'leave --algorithm out'
     raise ValueError(f'With these flags {named} is {found}; {advice}.')
   return config
 

@@ -2,10 +2,14 @@
 
   python -m iq_acme train --env_name=gym:HalfCheetah-v4 --num_steps=100000
   python -m iq_acme train --algorithm=sac --env_name=gym:Hopper-v4
+  python -m iq_acme train --seeds=0-19 --algorithm=m_iq,sac --sweep=temperature=1e-3,1e-2
 
 The algorithm is M-IQ with the paper's settings for the task, or what --algorithm says;
 every field of IQConfig is a flag of the same name. Of those, `sac` takes the ones it has
 too. The same command again goes on where the last one stopped.
+
+--seeds, --sweep or several of --algorithm train a population: many runs as one program,
+a folder each (docs/population.md). It needs no Acme; without Acme, one seed is one too.
 
 Exit status: 0 when the last step is reached, 1 when the run failed, 2 when it was
 refused (flags, folder), 130 after Ctrl-C, 143 after SIGTERM and 129 after SIGHUP, all

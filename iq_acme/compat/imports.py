@@ -46,8 +46,8 @@ def advice(error: ModuleNotFoundError) -> str | None:
     return None
   return (
     f'This needs Acme, Reverb and Launchpad, and {missing} is not there: pip install '
-    "'.[acme]' in a clone, with Python 3.10 on Linux x86-64. Networks, updates, "
-    'policies in files, evaluation, plots and theory do without.'
+    "'.[acme]' in a clone, with Python 3.10 on Linux x86-64. Populations, networks, "
+    'updates, policies in files, evaluation, plots and theory do without.'
   )
 
 

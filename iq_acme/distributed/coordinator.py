@@ -184,7 +184,8 @@ class CoordinatorWorker:
       return is_finished() or (not interrupted and self._is_interrupted())
 
     self._wait_until(is_over, stoppable=False)
-    if is_finished():
+    # Not asked once more without a request: an answer may take a moment.
+    if interrupted or not self._is_interrupted() or is_finished():
       return interrupted
     finish(False)
     self._wait_until(is_finished, stoppable=False)

@@ -61,7 +61,10 @@ class EnvironmentPool:
 
   Attributes:
     environment_spec: of the task.
+    lost: how the first process ended that did so by itself; None if none did.
   """
+
+  lost: str | None = None
 
   def __init__(
     self,
@@ -148,6 +151,7 @@ class EnvironmentPool:
       return
     if not message:
       reason = f'The process of this environment {worker.end(LOOK_SECONDS)}.'
+      self.lost = self.lost or reason
       for batch in self._batches.values():
         batch._lose(worker, reason)
     elif len(message) == 4:

@@ -9,12 +9,10 @@ import numpy as np
 
 from iq_acme import evaluation
 from iq_acme.episodes import Episode
-from iq_acme.population.members import Member, population_of
+from iq_acme.population.members import Member, population_of, record_of
 from iq_acme.storage import files
 from iq_acme.training import metrics_files, opening, plotting
 from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
-
-_MEMBERS = 'population.json'
 
 
 class Folders:
@@ -37,14 +35,13 @@ class Folders:
       RunDirectoryError: if one is in use, or belongs to another run, or the population
         began with other members.
     """
-    self.first = members[0].settings.workdir
-    self._folders = [MemberFolder(x, self.first, stack, position) for x in members]
-    self._names = [os.path.relpath(x.settings.workdir, self.first) for x in members]
-    self._record = os.path.join(self.first, _MEMBERS)
-    before = files.read_json(self._record, list)
+    self.first = first = RunDirectory(members[0].settings.workdir).path
+    self._folders = [MemberFolder(x, first, stack, position) for x in members]
+    self._names = [os.path.relpath(x.directory.path, first) for x in self._folders]
+    before = files.read_json(record_of(first), list)
     if before is not None and before != self._names:
       raise RunDirectoryError(
-        f'{self.first} is the first of a population of {len(before)} members, and '
+        f'{first} is the first of a population of {len(before)} members, and '
         'others were asked for, or in another order: go on with the same members as '
         'then, or give these a --workdir of their own.'
       )
@@ -57,9 +54,12 @@ class Folders:
 
   def open(self, actor_steps: int, learner_steps: int, seconds: float) -> None:
     """Makes the folders fit the step that the population starts from."""
-    for folder in self._folders:
+    first, *others = self._folders
+    first.open(actor_steps, learner_steps, seconds)
+    # Before the others are touched: killed in between, all still belong together.
+    files.write_json(record_of(self.first), self._names)
+    for folder in others:
       folder.open(actor_steps, learner_steps, seconds)
-    files.write_json(self._record, self._names)
 
   def going(self) -> np.ndarray:
     """Returns which members have not been stopped, bool [M]."""
@@ -129,7 +129,8 @@ class MemberFolder:
     opening.open_folder(
       self.directory, self.settings, config, actor_steps, learner_steps
     )
-    self.directory.update_summary(population=self._first)
+    if self._first != os.curdir:
+      self.directory.update_summary(population=self._first)
     rows = metrics_files.read_rows(self.directory.evaluations)
     self.evaluated = {int(row['actor_steps']) for row in rows}
     self._last_evaluation = (actor_steps, seconds)

@@ -1,17 +1,13 @@
 """IQ, M-IQ, (Trust-)PCL and their Gaussian ablations as algorithms of a population."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
-from iq_acme import acting, critics, fields, policy_io, update
+from iq_acme import critics, policy_io, update
 from iq_acme.config import Hyperparameters, IQConfig
 from iq_acme.networks import make_networks
-from iq_acme.population.algorithm import Algorithm, Family, Metrics
-from iq_acme.transitions import Transition
+from iq_acme.population.algorithm import Algorithm, Family, make_algorithm
 
 
 def numbers_of(config: IQConfig) -> Hyperparameters:
@@ -36,61 +32,22 @@ def make(configs: Sequence[IQConfig], environment_spec: Any) -> Algorithm:
     configs: of all members.
     environment_spec: the environment's specs.
   """
-  # With a coefficient of 0 for all, the update leaves the Munchausen term out.
   config = max(configs, key=lambda config: config.munchausen_coefficient)
-  pays_munchausen = config.munchausen_coefficient > 0
   networks = make_networks(environment_spec, config)
-  behave = acting.make_behavior_policy(networks)
-  evaluate = acting.make_evaluation_policies(networks)
-  assess = critics.make_assess(networks)
-
-  def member_config(numbers: Hyperparameters) -> IQConfig:
-    values = {
-      name: jnp.asarray(value)
-      for name, value in numbers._asdict().items()
-      if value is not None and (name != 'munchausen_coefficient' or pays_munchausen)
-    }
-    return fields.with_numbers(config, values)
-
-  def variables(state: update.TrainingState, exploring: Any) -> acting.ActingVariables:
-    return acting.ActingVariables(state.params.policy, state.normalizer, exploring)
-
-  def init(key: jax.Array, numbers: Hyperparameters) -> update.TrainingState:
-    return update.init_state(key, networks, member_config(numbers))
-
-  def sgd_step(
-    state: update.TrainingState, transitions: Transition, numbers: Hyperparameters
-  ) -> tuple[update.TrainingState, Metrics]:
-    return update.sgd_step(
-      state, transitions, networks=networks, config=member_config(numbers)
-    )
-
-  def act(
-    state: update.TrainingState,
-    key: jax.Array,
-    observation: Any,
-    exploring: Any,
-    deterministic: bool,
-  ) -> jax.Array:
-    policy = evaluate[True] if deterministic else behave
-    action, _ = policy(variables(state, exploring), key, observation)
-    return action
-
-  def assess_state(state: update.TrainingState, observations: Any) -> Metrics:
-    return assess((variables(state, False), state.params.value), observations)
-
-  def save_policy(
-    path: str,
-    state: update.TrainingState,
-    config: IQConfig,
-    metadata: Mapping[str, Any],
-  ) -> None:
-    policy_io.save_policy(
-      path, variables(state, False), environment_spec, config, dict(metadata)
-    )
-
-  return Algorithm(
-    init, sgd_step, act, assess_state, save_policy, update.MINIMUM_METRICS
+  return make_algorithm(
+    networks,
+    config,
+    init_state=update.init_state,
+    sgd_step=update.sgd_step,
+    policy_params=lambda state: state.params.policy,
+    critic_params=lambda state: state.params.value,
+    assess=critics.make_assess(networks),
+    save_policy=lambda path, variables, config, metadata: policy_io.save_policy(
+      path, variables, environment_spec, config, metadata
+    ),
+    # If it is 0 for all, the update leaves the Munchausen term out.
+    fixed=() if config.munchausen_coefficient > 0 else ('munchausen_coefficient',),
+    minimum_metrics=update.MINIMUM_METRICS,
   )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from iq_acme.population.algorithm import Family
 from iq_acme.population.engine import Population
 from iq_acme.population.rows import NStepRows
+from iq_acme.storage import files
 from iq_acme.training.run_directory import RunDirectory
 from iq_acme.training.settings import RunSettings
 from iq_acme.transitions import TransitionPacking
@@ -51,8 +52,11 @@ def group(members: Sequence[Member], at_once: int | None = None) -> list[list[Me
   groups = []
   for alike in programs.values():
     begun: dict[str | None, list[Member]] = {}
+    recorded = {path: x for member in alike for path, x in _recorded(member).items()}
     for member in alike:
-      begun.setdefault(population_of(member.settings), []).append(member)
+      path = RunDirectory(member.settings.workdir).path
+      first = recorded.get(os.path.abspath(path)) or population_of(member.settings)
+      begun.setdefault(first, []).append(member)
     new = begun.pop(None, [])
     groups += begun.values()
     size = at_once or len(new)
@@ -70,11 +74,26 @@ def has_finished(settings: RunSettings) -> bool:
 
 def population_of(settings: RunSettings) -> str | None:
   """Returns the folder of the first member of the population that a run belongs to."""
-  first = RunDirectory(settings.workdir).read_summary().get('population')
-  if first is None:
-    return None
+  directory = RunDirectory(settings.workdir)
+  first = directory.read_summary().get('population')
   # Relative in the file, so that the folders can be moved together.
-  return os.path.normpath(os.path.join(os.path.abspath(settings.workdir), first))
+  return None if first is None else _absolute(directory.path, first)
+
+
+def record_of(first: str) -> str:
+  """Returns the file that names a population's members, in the folder of the first."""
+  return os.path.join(first, 'population.json')
+
+
+def _recorded(member: Member) -> dict[str, str]:
+  """Returns its own folder by those of all that began with it, if it is the first."""
+  first = RunDirectory(member.settings.workdir).path
+  names = files.read_json(record_of(first), list) or []
+  return {_absolute(first, name): os.path.abspath(first) for name in names}
+
+
+def _absolute(folder: str, relative: str) -> str:
+  return os.path.normpath(os.path.join(os.path.abspath(folder), relative))
 
 
 def make_population(

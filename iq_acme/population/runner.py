@@ -29,6 +29,10 @@ class _EnvironmentHangs(Exception):
   """An environment does not return, and the run was told to stop."""
 
 
+class _ProcessLost(Exception):
+  """A process of environments has ended, maybe for want of memory."""
+
+
 def run(
   members: Sequence[Member],
   make_environment: Callable[[int], dm_env.Environment],
@@ -40,7 +44,8 @@ def run(
 
   Signals end it as they end `training.runner.run`. A member whose environment raises, or
   whose loss is not finite, is stopped, and the others go on; a later start does not
-  retry it.
+  retry it. If a process of environments ends, which may be no member's fault, the run
+  ends too, everything saved.
 
   Args:
     members: of one of `members.group`'s groups; each keeps its own folder, the first
@@ -50,7 +55,7 @@ def run(
     keep_checkpoints: how many of the newest are kept.
 
   Returns:
-    How it ended; exit status 1 if a member was stopped.
+    How it ended; exit status 1 if a member was stopped or a process lost.
 
   Raises:
     RunDirectoryError: if a folder is in use or belongs to another run.
@@ -148,12 +153,14 @@ class PopulationRun:
         self._evaluate()  # If the last step is not on the grid.
     except _EnvironmentHangs:
       pass  # What the step under way would have brought is lost, nothing else.
+    except _ProcessLost:
+      self._progress.say(f'{self._pool.lost} The same command goes on from here.')
     self._clock.stop()
     self._checkpoint()
-    finished = not self._stop.requested()
+    finished = not self._stop.requested() and self._pool.lost is None
     self._folders.close(finished)
-    some_stopped = not self._folders.going().all()
-    return Outcome(finished, self._step, self._stop.exit_status or int(some_stopped))
+    failed = self._pool.lost is not None or not self._folders.going().all()
+    return Outcome(finished, self._step, self._stop.exit_status or int(failed))
 
   @property
   def learner_steps(self) -> int:
@@ -173,6 +180,7 @@ class PopulationRun:
     self._batch.send(actions, going)
     self._learn()  # While the environments step.
     results = self._batch.receive()
+    self._check_processes()
     self._step += 1
     for index, text in results.failures.items():
       going[index] = False
@@ -225,8 +233,10 @@ class PopulationRun:
       )
 
   def _stop_member(self, index: int, reason: str) -> None:
-    self._population.stop(index)
     folder = self._folders[index]
+    if folder.stopped is not None:  # Its environment, made for nothing, failed too.
+      return
+    self._population.stop(index)
     folder.stop(reason)
     self._progress.say(
       f'{self._step:>11,}  {files.readable_path(folder.directory.path)} stopped: {reason}'
@@ -259,6 +269,7 @@ class PopulationRun:
       )
     except _EnvironmentHangs:
       return
+    self._check_processes()
     if found is None:
       return
     for index, text in found.failures.items():
@@ -326,6 +337,10 @@ class PopulationRun:
     if seconds > self._settings.environment_patience and time.monotonic() > self._quiet:
       self._quiet = time.monotonic() + seconds
       self._say(f'An environment has not returned for {seconds:,.0f} s.')
+
+  def _check_processes(self) -> None:
+    if self._pool.lost is not None:
+      raise _ProcessLost
 
   def _say(self, text: str) -> None:
     print(text, flush=True) if self._progress is None else self._progress.say(text)

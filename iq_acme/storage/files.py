@@ -113,7 +113,7 @@ def read_json(
     for name, types in entries.items():
       if name in content and not isinstance(content[name], types):
         raise ValueError(f'it has {content[name]!r} for {name}')
-  except FileNotFoundError:
+  except (FileNotFoundError, NotADirectoryError):
     return None
   except IsADirectoryError:
     raise DamagedFileError(f'{path} is a folder, not a file: move it away.') from None

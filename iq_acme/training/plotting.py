@@ -1,11 +1,13 @@
 """Learning curves from the files of runs."""
 
 import collections
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from iq_acme.config import IQConfig
 from iq_acme.evaluation import POLICY_MODES
 from iq_acme.training import metrics_files, panels
 from iq_acme.training.evaluations import read_evaluations
@@ -130,10 +132,14 @@ def group_runs(
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns what a run may differ by from others of its task and algorithm."""
   return {
+    # What stood for fields that the folder of an older run does not name.
+    **{field.name: field.default for field in dataclasses.fields(IQConfig)},
     **config.get('env_options', {}),
     **config.get('agent', {}),
     'distributed': config.get('distributed', False),
+    'engine': config.get('engine', 'agent'),
   }
 
 

@@ -107,10 +107,13 @@ def make_small(seed, bad_seed=None, at=None, then=None):
   Args:
     seed: any.
     bad_seed: of the environment that does it.
-    at: after how many steps.
+    at: after how many steps, 'constructor', or 'reset' for the first reset.
     then: what.
   """
   small = seed % 7
+  if seed != bad_seed:
+    return CountingEnvironment(small)
+  named = {'constructor': at, 'reset': f'reset {100 * small}'}
   return CountingEnvironment(
-    small, at=100 * small + at if seed == bad_seed else None, then=then
+    small, at=named[at] if at in named else 100 * small + at, then=then
   )

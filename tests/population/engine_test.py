@@ -13,6 +13,7 @@ from iq_acme import update
 from iq_acme.config import IQConfig
 from iq_acme.networks import make_networks
 from iq_acme.population import engine, iq
+from iq_acme.population.algorithm import Algorithm
 from iq_acme.spec_checks import EnvironmentSpec
 from iq_acme.transitions import TransitionPacking
 
@@ -32,7 +33,9 @@ CONFIGS = [
 ]
 
 # Its place differs between the versions of JAX.
-enable_x64 = getattr(jax, 'enable_x64', None) or jax.experimental.enable_x64
+enable_x64 = (
+  jax.enable_x64 if hasattr(jax, 'enable_x64') else jax.experimental.enable_x64
+)
 
 
 def batches(count, dtype=np.float32, size=8):
@@ -296,3 +299,33 @@ def test_a_policy_that_samples_in_a_loop_is_a_member_as_any():
   np.testing.assert_array_equal(
     both.act(3, observations, False)[1:], alone.act(3, observations[:1], False)
   )
+
+
+def test_batches_are_drawn_anew_and_evenly_from_the_newest_rows():
+  def tally(state, transitions, numbers):
+    del numbers
+    steps = transitions.observation[:, 0].astype(jnp.int32)
+    return state.at[steps].add(1), {'loss': jnp.zeros(())}
+
+  algorithm = Algorithm(
+    init=lambda key, numbers: jnp.zeros(10, jnp.int32),
+    sgd_step=tally,
+    act=lambda state, key, observation, exploring, deterministic: jax.random.uniform(
+      key
+    ),
+    assess=None,
+    save_policy=None,
+  )
+  population = engine.Population(
+    algorithm, [(), ()], [0, 1], TransitionPacking(SPEC), capacity=6, batch_size=8
+  )
+  train(population, 0, 10, updates=0)
+  population.learn(rows(0, 2), np.zeros(2, int), 750)
+  tallies = np.array([leaves(population, i)[0] for i in range(2)])
+  assert not tallies[:, :4].any()
+  # 1,000 each, give or take five standard deviations.
+  assert np.abs(tallies[:, 4:] - 1000).max() < 150
+  assert (tallies[0] != tallies[1]).any()
+
+  noise = [population.act(step, np.zeros((2, 3)), False) for step in range(3)]
+  assert len(np.unique(noise)) == 6

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import os
+import pathlib
 
 import numpy as np
 import pool_environments
@@ -9,12 +11,14 @@ import pytest
 
 from iq_acme import evaluation, policy_io, seeding
 from iq_acme.config import IQConfig
-from iq_acme.population import iq, runner
-from iq_acme.population.folders import describe_spread
+from iq_acme.population import engine, iq, runner
+from iq_acme.population.folders import MemberFolder, describe_spread
 from iq_acme.population.members import Member, group
+from iq_acme.spec_checks import make_environment_spec
 from iq_acme.training import metrics_files, opening
 from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
 from iq_acme.training.settings import RunSettings
+from iq_acme.transitions import TransitionPacking
 
 CONFIG = IQConfig(
   hidden_layer_sizes=(8,),
@@ -171,9 +175,75 @@ def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
     assert columns(directory.episodes, 'actor_steps') == [5, 10, 15, 20, 25, 30, 35, 40]
 
 
-def make_bad(seed_of_member, at, then):
+def test_a_start_that_was_killed_leaves_one_population(tmp_path, monkeypatch):
+  open_folder = MemberFolder.open
+  for number in range(3):
+    root = tmp_path / str(number)
+    left = list(range(number))
+
+    def open_or_die(self, *args, left=left):
+      open_folder(self, *args)
+      if not left:
+        raise MemoryError
+      left.pop()
+
+    with monkeypatch.context() as patch:
+      patch.setattr(MemberFolder, 'open', open_or_die)
+      with pytest.raises(MemoryError):
+        run(root, num_steps=20)
+    assert group(members(root)) == [members(root)]
+  assert run(root, num_steps=20).finished
+
+
+def test_a_folder_may_be_named_from_the_users_home(tmp_path, monkeypatch):
+  monkeypatch.setenv('HOME', str(tmp_path))
+  monkeypatch.chdir(tmp_path)
+  for num_steps in (20, 40):
+    assert run(pathlib.Path('~/here'), num_steps=num_steps).finished
+  assert os.listdir(tmp_path) == ['here']
+  assert (tmp_path / 'here' / 'seed_0' / 'population.json').exists()
+  assert group(members(pathlib.Path('~/here'), 60)) == [
+    members(pathlib.Path('~/here'), 60)
+  ]
+
+
+def test_replay_gets_what_was_done(tmp_path, monkeypatch):
+  act, learn = engine.Population.act, engine.Population.learn
+  acted, learned = [], []
+
+  def act_and_tell(self, step, observations, exploring):
+    actions = act(self, step, observations, exploring)
+    acted.append((exploring, actions))
+    return actions
+
+  def learn_and_tell(self, rows, counts, num_updates):
+    learned.append((rows, num_updates))
+    assert counts.all()
+    learn(self, rows, counts, num_updates)
+
+  monkeypatch.setattr(engine.Population, 'act', act_and_tell)
+  monkeypatch.setattr(engine.Population, 'learn', learn_and_tell)
+  run(tmp_path)
+  exploring, actions = zip(*acted)
+  assert exploring == (True,) * 10 + (False,) * 30
+  rows, num_updates = zip(*learned)
+  assert num_updates == (0,) * 10 + (1,) * 30
+  environment = pool_environments.make_small(0)
+  packing = TransitionPacking(make_environment_spec(environment))
+  for i in range(3):
+    done = packing.unpack(np.concatenate([x[i] for x in rows]))
+    np.testing.assert_array_equal(done.action, [x[i] for x in actions])
+    # These count, and say what action led to them: also at an episode's end.
+    count, cause = done.next_observation.T
+    np.testing.assert_array_equal(count, done.observation[:, 0] + 1)
+    np.testing.assert_allclose(cause, done.action.sum(-1), atol=1e-6)
+    np.testing.assert_array_equal(count, done.reward)
+    np.testing.assert_array_equal(done.discount, [1, 1, 1, 1, 0] * 8)
+
+
+def make_bad(seed_of_member, at, then, step=0):
   """Returns a factory whose training environment of one member does something."""
-  (seed,) = seeding.derive_seeds(seed_of_member, 'training', 0, 1)
+  (seed,) = seeding.derive_seeds(seed_of_member, 'training', step, 1)
   return functools.partial(
     pool_environments.make_small, bad_seed=seed, at=at, then=then
   )
@@ -193,10 +263,25 @@ def test_an_environment_that_raises_stops_its_member_alone(tmp_path, capsys):
   assert columns(one.evaluations, 'actor_steps') == [0, 20]
   assert columns(one.episodes, 'actor_steps')[-1] == 25
 
-  # It is not tried again, with an environment that would work.
-  run(tmp_path, num_steps=60)
+  # It is not tried again, and what an environment that it does not need does is not
+  # why it was stopped.
+  run(tmp_path, make_bad(1, 'constructor', 'fail', step=40), num_steps=60)
+  assert one.read_summary()['stopped'] == summary['stopped']
   assert columns(one.evaluations, 'actor_steps') == [0, 20]
   assert columns(zero.evaluations, 'actor_steps') == [0, 20, 40, 60]
+
+
+@pytest.mark.parametrize('purpose', ['training', 'evaluation'])
+def test_a_lost_process_stops_the_run_and_no_member(purpose, tmp_path, capsys):
+  (seed, *_) = seeding.derive_seeds(1, purpose, 0 if purpose == 'training' else 20, 3)
+  die = functools.partial(pool_environments.make_small, bad_seed=seed, at=9, then='die')
+  assert run(tmp_path, die) == opening.Outcome(
+    False, 9 if purpose == 'training' else 20, 1
+  )
+  assert 'The same command goes on' in capsys.readouterr().out
+  assert run(tmp_path) == opening.Outcome(True, 40, 0)
+  for directory in directories(tmp_path):
+    assert columns(directory.evaluations, 'actor_steps') == [0, 20, 40]
 
 
 def test_a_loss_that_is_not_finite_stops_its_member_alone(tmp_path, capsys):

@@ -73,6 +73,22 @@ def test_runs_are_grouped_by_everything_but_their_seed(tmp_path):
   }
 
 
+def test_settings_that_an_older_folder_does_not_name_are_their_defaults(tmp_path):
+  old, new, other = (
+    _write_run(tmp_path / name, {0: 1.0}, seed=seed)
+    for seed, name in enumerate(('old', 'new', 'other'))
+  )
+  for folder, more in ((new, {'num_pairs': 1}), (other, {'num_pairs': 2})):
+    config = json.loads((pathlib.Path(folder) / 'config.json').read_text())
+    config['agent'].update(more)
+    (pathlib.Path(folder) / 'config.json').write_text(json.dumps(config))
+  groups = plotting.group_runs([old, new, other], 'mode_return_mean')
+  assert groups == {
+    ('gym:A', 'm_iq num_pairs=1'): [{0: 1.0}, {0: 1.0}],
+    ('gym:A', 'm_iq num_pairs=2'): [{0: 1.0}],
+  }
+
+
 def test_distributed_seeds_meet_at_the_steps_their_evaluations_were_due_at(tmp_path):
   local = _write_run(tmp_path / 'local', {0: 1.0, 10: 2.0})
   folder = _write_run(tmp_path / 'far', {0: 1.0, 13: 3.0, 27: 4.0, 35: 5.0})
