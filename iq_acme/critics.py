@@ -78,7 +78,7 @@ def make_assess(networks: IQNetworks) -> Assess:
   ) -> dict[str, jax.Array]:
     acting_variables, value_params = variables
     normalized = normalize(observations, acting_variables.normalizer)
-    # Whose episodes they are if it is the mode that is evaluated.
+    # Only the mode's episodes are assessed, so that this is the action taken.
     action = policy.mode(acting_variables.params, normalized)
     entropy = policy.entropy(acting_variables.params, normalized, action)
     return {

@@ -1,7 +1,8 @@
 """Policy families: a distribution over actions, as pure functions of parameters.
 
 To add a family, write a module beside these that returns a `Policy`, and name it in
-`make_policy` and in `IQConfig`.
+`make_policy` and in `config.POLICY_FAMILIES`, and what its parameters depend on in
+`networks.fields_of_networks`.
 """
 
 from typing import Any

@@ -27,7 +27,7 @@ class _Network(NamedTuple):
     logits: of the torso, which sees the observation alone, [D, B, n].
     hidden: the observation's part of the head's hidden units, [B, W].
     value_weights: what each value of each dimension adds to the hidden units of the
-      dimensions after it, [D, n, W].
+      dimensions after it, [D, n, W]; none comes after the last.
     output_weights: from each dimension's hidden units to its logits, [D, W, n].
   """
 
