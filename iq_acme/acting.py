@@ -63,7 +63,7 @@ def make_evaluation_policy(
 
   Args:
     networks: the networks whose policy acts.
-    deterministic: whether to take the most likely action, or to sample from pi.
+    deterministic: whether to take the policy's mode, or to sample from pi.
 
   Returns:
     A pure function like `make_behavior_policy`'s.

@@ -8,7 +8,7 @@ from iq_acme import fields
 
 VALUE_BOOTSTRAPS = ('target', 'online')
 REPLAYS = ('table', 'resident')
-POLICY_FAMILIES = ('multicategorical', 'gaussian')
+POLICY_FAMILIES = ('multicategorical', 'autoregressive', 'gaussian')
 
 
 @fields.documented
@@ -43,7 +43,7 @@ class IQConfig:
     "The paper's alpha in Eq. 2, in [0, 1].",
     least=0,
     most=1,
-    elsewhere='0 for iq, pcl and iq_gaussian',
+    elsewhere='0 for iq, pcl, iq_gaussian and iq_autoregressive',
   )
   value_bootstrap: str = fields.choice(
     'target',
@@ -77,9 +77,11 @@ class IQConfig:
   # The networks (Section 4 and 6).
   policy_family: str = fields.choice(
     'multicategorical',
-    "'multicategorical' (Section 4) or 'gaussian' (the ablation of Figure 2).",
+    "'multicategorical' (Section 4), 'autoregressive' (the same with dependence between "
+    "dimensions) or 'gaussian' (the ablation of Figure 2).",
     POLICY_FAMILIES,
-    elsewhere='gaussian for iq_gaussian and m_iq_gaussian',
+    elsewhere='gaussian for iq_gaussian and m_iq_gaussian; autoregressive for '
+    'iq_autoregressive and m_iq_autoregressive',
   )
   num_action_values: int = fields.integer(
     11, "Values per action dimension, the paper's n (Section 4).", least=2

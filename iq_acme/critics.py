@@ -78,7 +78,9 @@ def make_assess(networks: IQNetworks) -> Assess:
   ) -> dict[str, jax.Array]:
     acting_variables, value_params = variables
     normalized = normalize(observations, acting_variables.normalizer)
-    entropy = policy.entropy(acting_variables.params, normalized)
+    # Only the mode's episodes are assessed, so that this is the action taken.
+    action = policy.mode(acting_variables.params, normalized)
+    entropy = policy.entropy(acting_variables.params, normalized, action)
     return {
       'value': value.apply(value_params, normalized),
       f'{policy.entropy_name}_per_dim': entropy / num_dimensions,

@@ -92,7 +92,7 @@ def check_made_from(
   """
   if networks.config is None:
     return
-  names = _fields_of_networks(config)
+  names = fields_of_networks(config)
   if not initialised:
     names += ['output_init_scale']
   for name in names:
@@ -104,10 +104,10 @@ def check_made_from(
       )
 
 
-def _fields_of_networks(config: IQConfig) -> list[str]:
+def fields_of_networks(config: IQConfig) -> list[str]:
   """Returns the fields that networks depend on once they have parameters."""
   names = ['policy_family', 'hidden_layer_sizes']
-  if config.policy_family == 'multicategorical':
+  if config.policy_family != 'gaussian':
     names += ['num_action_values', 'scale_logits_by_temperature']
     if config.scale_logits_by_temperature:
       names += ['temperature']

@@ -10,7 +10,12 @@ import numpy as np
 
 from iq_acme import acting, policies, spec_json
 from iq_acme.config import IQConfig
-from iq_acme.networks import IQNetworks, check_made_from, make_networks
+from iq_acme.networks import (
+  IQNetworks,
+  check_made_from,
+  fields_of_networks,
+  make_networks,
+)
 from iq_acme.normalization import init_statistics
 from iq_acme.spec_checks import EnvironmentSpec, check_observation_structure
 from iq_acme.storage import serialization
@@ -193,7 +198,7 @@ def _default_networks(
   spec = _decode_specs(path, contents.header)
   # Each of these takes a parameter at least. Making networks of more would take memory.
   outputs = math.prod(spec.actions.shape)
-  if config.policy_family == 'multicategorical':
+  if 'num_action_values' in fields_of_networks(config):
     outputs *= config.num_action_values
   inputs = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(spec.observations))
   needed = max(inputs, outputs, len(config.hidden_layer_sizes))

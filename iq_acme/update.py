@@ -317,7 +317,7 @@ def _pair_loss(
     v_t,
   )
   loss = losses.iq_loss(td_errors)
-  entropy = policy.entropy(params.policy, observation)  # [B]
+  entropy = policy.entropy(params.policy, observation, action)  # [B]
   munchausen_scale = config.munchausen_coefficient * config.temperature
   metrics = {
     'loss': loss,

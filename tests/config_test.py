@@ -87,7 +87,7 @@ ALLOWED = {
   'prefetch_size': 'an integer of at least 0',
   'policy_start': 'an integer of at least 0',
   'value_bootstrap': "'target', 'online'",
-  'policy_family': "'multicategorical', 'gaussian'",
+  'policy_family': "'multicategorical', 'autoregressive', 'gaussian'",
   'replay': "'table', 'resident'",
   'scale_logits_by_temperature': 'True or False',
   'normalize_observations': 'True or False',

@@ -117,6 +117,11 @@ def test_keys_decide_the_parameters():
     ({}, {'hidden_layer_sizes': (7,)}, ('hidden_layer_sizes', '(7, 5)', '(7,)')),
     ({}, {'policy_family': 'gaussian'}, ("'multicategorical'", "'gaussian'")),
     ({}, {'num_action_values': 11}, ('num_action_values', ' 4 ', ' 11')),
+    (
+      {'policy_family': 'autoregressive'},
+      {'policy_family': 'autoregressive', 'num_action_values': 11},
+      ('num_action_values', ' 4 ', ' 11'),
+    ),
     ({}, {'output_init_scale': 1.0}, ('output_init_scale', '0.0001', '1.0')),
     (
       {'scale_logits_by_temperature': True},

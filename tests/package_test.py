@@ -16,6 +16,7 @@ PURE = (
   'policies',
   'policies.base',
   'policies.multicategorical',
+  'policies.autoregressive',
   'policies.gaussian',
   'spec_checks',
   'networks',

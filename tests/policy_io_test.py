@@ -22,7 +22,7 @@ from saved_policies import (
 )
 
 from iq_acme import NonFiniteActionError, acting, policy_io
-from iq_acme.config import IQConfig
+from iq_acme.config import POLICY_FAMILIES, IQConfig
 from iq_acme.networks import make_networks
 from iq_acme.spec_checks import EnvironmentSpec
 from iq_acme.storage import serialization
@@ -58,6 +58,7 @@ def test_home_is_meant_by_its_sign(tmp_path, monkeypatch):
   [
     ('flat', {}),
     ('flat', {'policy_family': 'gaussian'}),
+    ('flat', {'policy_family': 'autoregressive'}),
     *((kind, {'normalize_observations': True}) for kind in OBSERVATIONS),
   ],
   ids=str,
@@ -201,7 +202,7 @@ def test_policy_of_custom_networks_is_not_loaded_as_the_defaults(path):
   )
 
 
-@pytest.mark.parametrize('family', ['multicategorical', 'gaussian'])
+@pytest.mark.parametrize('family', POLICY_FAMILIES)
 def test_networks_of_make_networks_are_nothing_to_record(path, family):
   networks, config, variables = make(policy_family=family)
   policy_io.save_policy(

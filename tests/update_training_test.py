@@ -174,6 +174,7 @@ def test_normalised_step_is_a_plain_step_on_standardised_observations():
   ('family', 'entropy'),
   [
     ('multicategorical', 'policy_entropy_per_dim'),
+    ('autoregressive', 'conditional_entropy_per_dim'),
     ('gaussian', 'base_normal_entropy_per_dim'),
   ],
 )

@@ -36,8 +36,8 @@ _define.list('env_names', ['gym:HalfCheetah-v4'], 'Tasks whose shapes are timed.
 _define.list(
   'rows',
   [*benchmark_rows.ROWS, 'two_runs'],
-  'Rows; bare_update is always timed. Those of 16 and 64 members, for an accelerator, '
-  'are timed only if they are named.',
+  'Rows; bare_update is always timed. autoregressive_update, and those of 16 and 64 '
+  'members, for an accelerator, are timed only if they are named.',
 )
 _define.integer('rounds', 5, 'Windows of every row.', lower_bound=1)
 _define.float('seconds', 5.0, 'Length of a window.', lower_bound=0.01)

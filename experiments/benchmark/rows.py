@@ -244,5 +244,10 @@ ROWS: dict[str, Callable[[str], Row]] = {
   'acme_sac_our_replay': acme_sac_our_replay,
   **population.rows((1, 2, 4)),
 }
-# Rows for an accelerator, to be named.
-MORE_ROWS = population.rows((16, 64))
+# Rows that are timed only if they are named; those of a population are for an accelerator.
+MORE_ROWS = {
+  **population.rows((16, 64)),
+  'autoregressive_update': lambda env_name: bare_update(
+    env_name, policy_family='autoregressive'
+  ),
+}

@@ -52,23 +52,23 @@ def gemm_bound(env_name: str) -> Row:
   return windows(lambda: jax.block_until_ready(products(pairs)))
 
 
-def _update_parts(env_name: str) -> tuple[Any, ...]:
+def _update_parts(env_name: str, **overrides: Any) -> tuple[Any, ...]:
   """Makes a fresh agent's networks, config and state, and a batch on the device."""
   _, spec = environment_and_spec(env_name)
   import jax
 
   from iq_acme import IQConfig, make_networks, update
 
-  config = IQConfig()
+  config = IQConfig(**overrides)
   networks = make_networks(spec, config)
   state = update.init_state(jax.random.PRNGKey(0), networks, config)
   batch = jax.device_put(random_transitions(spec, BATCH_SIZE))
   return networks, config, state, batch
 
 
-def bare_update(env_name: str) -> Row:
+def bare_update(env_name: str, **overrides: Any) -> Row:
   """Runs `update.sgd_steps` on one batch that is on the device already."""
-  networks, config, state, batch = _update_parts(env_name)
+  networks, config, state, batch = _update_parts(env_name, **overrides)
   import functools
 
   import jax

@@ -175,7 +175,7 @@ def draw_bridge(rows: list[Row]) -> Figure:
     (panels[0], 'soft_advantage', r'$\tau\,\ln\pi$'),
     (panels[1], 'value', r'$V$'),
   ):
-    for (setting, color), marker in zip(zip(_values(rows, 'setting'), COLORS), 'os^'):
+    for (setting, color), marker in zip(zip(_values(rows, 'setting'), COLORS), 'os^vD'):
       chosen = _select(rows, setting=setting)
       update = _column(chosen, 'update') + 1
       values = _column(chosen, quantity)
@@ -190,7 +190,10 @@ def draw_bridge(rows: list[Row]) -> Figure:
     label=r'range of $\tau\,\ln\pi$ itself',
   )
   panels[0].set_ylabel('largest deviation, in the unit of rewards')
-  panels[0].legend(fontsize=8, loc='center right')
+  handles = panels[0].get_legend_handles_labels()
+  panels[1].legend(
+    *handles, fontsize=8, ncols=2, loc='center', bbox_to_anchor=(0.5, 0.6)
+  )
   return _finish(
     figure, "The agent's own update (float32, Adam on Eq. 2) follows IQ-DP"
   )

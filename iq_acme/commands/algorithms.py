@@ -26,6 +26,11 @@ _IQ_ALGORITHMS: dict[str, dict[str, Any]] = {
   'trust_pcl': _PCL,
   'iq_gaussian': {'munchausen_coefficient': 0.0, 'policy_family': 'gaussian'},
   'm_iq_gaussian': {'policy_family': 'gaussian'},
+  'iq_autoregressive': {
+    'munchausen_coefficient': 0.0,
+    'policy_family': 'autoregressive',
+  },
+  'm_iq_autoregressive': {'policy_family': 'autoregressive'},
 }
 NAMES = (*_IQ_ALGORITHMS, 'sac')
 
@@ -73,7 +78,8 @@ def algorithm_name(config: Config) -> str:
     name = 'trust_pcl' if munchausen else 'pcl'
   else:
     name = 'm_iq' if munchausen else 'iq'
-  return name if config.policy_family == 'multicategorical' else f'{name}_gaussian'
+  is_papers = config.policy_family == IQConfig.policy_family
+  return name if is_papers else f'{name}_{config.policy_family}'
 
 
 def family(config: Config) -> 'Family':

@@ -29,8 +29,10 @@ class Policy:
     log_prob: (parameters, observation [B, ...], action [B, D]) -> [B], the exact,
       differentiable log-probability in nats.
     sample: (parameters, key, observation [B, ...]) -> action [B, D].
-    mode: (parameters, observation [B, ...]) -> action [B, D].
-    entropy: (parameters, observation [B, ...]) -> [B], in nats.
+    mode: (parameters, observation [B, ...]) -> action [B, D], the most likely one; of
+      autoregressive policies the one that is decoded greedily.
+    entropy: (parameters, observation [B, ...], action [B, D]) -> [B], in nats; the
+      action is for families whose dimensions depend on one another.
     sample_uniform: (key, batch size) -> action [B, D], for exploration before
       learning starts.
     entropy_name: what `entropy` is the entropy of, as a metric's name.
@@ -40,7 +42,7 @@ class Policy:
   log_prob: Callable[[Params, Observation, jax.Array], jax.Array]
   sample: Callable[[Params, jax.Array, Observation], jax.Array]
   mode: Callable[[Params, Observation], jax.Array]
-  entropy: Callable[[Params, Observation], jax.Array]
+  entropy: Callable[[Params, Observation, jax.Array], jax.Array]
   sample_uniform: Callable[[jax.Array, int], jax.Array]
   entropy_name: str = 'policy_entropy'
 
@@ -56,21 +58,30 @@ def mlp(observation: Observation, config: IQConfig, output_size: int) -> jax.Arr
   Returns:
     An array [B, O].
   """
+  return output_layer(torso(observation, config), config, output_size)
+
+
+def torso(observation: Observation, config: IQConfig) -> jax.Array:
+  """Returns the last hidden layer [B, H] of `mlp`; to be called inside Haiku."""
   inputs = jnp.concatenate(
     [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(observation)],
     axis=-1,
   )
   # SAC's initialisation in Acme, which the paper's networks share (Section 6).
   hidden = hk.nets.MLP(
-    config.hidden_layer_sizes, w_init=_uniform_fan_in(1.0), activate_final=True
+    config.hidden_layer_sizes, w_init=uniform_fan_in(1.0), activate_final=True
   )
-  output = hk.Linear(
-    output_size, w_init=_uniform_fan_in(config.output_init_scale), name='output'
-  )
-  return output(hidden(inputs))
+  return hidden(inputs)
 
 
-def _uniform_fan_in(scale: float) -> hk.initializers.Initializer:
+def output_layer(hidden: jax.Array, config: IQConfig, output_size: int) -> jax.Array:
+  """Returns the linear output [B, O] of `mlp`; to be called inside Haiku."""
+  w_init = uniform_fan_in(config.output_init_scale)
+  return hk.Linear(output_size, w_init=w_init, name='output')(hidden)
+
+
+def uniform_fan_in(scale: float) -> hk.initializers.Initializer:
+  """Draws weights uniformly, with variance `scale` over the number of inputs."""
   return hk.initializers.VarianceScaling(scale, 'fan_in', 'uniform')
 
 

@@ -78,7 +78,7 @@ def make_gaussian_policy(environment_spec: Any, config: IQConfig) -> base.Policy
     log_prob=log_prob,
     sample=sample,
     mode=lambda params, obs: to_action(normal(params, obs).mode()),
-    entropy=lambda params, obs: normal(params, obs).entropy(),
+    entropy=lambda params, obs, action: normal(params, obs).entropy(),
     sample_uniform=sample_uniform,
     entropy_name='base_normal_entropy',
   )

@@ -111,6 +111,6 @@ def make_multicategorical_policy(
     log_prob=log_prob,
     sample=sample,
     mode=lambda params, obs: to_action(distribution(params, obs).mode()),
-    entropy=lambda params, obs: distribution(params, obs).entropy(),
+    entropy=lambda params, obs, action: distribution(params, obs).entropy(),
     sample_uniform=sample_uniform,
   )

@@ -23,6 +23,7 @@ from iq_acme.config import IQConfig
     ('trust_pcl', {'value_bootstrap': 'online', 'temperature': 1e-4}),
     ('iq_gaussian', {'munchausen_coefficient': 0.0, 'policy_family': 'gaussian'}),
     ('m_iq_gaussian', {'policy_family': 'gaussian'}),
+    ('m_iq_autoregressive', {'policy_family': 'autoregressive'}),
   ],
 )
 def test_algorithms_differ_by_configuration_only(name, changes):

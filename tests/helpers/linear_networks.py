@@ -50,7 +50,7 @@ def linear_networks():
     one_hot = jax.nn.one_hot(action.astype(int), 3)
     return jnp.sum(one_hot * log_softmax(params, observation), axis=(1, 2))
 
-  def entropy(params, observation):
+  def entropy(params, observation, action):
     log_probs = log_softmax(params, observation)
     return -jnp.sum(jnp.exp(log_probs) * log_probs, axis=(1, 2))
 

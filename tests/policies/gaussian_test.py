@@ -108,7 +108,9 @@ def test_entropy_is_the_base_normals_and_says_so():
   policy, params = make_policy([-1.0, 0.0], [1.0, 4.0])
   _, std = normal_by_hand(params)
   by_hand = np.sum(0.5 * np.log(2 * np.pi * np.e * std**2))
-  np.testing.assert_allclose(policy.entropy(params, tiled(1)), [by_hand], rtol=1e-5)
+  np.testing.assert_allclose(
+    policy.entropy(params, tiled(1), None), [by_hand], rtol=1e-5
+  )
   assert policy.entropy_name == 'base_normal_entropy'
 
 

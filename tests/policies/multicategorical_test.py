@@ -9,7 +9,7 @@ import scipy.stats
 from dm_env import specs
 
 from iq_acme import losses, policies
-from iq_acme.config import IQConfig
+from iq_acme.config import POLICY_FAMILIES, IQConfig
 from iq_acme.policies import multicategorical
 
 OBSERVATION = np.array([0.3, -1.2, 2.0], np.float32)
@@ -203,7 +203,9 @@ def test_mode_is_the_most_likely_action(enumerated, seed):
 
 
 def test_entropy_is_that_of_all_actions(enumerated):
-  entropy = enumerated.policy.entropy(enumerated.params, enumerated.observations)
+  entropy = enumerated.policy.entropy(
+    enumerated.params, enumerated.observations, enumerated.actions
+  )
   by_hand = -(np.exp(enumerated.log_probs) * enumerated.log_probs).sum()
   np.testing.assert_allclose(entropy, np.full(9, by_hand), rtol=1e-5)
   assert enumerated.policy.entropy_name == 'policy_entropy'
@@ -223,7 +225,7 @@ def test_gradient_of_the_log_policy_is_one_hot_minus_softmax(enumerated):
   )
 
 
-@pytest.mark.parametrize('family', ['multicategorical', 'gaussian'])
+@pytest.mark.parametrize('family', POLICY_FAMILIES)
 def test_each_row_of_a_batch_has_its_own_distribution(family):
   policy, params = make_policy(policy_family=family)
   observations = np.stack([OBSERVATION, -OBSERVATION])

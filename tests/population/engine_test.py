@@ -1,5 +1,6 @@
 """A population against single updates: each member is what it would be alone."""
 
+import dataclasses
 import functools
 
 import jax
@@ -283,6 +284,21 @@ def test_replay_is_the_newest_rows_of_each_member():
     expected = np.repeat(np.arange(6), count)[-10:]
     kept = population.replay(i)
     np.testing.assert_array_equal(kept[:, 0], expected)
+
+
+def test_a_policy_that_samples_in_a_loop_is_a_member_as_any():
+  configs = [
+    dataclasses.replace(config, policy_family='autoregressive')
+    for config in CONFIGS[:2]
+  ]
+  both, alone = make_population(configs, [0, 1]), make_population(configs[1:], [1])
+  for population in (both, alone):
+    train(population, 0, 12)
+  assert_close(leaves(both, 1), leaves(alone, 0))
+  observations = np.ones((2, 3), np.float32)
+  np.testing.assert_array_equal(
+    both.act(3, observations, False)[1:], alone.act(3, observations[:1], False)
+  )
 
 
 def test_batches_are_drawn_anew_and_evenly_from_the_newest_rows():

@@ -101,7 +101,7 @@ def make_networks(environment_spec: Any, config: SACHyperparameters) -> SACNetwo
       ),
       sample=lambda params, key, obs: to_environment(sample(normal(params, obs), key)),
       mode=lambda params, obs: to_environment(mode(normal(params, obs))),
-      entropy=lambda params, obs: normal(params, obs).entropy().sum(-1),
+      entropy=lambda params, obs, action: normal(params, obs).entropy().sum(-1),
       sample_uniform=lambda key, batch_size: to_environment(
         jax.random.uniform(key, (batch_size, num_dimensions), minval=-1.0, maxval=1.0)
       ),
