@@ -60,36 +60,15 @@ def make_autoregressive_policy(environment_spec: Any, config: IQConfig) -> base.
   minimum, maximum = base.action_bounds(environment_spec.actions)
   num_dimensions, num_values = len(minimum), config.num_action_values
   values = multicategorical.action_values(minimum, maximum, num_values)
-  scale = 1 / config.temperature if config.scale_logits_by_temperature else 1.0
-
-  @hk.without_apply_rng
-  @hk.transform
-  def network(observation: base.Observation) -> _Network:
-    torso = base.torso(observation, config)
-    logits = base.output_layer(torso, config, num_dimensions * num_values)
-    sizes = num_dimensions, num_values, HEAD_WIDTH
-    return _Network(
-      logits.reshape(-1, num_dimensions, num_values).swapaxes(0, 1),
-      hk.Linear(HEAD_WIDTH, w_init=base.uniform_fan_in(1.0), name='head')(torso),
-      hk.get_parameter('value_weights', sizes, init=base.uniform_fan_in(1.0)),
-      hk.get_parameter(
-        'output_weights', (sizes[0], sizes[2], sizes[1]), init=jnp.zeros
-      ),
-    )
+  network = _make_network(num_dimensions, config)
 
   def conditionals(
     params: base.Params, observation: base.Observation, action: jax.Array
   ) -> tuple[distrax.Categorical, jax.Array]:
     """Returns the D distributions [B, D] given an action, and its indices [B, D]."""
-    net = network.apply(params, observation)
     index = multicategorical.action_to_index(action, minimum, maximum, num_values)
-    hidden = [net.hidden]  # [B, W] of each dimension: without it and those after it.
-    for one_hot, weights in zip(
-      jax.nn.one_hot(index.T[:-1], num_values), net.value_weights
-    ):
-      hidden.append(hidden[-1] + one_hot @ weights)
-    logits = net.logits + jax.nn.relu(jnp.stack(hidden)) @ net.output_weights
-    return distrax.Categorical(logits=scale * logits.swapaxes(0, 1)), index
+    logits = _logits_along(network.apply(params, observation), index)
+    return distrax.Categorical(logits=logits), index
 
   def log_prob(
     params: base.Params, observation: base.Observation, action: jax.Array
@@ -97,35 +76,16 @@ def make_autoregressive_policy(environment_spec: Any, config: IQConfig) -> base.
     distribution, index = conditionals(params, observation, action)
     return distribution.log_prob(index).sum(-1)
 
-  def entropy(
-    params: base.Params, observation: base.Observation, action: jax.Array
-  ) -> jax.Array:
-    return conditionals(params, observation, action)[0].entropy().sum(-1)
-
-  def decode(
-    params: base.Params, observation: base.Observation, noise: jax.Array | float
-  ) -> jax.Array:
-    """Takes in each dimension the value whose log-probability plus noise is largest."""
-    net = network.apply(params, observation)
-
-    def choose(hidden: jax.Array, xs: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-      logits, noise, value_weights, output_weights = xs
-      logits = scale * (logits + jax.nn.relu(hidden) @ output_weights)
-      index = jnp.argmax(jax.nn.log_softmax(logits) + noise, axis=-1)  # [B]
-      return hidden + value_weights[index], index
-
-    noise = jnp.broadcast_to(noise, net.logits.shape)
-    xs = net.logits, noise, net.value_weights, net.output_weights
-    _, index = jax.lax.scan(choose, net.hidden, xs)
-    return jnp.asarray(values)[jnp.arange(num_dimensions), index.T]  # [B, D]
-
   def sample(
     params: base.Params, key: jax.Array, observation: base.Observation
   ) -> jax.Array:
     # The largest of logits and Gumbel noise is a sample of their softmax.
     batch_size = jax.tree.leaves(observation)[0].shape[0]
     noise = jax.random.gumbel(key, (batch_size, num_dimensions, num_values))
-    return decode(params, observation, noise.swapaxes(0, 1))
+    return to_action(_decode(network.apply(params, observation), noise.swapaxes(0, 1)))
+
+  def to_action(index: jax.Array) -> jax.Array:
+    return jnp.asarray(values)[jnp.arange(num_dimensions), index]  # [B, D]
 
   zeros = base.zeros_observation(environment_spec.observations)
   return dataclasses.replace(
@@ -133,7 +93,62 @@ def make_autoregressive_policy(environment_spec: Any, config: IQConfig) -> base.
     init=lambda key: network.init(key, zeros),
     log_prob=log_prob,
     sample=sample,
-    mode=lambda params, obs: decode(params, obs, 0.0),
-    entropy=entropy,
+    mode=lambda params, obs: to_action(_decode(network.apply(params, obs), 0.0)),
+    entropy=lambda *args: conditionals(*args)[0].entropy().sum(-1),
     entropy_name='conditional_entropy',
   )
+
+
+def _make_network(num_dimensions: int, config: IQConfig) -> hk.Transformed:
+  """Makes the torso and the head, from an observation to a `_Network`."""
+  num_values = config.num_action_values
+  scale = 1 / config.temperature if config.scale_logits_by_temperature else 1.0
+
+  def network(observation: base.Observation) -> _Network:
+    torso = base.torso(observation, config)
+    logits = base.output_layer(torso, config, num_dimensions * num_values)
+    sizes = num_dimensions, num_values, HEAD_WIDTH
+    w_init = base.uniform_fan_in(1.0)
+    output_weights = hk.get_parameter(
+      'output_weights', (sizes[0], sizes[2], sizes[1]), init=jnp.zeros
+    )
+    return _Network(
+      scale * logits.reshape(-1, num_dimensions, num_values).swapaxes(0, 1),
+      hk.Linear(HEAD_WIDTH, w_init=w_init, name='head')(torso),
+      hk.get_parameter('value_weights', sizes, init=w_init),
+      scale * output_weights,
+    )
+
+  return hk.without_apply_rng(hk.transform(network))
+
+
+def _logits_along(net: _Network, index: jax.Array) -> jax.Array:
+  """Returns the logits of each dimension, [B, D, n], given those before it, of [B, D]."""
+  one_hots = jax.nn.one_hot(index.T[:-1], net.logits.shape[-1])
+  hidden = [net.hidden]  # [B, W] of each dimension: without it and those after it.
+  for one_hot, weights in zip(one_hots, net.value_weights):
+    hidden.append(hidden[-1] + one_hot @ weights)
+  logits = net.logits + jax.nn.relu(jnp.stack(hidden)) @ net.output_weights
+  return logits.swapaxes(0, 1)
+
+
+def _decode(net: _Network, noise: jax.Array | float) -> jax.Array:
+  """Takes in each dimension the value whose log-probability plus noise is largest.
+
+  Args:
+    net: of a batch of observations.
+    noise: to add, [D, B, n] or a number.
+
+  Returns:
+    The values' indices, [B, D].
+  """
+
+  def choose(hidden: jax.Array, xs: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+    logits, noise, value_weights, output_weights = xs
+    logits = logits + jax.nn.relu(hidden) @ output_weights
+    index = jnp.argmax(jax.nn.log_softmax(logits) + noise, axis=-1)  # [B]
+    return hidden + value_weights[index], index
+
+  noise = jnp.broadcast_to(noise, net.logits.shape)
+  xs = net.logits, noise, net.value_weights, net.output_weights
+  return jax.lax.scan(choose, net.hidden, xs)[1].T
