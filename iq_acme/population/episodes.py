@@ -1,5 +1,7 @@
 """Evaluations of all members at once, each by the seeds of a run of its own."""
 
+import contextlib
+import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -54,62 +56,60 @@ def evaluate_members(
   Returns:
     What was found, None if abandoned.
   """
-  num_members, num_episodes = len(population), settings[0].evaluation_episodes
+  going = going.copy()
+  num_episodes = settings[0].evaluation_episodes
   seeds = np.array(
     [seeding.derive_seeds(x.seed, 'evaluation', actor_steps, 3) for x in settings]
   )
-  keys = [
-    jnp.stack([jax.random.PRNGKey(seed) for seed in column]) for column in seeds.T[1:]
-  ]
   # The modes of all members, then samples of all.
-  num = 2 * num_members
-  episodes: list[list[Episode]] = [[] for _ in range(num)]
+  episodes: list[list[Episode]] = [[] for _ in range(2 * len(population))]
   # Observations and rewards of each episode of the modes, the last one under way.
-  records: list[list[tuple[list, list]]] = [[([], [])] for _ in range(num_members)]
+  records: list[list[tuple[list, list]]] = [[([], [])] for _ in settings]
   failures: dict[int, str] = {}
-  step = 0
-  batch = pool.open([*seeds[:, 0], *seeds[:, 0]])
-  try:
-    while True:
-      wanted = [
-        going[i % num_members]
-        and i % num_members not in failures
-        and len(episodes[i]) < num_episodes
-        for i in range(num)
-      ]
-      if not any(wanted):
+  with contextlib.closing(pool.open([*seeds[:, 0], *seeds[:, 0]])) as batch:
+    keys = [_keys(column) for column in seeds.T[1:]]
+    for step in itertools.count():
+      wanted = np.tile(going, 2) & [len(x) < num_episodes for x in episodes]
+      if not wanted.any():
         break
       observations = batch.observations
-      actions = [
-        population.act_in_evaluation(
-          keys[k], step, observations[k * num_members :][:num_members], name == 'mode'
-        )
-        for k, name in enumerate(evaluation.POLICY_MODES)
-      ]
-      batch.send(np.concatenate(actions), wanted)
+      batch.send(_actions(population, keys, step, observations), wanted)
       results = batch.receive()
       for i, text in results.failures.items():
-        failures[i % num_members] = text
-      for i in filter(wanted.__getitem__, range(num_members)):
+        failures[i % len(population)] = text
+        going[i % len(population)] = False
+      for i in np.flatnonzero(wanted[: len(population)]):
         records[i][-1][0].append(observations[i])
         records[i][-1][1].append(float(results.reward[i]))
       for i, episode in results.episodes.items():
         episodes[i].append(episode)
-        if i < num_members:
+        if i < len(population):
           records[i].append(([], []))
       if should_stop():
         return None
-      step += 1
-  finally:
-    batch.close()
   values = {}
-  for i in np.flatnonzero(going):
-    if i in failures:
-      continue
-    both = (episodes[i], episodes[num_members + i])
+  for i in map(int, np.flatnonzero(going)):
+    both = episodes[i], episodes[len(population) + i]
     critic = critics.Critic(discounts[i], population.member(i), assess)
-    values[int(i)] = evaluation.describe(
+    values[i] = evaluation.describe(
       dict(zip(evaluation.POLICY_MODES, both)),
       evaluation.assess_episodes(critic, records[i][:num_episodes]),
     )
   return Evaluations(values, failures)
+
+
+def _keys(seeds: np.ndarray) -> jax.Array:
+  return jnp.stack([jax.random.PRNGKey(seed) for seed in seeds])
+
+
+def _actions(
+  population: Population, keys: Sequence[jax.Array], step: int, observations: np.ndarray
+) -> np.ndarray:
+  """Returns the actions of all modes, then of all samples, [2M, D]."""
+  halves = np.split(observations, len(evaluation.POLICY_MODES))
+  return np.concatenate(
+    [
+      population.act_in_evaluation(key, step, half, name == 'mode')
+      for name, key, half in zip(evaluation.POLICY_MODES, keys, halves)
+    ]
+  )
