@@ -64,6 +64,7 @@ def train_members(
   from iq_acme.training import quiet, run_directory
 
   quiet.quiet_logs()
+  _print_title(members)
   settings = members[0].settings
   make_task = functools.partial(_make, settings.env_name, settings.env_options)
   with refusing(ValueError, RuntimeError):
@@ -73,7 +74,11 @@ def train_members(
   with refusing(run_directory.RunDirectoryError, files.DamagedFileError):
     left = [x for x in members if not population_members.has_finished(x.settings)]
     groups = population_members.group(members, at_once or members_that_fit(left, width))
-    _print_title(members, left, len(groups))
+    if done := len(members) - len(left):
+      steps = f'{settings.num_steps:,}'
+      print(f'{done} of {len(members)} have already reached {steps} steps.')
+    if len(groups) > 1:
+      print(f'{len(groups)} programs, one after the other.')
     status = 0
     for group in groups:
       outcome = runner.run(
@@ -156,20 +161,14 @@ def _row_width(environment: 'dm_env.Environment') -> int:
   return TransitionPacking(make_environment_spec(environment)).width
 
 
-def _print_title(members: 'list[Member]', left: 'list[Member]', groups: int) -> None:
+def _print_title(members: 'list[Member]') -> None:
   settings = members[0].settings
   names = ', '.join(dict.fromkeys(x.settings.algorithm for x in members))
   count = f'{len(members)} members' if len(members) > 1 else 'one member'
   print(f'{names} on {settings.env_name}, a population of {count}')
   print(f'Folder: {_root(members)}')
-  if done := len(members) - len(left):
-    print(
-      f'{done} of {len(members)} have already reached {settings.num_steps:,} steps.'
-    )
-  if groups > 1:
-    print(f'{groups} programs, one after the other.')
-  if settings.num_steps <= min(x.config.min_replay_size for x in members):
-    print('Too short to learn: --num_steps is not above --min_replay_size.')
+  first_step = min(x.config.min_replay_size for x in members)
+  run_flags.print_if_too_short(settings.num_steps, first_step)
 
 
 def _stopped(actor_steps: int, status: int) -> int:

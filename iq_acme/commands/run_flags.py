@@ -141,3 +141,13 @@ def make_settings(
     agent_config=dataclasses.asdict(config),
     agent_defaults=dataclasses.asdict(type(config)()),
   )
+
+
+def print_if_too_short(num_steps: int, min_replay_size: int) -> None:
+  """Says so if a run ends before its first SGD step."""
+  if num_steps <= min_replay_size:
+    print(
+      f'Too short to learn: {num_steps:,} steps, and learning starts after '
+      f'{min_replay_size:,} (--min_replay_size).',
+      flush=True,
+    )

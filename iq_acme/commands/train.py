@@ -162,12 +162,7 @@ def _stopped(error: Exception, workdir: str) -> int:
 def _print_title(settings: 'RunSettings', config: algorithms.Config) -> None:
   print(f'{settings.algorithm} on {settings.env_name}, seed {settings.seed}')
   print(f'Folder: {settings.workdir}', flush=True)
-  if settings.num_steps <= config.min_replay_size:
-    print(
-      f'Too short to learn: {settings.num_steps:,} steps, and learning starts after '
-      f'{config.min_replay_size:,} (--min_replay_size).',
-      flush=True,
-    )
+  run_flags.print_if_too_short(settings.num_steps, config.min_replay_size)
 
 
 def _report(outcome: 'Outcome', workdir: str, command: str) -> int:
