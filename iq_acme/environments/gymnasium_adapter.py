@@ -114,9 +114,8 @@ class GymnasiumEnvironment(base.Environment):
         env.render_mode,
       )
     except ValueError:
-      with contextlib.suppress(
-        Exception
-      ):  # What is refused may be unfit to close, too.
+      # What is refused may be unfit to close, too.
+      with contextlib.suppress(Exception):
         env.close()
       raise
 

@@ -89,7 +89,7 @@ class Population:
     self._batch_size = batch_size
     self._numbers = jax.tree.map(lambda *x: jnp.asarray(x), *numbers)
     self._init_metrics = self._metric_zeros(numbers[0])
-    # As one array and not by `map`: a seed may not fit in 32 bits.
+    # Not by `vmap`: a seed may not fit in 32 bits.
     keys = jnp.stack([jax.random.PRNGKey(seed) for seed in seeds])
     self._act_keys = jax.vmap(lambda key: jax.random.fold_in(key, _ACT))(keys)
     self._members: MemberState = jax.jit(jax.vmap(self._init))(keys, self._numbers)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from iq_acme import evaluation
-from iq_acme.episodes import Episode
 from iq_acme.population.members import Member, population_of, record_of
 from iq_acme.storage import files
-from iq_acme.training import metrics_files, opening, plotting
+from iq_acme.training import opening, plotting
+from iq_acme.training.records import RunRecords
 from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
 
 
@@ -79,6 +79,7 @@ class MemberFolder:
   Attributes:
     directory: the folder.
     stopped: why the member does not go on, None if it does.
+    records: its episodes, evaluations and metrics.
   """
 
   def __init__(
@@ -114,14 +115,7 @@ class MemberFolder:
         f'{files.readable_path(theirs)}: go on with the same members as then, or give '
         'these a --workdir of their own.'
       )
-    self._logs = {
-      label: stack.enter_context(
-        contextlib.closing(directory.make_logger(label, settings.tensorboard, position))
-      )
-      for label in ('learner', 'actor', 'evaluator')
-    }
-    self._last_evaluation = (0, 0.0)
-    self.evaluated: set[int] = set()
+    self.records = RunRecords(directory, settings.tensorboard, position, stack)
 
   def open(self, actor_steps: int, learner_steps: int, seconds: float) -> None:
     """Makes the folder fit the step that the population starts from."""
@@ -131,42 +125,12 @@ class MemberFolder:
     )
     if self._first != os.curdir:
       self.directory.update_summary(population=self._first)
-    rows = metrics_files.read_rows(self.directory.evaluations)
-    self.evaluated = {int(row['actor_steps']) for row in rows}
-    self._last_evaluation = (actor_steps, seconds)
+    self.records.open(actor_steps, seconds)
 
   def stop(self, reason: str) -> None:
     """Records why the member does not go on; it never does again."""
     self.stopped = reason
     self.directory.update_summary(stopped=reason)
-
-  def add_episode(self, episode: Episode, seconds: float) -> None:
-    """Writes a training episode's row."""
-    self._logs['actor'].write(
-      {
-        'episode_return': episode.episode_return,
-        'episode_length': episode.length,
-        **episode.metrics,
-        'training_seconds': seconds,
-      }
-    )
-
-  def add_metrics(self, metrics: Mapping[str, float], seconds: float) -> None:
-    """Writes a row of the learner's metrics."""
-    self._logs['learner'].write({**metrics, 'learner_walltime': seconds})
-
-  def add_evaluation(
-    self, step: int, values: dict[str, float], seconds: float
-  ) -> dict[str, float]:
-    """Writes an evaluation's row, and returns it with its speed."""
-    last_step, last_seconds = self._last_evaluation
-    elapsed = seconds - last_seconds
-    speed = (step - last_step) / elapsed if step > last_step else math.nan
-    values = {**values, 'training_seconds': seconds, 'steps_per_second': speed}
-    self._logs['evaluator'].write(values)
-    self.evaluated.add(step)
-    self._last_evaluation = (step, seconds)
-    return values
 
 
 def population_line(step: int, rows: Sequence[Mapping[str, float]]) -> str:
@@ -174,7 +138,7 @@ def population_line(step: int, rows: Sequence[Mapping[str, float]]) -> str:
 
   Args:
     step: environment steps of each member.
-    rows: `MemberFolder.add_evaluation`'s.
+    rows: `RunRecords.add_evaluation`'s.
   """
   if len(rows) == 1:
     return evaluation.evaluation_line(step, rows[0])
@@ -189,6 +153,4 @@ def population_line(step: int, rows: Sequence[Mapping[str, float]]) -> str:
 
 def describe_spread(values: Sequence[float]) -> str:
   """Returns the median and the range of some numbers, in words."""
-  ordered = sorted(values)
-  middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
-  return f'{middle:,.1f} ({ordered[0]:,.1f} to {ordered[-1]:,.1f})'
+  return f'{np.median(values):,.1f} ({min(values):,.1f} to {max(values):,.1f})'

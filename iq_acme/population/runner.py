@@ -198,7 +198,7 @@ class PopulationRun:
     per_call = getattr(self._config, 'num_sgd_steps_per_step', 1)
     self._pending = (rows, counts, due // per_call * per_call)
     for index, episode in results.episodes.items():
-      self._folders[index].add_episode(episode, self._clock.seconds)
+      self._folders[index].records.add_episode(episode, self._clock.seconds)
       self._progress.add_episode(episode.episode_return)
 
   def _learn(self) -> None:
@@ -220,7 +220,9 @@ class PopulationRun:
     for index, folder in enumerate(self._folders):
       if folder.stopped is None:
         values = {name: float(column[index]) for name, column in metrics.items()}
-        folder.add_metrics(values, self._clock.seconds)
+        folder.records.learner.write(
+          {**values, 'learner_walltime': self._clock.seconds}
+        )
 
   def _find_diverged(self) -> None:
     alive = self._population.alive()
@@ -252,7 +254,7 @@ class PopulationRun:
     self._clock.stop()
     self._find_diverged()
     going = self._folders.going() & [
-      self._step not in x.evaluated for x in self._folders
+      self._step not in x.records.evaluated for x in self._folders
     ]
     if not any(going):
       return
@@ -277,7 +279,7 @@ class PopulationRun:
     rows = []
     for index, values in found.values.items():
       folder = self._folders[index]
-      row = folder.add_evaluation(self._step, values, self._clock.seconds)
+      row = folder.records.add_evaluation(self._step, values, self._clock.seconds)
       rows.append(row)
       folder.directory.keep_best(
         {'actor_steps': self._step, **row}, self._policy_writer(index)
@@ -297,9 +299,7 @@ class PopulationRun:
         Progress(self._step, self._sgd_steps, self._schedule, counts),
       )
       self._saved_step = self._step
-      size = files.readable_size(checkpoint.num_bytes)
-      path = files.readable_path(checkpoint.path)
-      self._progress.say(f'{self._step:>11,}  checkpoint, {size}: {path}')
+      self._progress.say(checkpoint.line())
     for index, folder in enumerate(self._folders):
       folder.directory.update_summary(
         actor_steps=self._step, training_seconds=self._clock.seconds, finished=False

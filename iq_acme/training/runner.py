@@ -1,7 +1,6 @@
 """One training run of any agent: steps, evaluations, checkpoints, files."""
 
 import contextlib
-import math
 from typing import Any
 
 from iq_acme import evaluation, process, seeding
@@ -11,6 +10,7 @@ from iq_acme.storage import files
 from iq_acme.training import hangs, metrics_files, opening, plotting, progress, quiet
 from iq_acme.training.opening import Outcome
 from iq_acme.training.protocols import AgentFactory
+from iq_acme.training.records import RunRecords
 from iq_acme.training.run_directory import RunDirectory
 from iq_acme.training.settings import RunSettings
 
@@ -79,18 +79,10 @@ class _Run:
       )
     )
     terminal = stack.enter_context(quiet.without_reverb_lines())
-    logs = {
-      label: stack.enter_context(
-        contextlib.closing(
-          directory.make_logger(label, settings.tensorboard, self._position)
-        )
-      )
-      for label in ('learner', 'actor', 'evaluator')
-    }
-    self._episode_log, self._evaluation_log = logs['actor'], logs['evaluator']
+    self._records = RunRecords(directory, settings.tensorboard, self._position, stack)
     # An environment first, to know its specs; its seed depends on where the agent is.
     with contextlib.closing(make_environment(0)) as environment:
-      self._agent = make_agent(environment, directory.path, logs['learner'])
+      self._agent = make_agent(environment, directory.path, self._records.learner)
     stack.enter_context(contextlib.closing(self._agent))
     self._saved_step = self._agent.actor_steps
     self._open_directory()
@@ -130,14 +122,7 @@ class _Run:
     episode = self._stepper.step(self._agent)
     self._agent.update()
     if episode is not None:
-      self._episode_log.write(
-        {
-          'episode_return': episode.episode_return,
-          'episode_length': episode.length,
-          **episode.metrics,
-          'training_seconds': self._clock.seconds,
-        }
-      )
+      self._records.add_episode(episode, self._clock.seconds)
       self._progress.add_episode(episode.episode_return)
 
   def _evaluate_on_grid(self) -> None:
@@ -147,7 +132,7 @@ class _Run:
   def _evaluate(self) -> None:
     """Evaluates at this step, unless it has been done; a signal abandons it."""
     step = self._agent.actor_steps
-    if step in self._evaluated:
+    if step in self._records.evaluated:
       return
     self._clock.stop()
     values = evaluation.evaluate_agent(
@@ -160,15 +145,7 @@ class _Run:
     )
     if values is None:
       return
-    last_step, last_seconds = self._last_evaluation
-    seconds = self._clock.seconds
-    values['training_seconds'] = seconds
-    values['steps_per_second'] = (
-      (step - last_step) / (seconds - last_seconds) if step > last_step else math.nan
-    )
-    self._evaluation_log.write(values)
-    self._evaluated.add(step)
-    self._last_evaluation = (step, seconds)
+    values = self._records.add_evaluation(step, values, self._clock.seconds)
     self._progress.say(evaluation.evaluation_line(step, values))
     self._directory.keep_best({'actor_steps': step, **values}, self._save_policy)
 
@@ -210,10 +187,8 @@ class _Run:
       step,
       self._agent.learner_steps,
     )
-    rows = metrics_files.read_rows(directory.evaluations)
-    self._evaluated = {int(row['actor_steps']) for row in rows}
     self._clock = progress.Clock(self._seconds_until(step))
-    self._last_evaluation = (step, self._clock.seconds)
+    self._records.open(step, self._clock.seconds)
 
   def _seconds_until(self, step: int) -> float:
     """Returns the training seconds that a resumed run has behind it."""
