@@ -80,6 +80,12 @@ setuptools.setup(
     'cuda': ['jax[cuda12]>=0.6.2,<0.13'],
     'dm_control': ['dm-control>=1.0.31,<2'],
     'robotics': ['gymnasium-robotics==1.4.2'],
-    'dev': ['psutil>=5', 'pytest>=8', 'pytest-timeout>=2.3', 'ruff>=0.9'],
+    'dev': [
+      'psutil>=5',
+      'pytest>=8',
+      'pytest-timeout>=2.3',
+      'pytest-xdist>=3.6',
+      'ruff>=0.9',
+    ],
   },
 )
