@@ -65,6 +65,17 @@ class IQConfig:
     'transition. None bounds nothing, as Eq. 1.',
     optional=True,
   )
+  target_entropy_per_dim: float | None = fields.number(
+    None,
+    'Entropy of the policy per action dimension, in nats, to which the temperature '
+    'adapts from its value above; None keeps the temperature, as the paper does.',
+    optional=True,
+  )
+  temperature_learning_rate: float = fields.number(
+    3e-4,
+    'How much the logarithm of an adaptive temperature changes per SGD step and nat '
+    'that the entropy lacks.',
+  )
   discount: float = fields.number(
     0.99, "The paper's gamma, in [0, 1].", least=0, most=1
   )
@@ -191,6 +202,15 @@ class IQConfig:
 
   def __post_init__(self):
     fields.check(self)
+    if self.target_entropy_per_dim is not None and (
+      self.policy_family != 'multicategorical'
+    ):
+      raise fields.error(
+        self,
+        'target_entropy_per_dim',
+        f'None with policy_family {self.policy_family!r}: the temperature adapts only '
+        "'multicategorical' policies, whose entropy is exact",
+      )
     fields.check_rising(self, 'batch_size', 'min_replay_size', 'max_replay_size')
 
   @property
@@ -213,6 +233,8 @@ class Hyperparameters(NamedTuple):
   munchausen_coefficient: Any
   munchausen_bound: Any
   advantage_bound: Any
+  target_entropy_per_dim: Any
+  temperature_learning_rate: Any
   discount: Any
   learning_rate: Any
   policy_learning_rate: Any

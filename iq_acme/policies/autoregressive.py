@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from iq_acme.config import IQConfig
-from iq_acme.policies import base, multicategorical
+from iq_acme.policies import base, multicategorical, temperature
 
 # Hidden units of the head that sees the dimensions before.
 HEAD_WIDTH = 64
@@ -102,9 +102,9 @@ def make_autoregressive_policy(environment_spec: Any, config: IQConfig) -> base.
 def _make_network(num_dimensions: int, config: IQConfig) -> hk.Transformed:
   """Makes the torso and the head, from an observation to a `_Network`."""
   num_values = config.num_action_values
-  scale = 1 / config.temperature if config.scale_logits_by_temperature else 1.0
 
   def network(observation: base.Observation) -> _Network:
+    scale = temperature.logit_scale(config)
     torso = base.torso(observation, config)
     logits = base.output_layer(torso, config, num_dimensions * num_values)
     sizes = num_dimensions, num_values, HEAD_WIDTH

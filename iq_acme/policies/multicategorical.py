@@ -3,6 +3,7 @@
 Shapes: B batch, D action dimensions, n values per dimension.
 """
 
+import math
 from typing import Any
 
 import distrax
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from iq_acme.config import IQConfig
-from iq_acme.policies import base
+from iq_acme.policies import base, temperature
 
 
 def action_values(
@@ -64,22 +65,28 @@ def make_multicategorical_policy(
 
   Args:
     environment_spec: the environment's specs, with an action vector [D].
-    config: the number of values n, the network's size, the scaling of the logits.
+    config: the number of values n, the network's size, the scaling of the logits, the
+      entropy that the temperature adapts to.
 
   Returns:
     A policy whose `log_prob` maps each action to its nearest value: exact for actions
     the policy took, sensible for foreign ones, such as demonstrations.
+
+  Raises:
+    ValueError: if the entropy that the temperature adapts to is beyond uniform.
   """
   minimum, maximum = base.action_bounds(environment_spec.actions)
   num_dimensions, num_values = len(minimum), config.num_action_values
+  temperature.check_target_entropy(config, math.log(num_values))
   values = action_values(minimum, maximum, num_values)
-  scale = 1 / config.temperature if config.scale_logits_by_temperature else 1.0
 
   @hk.without_apply_rng
   @hk.transform
   def network(observation: base.Observation) -> jax.Array:
     logits = base.mlp(observation, config, num_dimensions * num_values)
-    return scale * logits.reshape(-1, num_dimensions, num_values)
+    return temperature.logit_scale(config) * logits.reshape(
+      -1, num_dimensions, num_values
+    )
 
   def distribution(
     params: base.Params, observation: base.Observation
