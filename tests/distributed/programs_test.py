@@ -77,7 +77,7 @@ def finished(tmp_path_factory):
   for thread in threads:
     thread.start()
   for thread in threads:
-    thread.join(240)
+    thread.join(480)
   return runs
 
 
