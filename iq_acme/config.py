@@ -89,13 +89,16 @@ class IQConfig:
   policy_family: str = fields.choice(
     'multicategorical',
     "'multicategorical' (Section 4), 'autoregressive' (the same with dependence between "
-    "dimensions) or 'gaussian' (the ablation of Figure 2).",
+    "dimensions) or 'gaussian' (the ablation of Figure 2; not for integer actions).",
     POLICY_FAMILIES,
     elsewhere='gaussian for iq_gaussian and m_iq_gaussian; autoregressive for '
     'iq_autoregressive and m_iq_autoregressive',
   )
   num_action_values: int = fields.integer(
-    11, "Values per action dimension, the paper's n (Section 4).", least=2
+    11,
+    "Values per action dimension, the paper's n (Section 4). Of no meaning for actions "
+    "that are integers: each is a value, as the environment's spec says.",
+    least=2,
   )
   scale_logits_by_temperature: bool = fields.boolean(
     False,

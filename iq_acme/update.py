@@ -4,6 +4,7 @@ Shapes: B batch, D action dimensions, K SGD steps.
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -223,6 +224,7 @@ def _pair_loss(
   )
   loss = losses.iq_loss(td_errors)
   entropy = policy.entropy(params.policy, observation, action)  # [B]
+  num_dimensions = math.prod(action.shape[1:])
   munchausen_scale = config.munchausen_coefficient * config.temperature
   metrics = {
     'loss': loss,
@@ -232,7 +234,7 @@ def _pair_loss(
     'log_policy_mean': jnp.mean(log_prob_tm1),
     'log_policy_min': jnp.min(log_prob_tm1),
     'munchausen_term_mean': munchausen_scale * jnp.mean(target_log_prob_tm1),
-    f'{policy.entropy_name}_per_dim': jnp.mean(entropy) / action.shape[-1],
+    f'{policy.entropy_name}_per_dim': jnp.mean(entropy) / num_dimensions,
   }
   if config.center_policy_error:
     loss += losses.policy_control_variate(td_errors, log_prob_tm1, config.temperature)

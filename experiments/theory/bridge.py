@@ -25,7 +25,7 @@ from experiments.theory.factorisation import factorised_iterates
 from iq_acme import optimization, tabular, update
 from iq_acme.config import IQConfig
 from iq_acme.networks import IQNetworks, make_networks
-from iq_acme.policies.multicategorical import action_values
+from iq_acme.policies.grid import action_values
 
 # The step size decays geometrically within one iteration. At 0.1 all hidden units of
 # the autoregressive policy die.

@@ -176,6 +176,16 @@ def test_other_families_are_refused(family):
     dataclasses.replace(CONFIG, policy_family=family)
 
 
+def test_an_entropy_beyond_uniform_is_refused_of_integers_too():
+  actions = specs.BoundedArray((2,), np.int32, [0, 0], [1, 3])
+  spec = SimpleNamespace(observations=SPEC.observations, actions=actions)
+  uniform = (np.log(2) + np.log(4)) / 2
+  config = dataclasses.replace(CONFIG, target_entropy_per_dim=uniform)
+  with pytest.raises(ValueError, match=r'target_entropy_per_dim is 1.039'):
+    make_networks(spec, config)
+  make_networks(spec, dataclasses.replace(config, target_entropy_per_dim=1.03))
+
+
 def test_an_entropy_beyond_uniform_is_refused():
   config = dataclasses.replace(CONFIG, target_entropy_per_dim=1.1)
   with pytest.raises(
