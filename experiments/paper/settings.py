@@ -264,7 +264,6 @@ LEARNING_PLANS: dict[str, tuple[Study, ...]] = {
 # Of docs/discrete.md, with settings of their own: the paper has no such task. They were
 # chosen on seeds 0 to 2.
 _SMALL = {
-  'learning_rate': 1e-3,
   'hidden_layer_sizes': (64, 64),
   'batch_size': 64,
   'samples_per_insert': 32.0,
@@ -272,10 +271,11 @@ _SMALL = {
 }
 _CARTPOLE = {
   'temperature': 0.3,
+  'learning_rate': 1e-3,
   'target_update_rate': 0.1,
   'normalize_observations': True,
 }
-_ACROBOT = {'temperature': 0.03, 'target_update_rate': 0.05}
+_ACROBOT = {'temperature': 0.03, 'learning_rate': 1e-3, 'target_update_rate': 0.05}
 DISCRETE_PLANS: dict[str, tuple[Study, ...]] = {
   'discrete': tuple(
     Study(
