@@ -274,28 +274,27 @@ _CARTPOLE = {
   'min_replay_size': 1_000,
 }
 _ACROBOT = {
+  **_CARTPOLE,
   'temperature': 0.03,
-  'learning_rate': 1e-3,
   'target_update_rate': 0.05,
-  'hidden_layer_sizes': (64, 64),
+  'normalize_observations': False,
   'batch_size': 64,
   'samples_per_insert': 32.0,
-  'min_replay_size': 1_000,
 }
 DISCRETE_PLANS: dict[str, tuple[Study, ...]] = {
   'discrete': tuple(
     Study(
       'Discrete actions',
       (task,),
-      (Variant(algorithm, settings),),
+      (variant,),
       num_seeds=3,
       num_steps=50_000,
       first_seed=3,
       evaluation_episodes=20,
     )
-    for task, algorithm, settings in (
-      ('gym:CartPole-v1', 'iq', _CARTPOLE),
-      ('gym:Acrobot-v1', 'm_iq', _ACROBOT),
+    for task, variant in (
+      ('gym:CartPole-v1', Variant('iq', _CARTPOLE)),
+      ('gym:Acrobot-v1', Variant('m_iq', _ACROBOT)),
     )
   )
 }
