@@ -284,13 +284,7 @@ _ACROBOT = {
 DISCRETE_PLANS: dict[str, tuple[Study, ...]] = {
   'discrete': tuple(
     Study(
-      'Discrete actions',
-      (task,),
-      (variant,),
-      num_seeds=3,
-      num_steps=50_000,
-      first_seed=3,
-      evaluation_episodes=20,
+      'Discrete', (task,), (variant,), 3, 50_000, first_seed=3, evaluation_episodes=20
     )
     for task, variant in (
       ('gym:CartPole-v1', Variant('iq', _CARTPOLE)),
