@@ -103,11 +103,11 @@ class TransitionPacking:
     """
     row = np.empty(self.width, self.dtype)
     for field, leaf in zip(self._fields, self._structure.flatten_up_to(transition)):
-      array = np.asarray(leaf, field.dtype)
       if field.dtype == np.int32 and np.asarray(leaf).dtype.kind not in 'biu':
         raise ValueError(
           f'A transition has the action {leaf!r}; the environment spec says integers.'
         )
+      array = np.asarray(leaf, field.dtype)
       if array.shape != field.shape:
         raise ValueError(
           f'A transition has an array of shape {array.shape}; the environment '
