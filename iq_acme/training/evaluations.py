@@ -16,12 +16,10 @@ class Evaluations(NamedTuple):
   Attributes:
     config: the run's `config.json`.
     values: one column of `eval.csv`, by the run's step.
-    step_column: what its steps are.
   """
 
   config: dict[str, Any]
   values: dict[int, float]
-  step_column: str = metrics_files.STEP_COLUMN
 
 
 def read_evaluations(folder: str, metric: str) -> Evaluations | None:
@@ -59,7 +57,7 @@ def read_evaluations(folder: str, metric: str) -> Evaluations | None:
   for row in rows:  # Of two that were due at one step, the first is nearer to it.
     step = int(row[directory.step_column])
     values.setdefault(_due_step(step, config), row[metric])
-  return Evaluations(config, values, directory.step_column)
+  return Evaluations(config, values)
 
 
 def std_over_seeds(values: np.ndarray) -> np.ndarray:
