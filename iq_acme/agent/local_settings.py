@@ -16,7 +16,9 @@ class LocalSettings:
 
   batch_size: int = fields.integer(fields.REQUIRED, 'Transitions per SGD step.')
   min_replay_size: int = fields.integer(
-    fields.REQUIRED, 'Environment steps before the first SGD step is due.', least=0
+    fields.REQUIRED,
+    'Environment steps before the first SGD step is due, less the demonstrations.',
+    least=0,
   )
   samples_per_step: float = fields.number(
     fields.REQUIRED, 'Sampled transitions per environment step.'

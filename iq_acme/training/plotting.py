@@ -69,7 +69,7 @@ def plot_runs(
   groups = group_runs(run_dirs, metric)
   if not groups:
     raise ValueError(f'None of {list(run_dirs)} holds the evaluations of a run.')
-  step_column = _shared_step_column(run_dirs)
+  step_column = _shared_step_column(run_dirs, metric)
   tasks = sorted({task for task, _ in groups})
   figure, all_axes = panels.make_panels(len(tasks))
   for axes, task in zip(all_axes, tasks):
@@ -84,13 +84,17 @@ def plot_runs(
   panels.save_figure(figure, output)
 
 
-def _shared_step_column(run_dirs: Sequence[str]) -> str:
+def _shared_step_column(run_dirs: Sequence[str], metric: str) -> str:
   """Returns what the steps of all runs are.
 
   Raises:
     ValueError: if some count SGD steps and others environment steps.
   """
-  folders = {RunDirectory(folder).step_column: folder for folder in run_dirs}
+  folders = {
+    RunDirectory(folder).step_column: folder
+    for folder in run_dirs
+    if read_evaluations(folder, metric) is not None
+  }
   if len(folders) > 1:
     raise ValueError(
       f'{folders["learner_steps"]} is an offline run, over SGD steps, and '

@@ -220,7 +220,8 @@ def test_offline_runs_are_drawn_over_sgd_steps_and_apart_from_others(
     labels.append(axes.get_xlabel())
 
   monkeypatch.setattr(panels, 'label_axes', label_axes)
-  plotting.plot_runs(runs[:2], str(tmp_path / 'x.png'))
+  (tmp_path / 'empty').mkdir()
+  plotting.plot_runs([*runs[:2], str(tmp_path / 'empty')], str(tmp_path / 'x.png'))
   plotting.plot_curve(runs[0])
   plotting.plot_runs(runs[2:], str(tmp_path / 'x.png'))
   assert labels == ['SGD steps', 'SGD steps', 'environment steps']
