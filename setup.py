@@ -79,6 +79,7 @@ setuptools.setup(
     'acme': [f'{requirement}; {ACME_PYTHON}' for requirement in ACME],
     'cuda': ['jax[cuda12]>=0.6.2,<0.13'],
     'dm_control': ['dm-control>=1.0.31,<2'],
+    'minari': ['minari>=0.5.3,<0.6', 'h5py>=3'],  # Its datasets are HDF5 files.
     'robotics': ['gymnasium-robotics==1.4.2'],
     'dev': [
       'psutil>=5',

@@ -38,7 +38,7 @@ def evaluate_agent(
   make_environment: EnvironmentFactory,
   *,
   run_seed: int,
-  actor_steps: int,
+  step: int,
   num_episodes: int,
   should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, float] | None:
@@ -48,7 +48,7 @@ def evaluate_agent(
     agent: whose policy.
     make_environment: makes a fresh environment from a seed.
     run_seed: the seed of the run.
-    actor_steps: environment steps of training so far; with `run_seed` it fixes the
+    step: the run's, of training so far; with `run_seed` it fixes the
       seeds, so that the same evaluation can be made again.
     num_episodes: episodes of each of the two policies.
     should_stop: asked after every step; True abandons the evaluation.
@@ -57,7 +57,7 @@ def evaluate_agent(
     `summarize`'s values, prefixed with 'mode_' and 'sampled_', and for the mode those
     of `assess_episodes`, if the agent has a critic; or None if abandoned.
   """
-  seeds = seeding.derive_seeds(run_seed, 'evaluation', actor_steps, 3)
+  seeds = seeding.derive_seeds(run_seed, 'evaluation', step, 3)
   episodes = {}
   critic = agent.make_critic()
   recorder = None
@@ -140,11 +140,11 @@ class _Recorder:
     self._actor.observe(action, next_timestep)
 
 
-def evaluation_line(actor_steps: int, values: Mapping[str, float]) -> str:
+def evaluation_line(step: int, values: Mapping[str, float]) -> str:
   """Returns the line that shows an evaluation.
 
   Args:
-    actor_steps: environment steps of training.
+    step: the run's.
     values: `evaluate_agent`'s, and 'steps_per_second', which may be NaN.
   """
   parts = [
@@ -153,4 +153,4 @@ def evaluation_line(actor_steps: int, values: Mapping[str, float]) -> str:
   ]
   if not math.isnan(values['steps_per_second']):
     parts.append(f'{values["steps_per_second"]:,.0f} steps/s')
-  return f'{actor_steps:>11,}  ' + ' · '.join(parts)
+  return f'{step:>11,}  ' + ' · '.join(parts)

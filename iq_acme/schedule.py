@@ -38,6 +38,12 @@ class UpdateSchedule:
     samples_per_step = fractions.Fraction(str(self.samples_per_step))
     return self.start_sgd_steps + learning_steps * samples_per_step // self.batch_size
 
+  def after_offline(self, num_sgd_steps: int) -> 'UpdateSchedule':
+    """Returns the schedule of a run that took so many SGD steps beside those due."""
+    return dataclasses.replace(
+      self, start_sgd_steps=self.start_sgd_steps + num_sgd_steps
+    )
+
   def after_refill(
     self, actor_steps: int, sgd_steps: int, missing: int
   ) -> 'UpdateSchedule':
@@ -96,12 +102,14 @@ class Progress:
     sgd_steps: SGD steps taken.
     schedule: what SGD steps are due by.
     counts: of Acme's counter.
+    offline_sgd_steps: those of the SGD steps that no environment step paid for.
   """
 
   actor_steps: int
   sgd_steps: int
   schedule: UpdateSchedule
   counts: Mapping[str, float]
+  offline_sgd_steps: int = 0
 
   def as_json(self) -> dict[str, Any]:
     """Returns what `from_json` takes."""

@@ -119,18 +119,21 @@ class TransitionPacking:
     return row
 
   def pack_batch(self, transitions: Transition) -> np.ndarray:
-    """Packs transitions into rows of float32, on the host.
+    """Packs transitions, on the host.
 
     Args:
-      transitions: arrays [N, ...] of the spec's shapes.
+      transitions: arrays [N, ...] of the spec's shapes and dtypes.
 
     Returns:
       Rows, [N, width].
     """
     leaves = self._structure.flatten_up_to(transitions)
-    rows = np.empty((len(transitions.reward), self.width), np.float32)
+    rows = np.empty((len(transitions.reward), self.width), self.dtype)
     for field, leaf in zip(self._fields, leaves):
-      rows[:, field.start : field.stop] = leaf.reshape(len(rows), -1)
+      columns = np.ascontiguousarray(leaf, field.dtype).reshape(len(rows), -1)
+      if self._is_bytes:
+        columns = columns.view(np.uint8)
+      rows[:, field.start : field.stop] = columns
     return rows
 
   def unpack(self, rows: Any) -> Transition:

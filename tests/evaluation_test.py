@@ -18,7 +18,7 @@ def _evaluate(agent, made=None, **changes):
       made.append(task)
     return task
 
-  arguments = {'run_seed': 3, 'actor_steps': 20, 'num_episodes': 2}
+  arguments = {'run_seed': 3, 'step': 20, 'num_episodes': 2}
   return evaluation.evaluate_agent(agent, make, **{**arguments, **changes})
 
 
@@ -69,7 +69,7 @@ def test_seeds_depend_on_run_and_step_alone(agent):
     return made[0].seed
 
   assert seed_of() == seed_of()
-  assert len({seed_of(), seed_of(run_seed=4), seed_of(actor_steps=30)}) == 3
+  assert len({seed_of(), seed_of(run_seed=4), seed_of(step=30)}) == 3
 
 
 def test_training_and_evaluation_never_share_a_seed():

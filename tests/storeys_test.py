@@ -17,7 +17,7 @@ STOREYS = (
   ('networks', 'losses', 'normalization', 'transitions'),
   ('optimization', 'update', 'acting', 'environments', 'tabular'),
   ('storage', 'process'),
-  ('critics', 'episodes', 'policy_io', 'evaluation'),
+  ('critics', 'episodes', 'policy_io', 'evaluation', 'datasets'),
   ('training',),
   ('population',),
   ('compat',),

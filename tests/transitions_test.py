@@ -64,6 +64,8 @@ def test_unpacking_gives_back_every_bit(observations, dtype, row_dtype):
   rows = np.stack([packing.pack(transition) for transition in transitions])
   assert rows.shape == (4, packing.width)
   assert rows.nbytes == 4 * packing.num_bytes
+  batch = jax.tree.map(lambda *leaves: np.stack(leaves), *transitions)
+  np.testing.assert_array_equal(packing.pack_batch(batch), rows)
   unpackers = [packing.unpack]
   if row_dtype == np.float32:
     unpackers.append(jax.jit(packing.unpack))

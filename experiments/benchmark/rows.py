@@ -209,7 +209,8 @@ def acme_sac_our_replay(env_name: str) -> Row:
   environment, spec, networks, config = _sac_parts(env_name)
   from acme.agents.jax import sac
 
-  from iq_acme.agent.local import LocalAgent, LocalSettings
+  from iq_acme.agent.local import LocalAgent
+  from iq_acme.agent.local_settings import LocalSettings
   from iq_acme.baselines.sac.builder import ResidentSACBuilder
 
   settings = LocalSettings(

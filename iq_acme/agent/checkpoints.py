@@ -124,7 +124,9 @@ class AgentCheckpoints:
       if self._with_replay:
         replay.save(os.path.join(directory, _REPLAY))
 
-    return self._store.save(progress.actor_steps, write)
+    # Named by all steps of the run: one of either kind makes a later checkpoint.
+    step = progress.actor_steps + progress.offline_sgd_steps
+    return self._store.save(step, write)
 
   def restore(self, learner_state_like: Any, replay: Replay) -> RestoredAgent | None:
     """Reads the checkpoint that was picked when this was made.

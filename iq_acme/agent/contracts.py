@@ -13,6 +13,7 @@ from acme.utils import counting
 
 from iq_acme.compat import loopback
 from iq_acme.replay.table import ServerReplay
+from iq_acme.transitions import Transition
 
 
 class Replay(Protocol):
@@ -31,6 +32,13 @@ class Replay(Protocol):
 
   def totals(self) -> tuple[int, int]:
     """Returns how many were inserted, and sampled, in all."""
+
+  def fill(self, transitions: Transition) -> None:
+    """Puts transitions [N, ...] into replay, which is empty and not sampled yet.
+
+    Raises:
+      ValueError: if there is no room for all of them.
+    """
 
   def stop_limiting_inserts(self) -> None:
     """Takes in what arrives, from now on, whatever the ratio, if it can."""

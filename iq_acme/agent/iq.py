@@ -7,9 +7,11 @@ from acme.utils import counting, loggers
 
 from iq_acme import acting, critics, policy_io
 from iq_acme.agent.builder import IQBuilder
-from iq_acme.agent.local import LocalAgent, LocalSettings
+from iq_acme.agent.local import LocalAgent
+from iq_acme.agent.local_settings import LocalSettings
 from iq_acme.config import IQConfig
 from iq_acme.networks import IQNetworks, make_networks
+from iq_acme.transitions import Transition
 
 
 class IQ(LocalAgent):
@@ -24,6 +26,7 @@ class IQ(LocalAgent):
     seed: int = 0,
     counter: counting.Counter | None = None,
     logger: loggers.Logger | None = None,
+    demonstrations: Transition | None = None,
     **local_settings: Any,
   ):
     """Creates the agent; see `make_iq_agent`.
@@ -35,6 +38,7 @@ class IQ(LocalAgent):
       seed: what parameters and actions are drawn from.
       counter: see `LocalAgent`.
       logger: gets the learner's metrics.
+      demonstrations: see `LocalAgent`.
       **local_settings: workdir and checkpoint settings of `LocalSettings`.
     """
     self._config = config
@@ -61,6 +65,7 @@ class IQ(LocalAgent):
       ),
       seed=seed,
       counter=counter,
+      demonstrations=demonstrations,
       # Made once: a new one would be compiled anew at every evaluation.
       evaluation_policies=acting.make_evaluation_policies(networks),
     )
@@ -100,6 +105,7 @@ def make_iq_agent(
   workdir: str | None = None,
   counter: counting.Counter | None = None,
   logger: loggers.Logger | None = None,
+  demonstrations: Transition | None = None,
   checkpoint_every: int | None = None,
   keep_checkpoints: int = 2,
   checkpoint_replay: bool = True,
@@ -119,6 +125,7 @@ def make_iq_agent(
       the `EnvironmentLoop` `counting.Counter(counter, prefix='actor')`, so that it
       counts `actor_steps`; if it is None the agent counts them itself.
     logger: gets a row of metrics every `config.log_period` SGD steps.
+    demonstrations: transitions that replay begins with; see `LocalAgent`.
     checkpoint_every: environment steps between checkpoints; if None, they are made
       by calls of `save` alone.
     keep_checkpoints: how many of the newest are kept.
@@ -138,6 +145,7 @@ def make_iq_agent(
     seed=seed,
     counter=counter,
     logger=logger,
+    demonstrations=demonstrations,
     workdir=workdir,
     checkpoint_every=checkpoint_every,
     keep_checkpoints=keep_checkpoints,

@@ -1,6 +1,5 @@
 """Any Acme builder's agent in one process, which counts exactly and resumes."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,52 +10,12 @@ import numpy as np
 from acme.agents.jax import builders
 from acme.utils import counting
 
-from iq_acme import fields
-from iq_acme.agent.checkpoints import AgentCheckpoints
+from iq_acme.agent.checkpoints import AgentCheckpoints, RestoredAgent
 from iq_acme.agent.contracts import AcmeParts, Replay
+from iq_acme.agent.local_settings import LocalSettings
 from iq_acme.schedule import Progress, UpdateSchedule, resume
 from iq_acme.storage.checkpoints import CheckpointInfo
-
-
-@fields.documented
-@dataclasses.dataclass(frozen=True)
-class LocalSettings:
-  """Says what a local agent needs to know besides its parts.
-
-  Raises:
-    ValueError: on construction, naming the field, its value and what is allowed.
-  """
-
-  batch_size: int = fields.integer(fields.REQUIRED, 'Transitions per SGD step.')
-  min_replay_size: int = fields.integer(
-    fields.REQUIRED, 'Environment steps before the first SGD step is due.', least=0
-  )
-  samples_per_step: float = fields.number(
-    fields.REQUIRED, 'Sampled transitions per environment step.'
-  )
-  num_sgd_steps_per_step: int = fields.integer(
-    1, "SGD steps that one call of the learner's `step` takes."
-  )
-  workdir: str | None = fields.free(
-    None, 'Where checkpoints go and are restored from; none are made if None.'
-  )
-  checkpoint_every: int | None = fields.integer(
-    None,
-    'Environment steps between checkpoints made by `update`; None leaves them to '
-    'calls of `save`.',
-    optional=True,
-  )
-  keep_checkpoints: int = fields.integer(2, 'How many of the newest are kept.')
-  checkpoint_replay: bool = fields.boolean(
-    True,
-    'Whether checkpoints hold what is in replay. If they do not, a resumed run acts by '
-    'its policy, without learning, until replay is filled.',
-  )
-
-  def __post_init__(self):
-    fields.check(self)
-    if self.checkpoint_every is not None and self.workdir is None:
-      raise ValueError('checkpoint_every is set but workdir is None: nowhere to save.')
+from iq_acme.transitions import Transition
 
 
 class LocalAgent(acme.Actor, acme.core.VariableSource):
@@ -78,6 +37,7 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     *,
     seed: int = 0,
     counter: counting.Counter | None = None,
+    demonstrations: Transition | None = None,
     evaluation_policies: Mapping[bool, Any] | None = None,
   ):
     """Creates the agent and restores the newest intact checkpoint of its workdir.
@@ -98,14 +58,18 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
       counter: counts `learner_steps` and `learner_walltime`. If it is None the agent
         counts `actor_steps` too; if it is given whoever runs the environment does, as
         Acme's `EnvironmentLoop` with `counting.Counter(counter, 'actor')`.
+      demonstrations: transitions [N, ...] that replay begins with, such as those of
+        `datasets.read_transitions`. They count for `min_replay_size`: so many fewer
+        environment steps are taken before learning starts. A checkpoint that holds
+        replay holds them too; they are put in again only if it does not.
       evaluation_policies: what actors are evaluated by, deterministic (True) or not
         (False); see `make_evaluation_actor`.
 
     Raises:
       WorkdirInUseError: if another agent has the workdir.
       DamagedCheckpointsError: if it has checkpoints, and none is intact.
-      ValueError: if the checkpoint belongs to another configuration, or the actor has
-        no key that a checkpoint could hold.
+      ValueError: if the checkpoint belongs to another configuration, the actor has
+        no key that a checkpoint could hold, or replay no room for the demonstrations.
     """
     self._settings = settings
     self._builder = builder
@@ -113,12 +77,15 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     self._counts_steps = counter is None
     self.counter = counter or counting.Counter()
     self._actor_steps = 0
-    self._sgd_steps = 0
+    self._sgd_steps = self._offline_sgd_steps = 0
     self._saved_at = 0
+    self._demonstrations = demonstrations
+    known = 0 if demonstrations is None else len(demonstrations.reward)
+    self._exploration_steps = max(0, settings.min_replay_size - known)
     self._schedule = UpdateSchedule(
       samples_per_step=settings.samples_per_step,
       batch_size=settings.batch_size,
-      start_actor_steps=settings.min_replay_size,
+      start_actor_steps=self._exploration_steps,
     )
     self.restored_from: str | None = None
     self._checkpoints = self._parts = None
@@ -178,15 +145,27 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
   def update(self) -> None:
     """Takes the SGD steps that are due, and a checkpoint if one is."""
     due = self._schedule.sgd_steps_due(self._actor_steps) - self._sgd_steps
-    per_call = self._settings.num_sgd_steps_per_step
-    for _ in range(due // per_call):
-      self.learner.step()
-      self._sgd_steps += per_call
+    for _ in range(due // self._settings.num_sgd_steps_per_step):
+      self._learn()
     self._maybe_end_exploration()
     self.actor.update()
     every = self._settings.checkpoint_every
     if every is not None and self._actor_steps - self._saved_at >= every:
       self.save()
+
+  def learn_offline(self) -> None:
+    """Takes SGD steps that no environment step pays for: one call of the learner's.
+
+    Replay has to hold `min_replay_size` transitions.
+    """
+    self._learn()
+    per_call = self._settings.num_sgd_steps_per_step
+    self._offline_sgd_steps += per_call
+    self._schedule = self._schedule.after_offline(per_call)
+
+  def _learn(self) -> None:
+    self.learner.step()
+    self._sgd_steps += self._settings.num_sgd_steps_per_step
 
   @property
   def actor_steps(self) -> int:
@@ -247,7 +226,11 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
       self._parts.flush()
     info = self._checkpoints.save(
       Progress(
-        self._actor_steps, self._sgd_steps, self._schedule, self.counter.get_counts()
+        self._actor_steps,
+        self._sgd_steps,
+        self._schedule,
+        self.counter.get_counts(),
+        self._offline_sgd_steps,
       ),
       learner_state=self.learner.save(),
       actor_key=self._parts.random_key,
@@ -272,8 +255,14 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     restored = self._checkpoints and self._checkpoints.restore(
       self._parts.learner_state, self.replay
     )
-    if not restored:
-      return
+    if self._demonstrations is not None and self.replay_size() == 0:
+      self.replay.fill(self._demonstrations)
+    self._demonstrations = None  # They may take as much memory as replay does.
+    if restored:
+      self._go_on_from(restored)
+    self._maybe_end_exploration()
+
+  def _go_on_from(self, restored: RestoredAgent) -> None:
     self._parts.random_key = restored.actor_key
     progress = resume(
       restored.progress,
@@ -285,11 +274,11 @@ class LocalAgent(acme.Actor, acme.core.VariableSource):
     )
     self._actor_steps = self._saved_at = progress.actor_steps
     self._sgd_steps, self._schedule = progress.sgd_steps, progress.schedule
+    self._offline_sgd_steps = progress.offline_sgd_steps
     # Acme's loop counts whole episodes: the one that the checkpoint fell into is missing.
     self.counter.restore({'counts': dict(progress.counts), 'cache': {}})
     self.restored_from = restored.path
-    self._maybe_end_exploration()
 
   def _maybe_end_exploration(self) -> None:
-    if self._actor_steps >= self._settings.min_replay_size:
+    if self._actor_steps >= self._exploration_steps:
       self._parts.end_exploration()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
   from iq_acme.population.algorithm import Family
   from iq_acme.training.metrics_files import Logger
   from iq_acme.training.protocols import Agent
+  from iq_acme.transitions import Transition
 
 Config: TypeAlias = IQConfig | SACHyperparameters
 
@@ -102,6 +103,36 @@ def wrap_environment(
   return environment
 
 
+def read_demonstrations(
+  config: Config, environment: 'dm_env.Environment', source: str
+) -> 'Transition':
+  """Reads transitions of a task as the algorithm's agent takes them.
+
+  Args:
+    config: what `make_config` returns.
+    environment: what `wrap_environment` returns; the actions that are read are in the
+      units of the one that it wrapped.
+    source: see `datasets.read_transitions`.
+
+  Raises:
+    ValueError: if they do not fit the environment.
+  """
+  from iq_acme import datasets
+  from iq_acme.spec_checks import make_environment_spec
+
+  is_sac = isinstance(config, SACHyperparameters)
+  spec = make_environment_spec(environment.environment if is_sac else environment)
+  n_step = getattr(config, 'n_step', 1)
+  read = datasets.read_transitions(
+    source, spec, n_step=n_step, discount=config.discount
+  )
+  if is_sac:
+    from iq_acme.baselines.sac.agent import canonical_actions
+
+    read = read._replace(action=canonical_actions(read.action, spec.actions))
+  return read
+
+
 def make_agent(
   config: Config,
   environment: 'dm_env.Environment',
@@ -109,6 +140,7 @@ def make_agent(
   logger: 'Logger',
   *,
   seed: int,
+  demonstrations: 'Transition | None' = None,
   keep_checkpoints: int = 2,
   checkpoint_replay: bool = True,
 ) -> 'Agent':
@@ -120,6 +152,7 @@ def make_agent(
     workdir: where checkpoints go; the newest whole one is restored.
     logger: gets the learner's metrics.
     seed: what parameters, actions and batches are drawn from.
+    demonstrations: transitions that replay begins with, of `read_demonstrations`.
     keep_checkpoints: how many of the newest are kept.
     checkpoint_replay: whether checkpoints hold what is in replay.
 
@@ -133,6 +166,7 @@ def make_agent(
     'seed': seed,
     'workdir': workdir,
     'logger': logger,
+    'demonstrations': demonstrations,
     'keep_checkpoints': keep_checkpoints,
     'checkpoint_replay': checkpoint_replay,
   }

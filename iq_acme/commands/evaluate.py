@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from iq_acme import seeding
 from iq_acme.baselines.sac import config
 from iq_acme.commands import environment_flags, parsing
+from iq_acme.datasets import npz_files
+from iq_acme.datasets.recorder import Recorder
 from iq_acme.environments import BadReturnError, imports_code
 from iq_acme.environments.rendering import RenderingError
 from iq_acme.episodes import Actor, Episode, run_episodes, summarize
@@ -39,6 +41,9 @@ _define.boolean('deterministic', True, "Act by the policy's mode, not by samples
 _define.string('env_name', None, 'Task; unset: the one the policy was trained on.')
 environment_flags.define_options(FLAGS)
 _define.string('video', None, 'Video to write, such as out.mp4.')
+_define.string(
+  'transitions', None, 'npz file to write the transitions of the episodes to.'
+)
 _define.integer(
   'frames_per_second', None, "Of the video; unset: the task's own.", lower_bound=1
 )
@@ -118,6 +123,7 @@ def main() -> int:
 
   with parsing.refusing(OSError, ValueError):
     _check_video()
+    _check_transitions()
     header = serialization.load_header(FLAGS.policy)
     is_sac = header.get('format') == config.POLICY_FORMAT
     make_policy = _load_sac if is_sac else _load_iq()
@@ -128,8 +134,9 @@ def main() -> int:
     print(error, file=sys.stderr)
     return _FAILED
   _print_table(name, episodes)
-  if FLAGS.video:
-    print(f'video: {FLAGS.video}')
+  for name in ('video', 'transitions'):
+    if FLAGS[name].value:
+      print(f'{name}: {FLAGS[name].value}')
   return 0
 
 
@@ -140,6 +147,12 @@ def _check_video() -> None:
     )
   if FLAGS.video and os.path.isdir(FLAGS.video):
     raise ValueError(f'video is {FLAGS.video}, a folder; it must be a file.')
+
+
+def _check_transitions() -> None:
+  path = FLAGS.transitions
+  if path and (not path.endswith('.npz') or os.path.isdir(path)):
+    raise ValueError(f'transitions is {path}; it must be a file that ends in .npz.')
 
 
 def _task(metadata: Any) -> tuple[str, Mapping[str, Any]]:
@@ -211,7 +224,13 @@ def _run(
       rate = FLAGS.frames_per_second or environment.frames_per_second
       video = stack.enter_context(Video(FLAGS.video, rate))
       show = {'on_timestep': lambda: video.append(environment.render())}
-    return run_episodes(actor, environment, FLAGS.num_episodes, **show)
+    if not FLAGS.transitions:
+      return run_episodes(actor, environment, FLAGS.num_episodes, **show)
+    recorder = Recorder(actor)
+    episodes = run_episodes(recorder, environment, FLAGS.num_episodes, **show)
+    with parsing.refusing(OSError):
+      npz_files.write(FLAGS.transitions, recorder.arrays())
+    return episodes
 
 
 def _print_table(name: str, episodes: Sequence[Episode]) -> None:

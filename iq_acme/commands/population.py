@@ -91,7 +91,7 @@ def train_members(
       )
       status = status or outcome.exit_status
       if not outcome.finished:
-        return _stopped(outcome.actor_steps, outcome.exit_status)
+        return _stopped(outcome.step, outcome.exit_status)
   return _report(members, status)
 
 

@@ -14,6 +14,8 @@ from iq_acme.config import IQConfig
 # Those that ask for a population by themselves.
 _ASKING = ('seeds', 'sweep')
 DEPENDENT = ('num_env_workers', 'members_at_once')
+# Of what replay begins with, which a local run's alone does.
+_OF_DATA = ('demonstrations', 'num_sgd_steps')
 # Of Acme's replay; a population has rings of its own.
 _OF_ACME = (
   'replay',
@@ -101,6 +103,13 @@ def asked_for(values: flags.FlagValues, has_acme: bool) -> bool:
   if values.engine == 'population':
     asking.append('--engine=population')
   depending = [f'--{name}' for name in DEPENDENT if values[name].present]
+  data = [f'--{name}' for name in _OF_DATA if values[name].present]
+  others = ['--run_distributed'] * values.run_distributed + asking
+  if data and (others or not has_acme):
+    other = f', and {others[0]} is given' if others else ", and Acme isn't installed"
+    raise ValueError(
+      f"{data[0]} is for one run of Acme's parts in one process (--engine=agent){other}."
+    )
   if values.engine == 'agent' or values.run_distributed:
     other = '--run_distributed' if values.run_distributed else '--engine=agent'
     for asked in asking + depending:

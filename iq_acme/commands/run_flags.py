@@ -44,6 +44,20 @@ _define.list(
   'm_iq, or what the other flags make of it.',
 )
 environment_flags.define_options(FLAGS)
+_define.string(
+  'demonstrations',
+  None,
+  'Transitions that replay begins with: an npz file (docs/data.md), or minari:<id>, a '
+  'dataset on this disk. They count for min_replay_size: so many fewer uniform steps '
+  'are taken before learning starts.',
+)
+_define.integer(
+  'num_sgd_steps',
+  None,
+  'SGD steps of an offline run, which learns from --demonstrations alone; in place of '
+  '--num_steps. Evaluations and checkpoints are so many SGD steps apart then.',
+  1,
+)
 _define.integer('keep_checkpoints', 2, 'Checkpoints kept, the newest.', 1)
 _define.boolean(
   'checkpoint_replay',
@@ -123,7 +137,11 @@ def make_settings(
     ValueError: for a value that makes no sense.
   """
   algorithm = algorithms.algorithm_name(config)
-  given = {**config_flags.given(RunSettings, FLAGS), **changes}
+  given = {
+    **config_flags.given(RunSettings, FLAGS),
+    **_data_settings(config),
+    **changes,
+  }
   task = FLAGS.env_name.replace(':', '_').replace('/', '_')
   root = given.pop('workdir', None)
   if not folder and root is None:
@@ -141,6 +159,44 @@ def make_settings(
     agent_config=dataclasses.asdict(config),
     agent_defaults=dataclasses.asdict(type(config)()),
   )
+
+
+def _data_settings(config: algorithms.Config) -> dict[str, Any]:
+  """Returns the settings that --demonstrations and --num_sgd_steps make.
+
+  Raises:
+    ValueError: if they exclude other flags, or there is no such file.
+  """
+  source, num_sgd_steps = FLAGS.demonstrations, FLAGS.num_sgd_steps
+  if num_sgd_steps is not None and FLAGS['num_steps'].present:
+    raise ValueError(
+      '--num_sgd_steps and --num_steps are both given; give the first for an offline run, '
+      'which takes no environment steps, or the second for one that does.'
+    )
+  if num_sgd_steps is not None and not source:
+    raise ValueError(
+      '--num_sgd_steps is for offline runs, which have nothing to learn from but '
+      '--demonstrations: give that too.'
+    )
+  if not source:
+    return {}
+  from iq_acme import datasets  # Late, for it loads the environments' packages.
+
+  values: dict[str, Any] = {'demonstrations': datasets.fingerprint(source)}
+  if num_sgd_steps is None:
+    return values
+  per_call = getattr(config, 'num_sgd_steps_per_step', 1)
+  for name, steps in {
+    'num_sgd_steps': num_sgd_steps,
+    'evaluation_period': FLAGS.evaluation_period,
+    'checkpoint_period': FLAGS.checkpoint_period,
+  }.items():
+    if steps % per_call:
+      raise ValueError(
+        f'--{name}={steps} must be a multiple of --num_sgd_steps_per_step={per_call}, '
+        'the SGD steps that an offline run takes at once.'
+      )
+  return {**values, 'num_steps': num_sgd_steps, 'counted_steps': 'learner_steps'}
 
 
 def print_if_too_short(num_steps: int, min_replay_size: int) -> None:

@@ -11,6 +11,9 @@ too. The same command again goes on where the last one stopped.
 --seeds, --sweep or several of --algorithm train a population: many runs as one program,
 a folder each (docs/population.md). It needs no Acme; without Acme, one seed is one too.
 
+--demonstrations begins replay with transitions of a file, and with --num_sgd_steps they
+are all that is learned from (docs/data.md).
+
 Exit status: 0 when the last step is reached, 1 when the run failed, 2 when it was
 refused (flags, folder), 130 after Ctrl-C, 143 after SIGTERM and 129 after SIGHUP, all
 three resumable.
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
   from iq_acme.training.opening import Outcome
   from iq_acme.training.protocols import Agent
   from iq_acme.training.settings import RunSettings
+  from iq_acme.transitions import Transition
 
 _FAILED = 1
 
@@ -123,17 +127,35 @@ def _train(settings: 'RunSettings', config: algorithms.Config) -> 'Outcome':
     environment: 'dm_env.Environment', workdir: str, logger: 'Logger'
   ) -> 'Agent':
     with refusing(ValueError):
+      demonstrations = _read_demonstrations(settings, config, environment)
       return algorithms.make_agent(
         config,
         environment,
         workdir,
         logger,
         seed=settings.seed,
+        demonstrations=demonstrations,
         keep_checkpoints=FLAGS.keep_checkpoints,
         checkpoint_replay=FLAGS.checkpoint_replay,
       )
 
   return runner.run(settings, make_task, make_agent)
+
+
+def _read_demonstrations(
+  settings: 'RunSettings', config: algorithms.Config, environment: 'dm_env.Environment'
+) -> 'Transition | None':
+  """Returns what replay begins with, None for nothing."""
+  source = FLAGS.demonstrations
+  if not source:
+    return None
+  found = algorithms.read_demonstrations(config, environment, source)
+  if settings.is_offline and len(found.reward) < config.min_replay_size:
+    raise ValueError(
+      f'{source} holds {len(found.reward):,} transitions, and offline nothing comes to '
+      f'them: --min_replay_size={config.min_replay_size} must be at most that.'
+    )
+  return found
 
 
 def _train_distributed(settings: 'RunSettings', config: IQConfig) -> 'Outcome':
@@ -162,21 +184,22 @@ def _stopped(error: Exception, workdir: str) -> int:
 def _print_title(settings: 'RunSettings', config: algorithms.Config) -> None:
   print(f'{settings.algorithm} on {settings.env_name}, seed {settings.seed}')
   print(f'Folder: {settings.workdir}', flush=True)
-  run_flags.print_if_too_short(settings.num_steps, config.min_replay_size)
+  if not settings.demonstrations:
+    run_flags.print_if_too_short(settings.num_steps, config.min_replay_size)
 
 
 def _report(outcome: 'Outcome', workdir: str, command: str) -> int:
   from iq_acme.training.run_directory import RunDirectory
 
   if not outcome.finished:
-    print(f'Stopped at step {outcome.actor_steps:,}. To go on:\n  {command}')
+    print(f'Stopped at step {outcome.step:,}. To go on:\n  {command}')
     return outcome.exit_status
   directory = RunDirectory(workdir)
   line = f'Policy: {directory.policy} · curve: {directory.curve}'
   if best := directory.read_summary().get('best_evaluation'):
     line += (
       f' · best evaluation: {best["mode_return_mean"]:,.1f} at step '
-      f'{best["actor_steps"]:,}, {directory.best_policy}'
+      f'{best[directory.step_column]:,}, {directory.best_policy}'
     )
   print(line)
   return outcome.exit_status

@@ -27,6 +27,7 @@ _PATIENCE = 300.0  # Seconds that one check may take; cold disks are slow.
 _EXTRAS = {
   'acme': 'dm-acme',
   'dm_control': 'dm-control',
+  'minari': 'minari',
   'robotics': 'gymnasium-robotics',
 }
 _CORE_ONLY = (
@@ -107,6 +108,7 @@ CHECKS: tuple[Check, ...] = (
     environment=(('MUJOCO_GL', 'disable'),),
     extra='dm_control',
   ),
+  Check('Minari datasets', 'import minari, h5py', extra='minari'),
   Check('plots', 'import matplotlib; matplotlib.use("Agg"); import matplotlib.pyplot'),
   *(
     Check(

@@ -126,7 +126,7 @@ class EvaluatorWorker:
       self,
       self._make_environment,
       run_seed=self._settings.seed,
-      actor_steps=step,
+      step=step,
       num_episodes=self._settings.evaluation_episodes,
       should_stop=lambda: self._finish is False,
     )

@@ -12,6 +12,7 @@ import tensorflow as tf
 from acme import adders
 
 from iq_acme.config import IQConfig
+from iq_acme.replay import shared_ring
 from iq_acme.replay.adder import PackedTransitionAdder
 from iq_acme.replay.consumer import QUEUE, InlineConsumer, ThreadConsumer
 from iq_acme.replay.shared_ring import SharedRing
@@ -119,6 +120,11 @@ class ResidentReplay:
     """
     self._consumer.flush()
     return self.packing.unpack(self._ring.rows())
+
+  def fill(self, transitions: Transition) -> None:
+    """Puts transitions [N, ...] into the empty ring; see `contracts.Replay`."""
+    shared_ring.check_room(len(transitions.reward), self._config)
+    self._ring.insert(self.packing.pack_batch(transitions))
 
   def totals(self) -> tuple[int, int]:
     """Returns how many the ring has taken in, and sampled, over all resumes with it."""

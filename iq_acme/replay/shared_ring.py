@@ -26,6 +26,15 @@ def error_buffer(config: IQConfig) -> float:
   return max(tolerance, 2 * max(1.0, ratio), 2.0 * batch_size)
 
 
+def check_room(num_transitions: int, config: IQConfig) -> None:
+  """Raises a ValueError if replay would drop some of these at once."""
+  if num_transitions > config.max_replay_size:
+    raise ValueError(
+      f'max_replay_size is {config.max_replay_size:,}; it must be at least '
+      f'{num_transitions:,}, the transitions that replay is to begin with.'
+    )
+
+
 def log_wait(seconds: float, description: str) -> None:
   """Says in the log what the learner waits for.
 

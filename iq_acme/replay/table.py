@@ -15,7 +15,7 @@ from reverb import reverb_types
 from iq_acme.config import IQConfig
 from iq_acme.replay import shared_ring
 from iq_acme.replay.adder import PackedTransitionAdder, RowWriter
-from iq_acme.transitions import TransitionPacking
+from iq_acme.transitions import Transition, TransitionPacking
 
 TABLE = 'priority_table'  # Acme's name for it.
 
@@ -54,6 +54,13 @@ class ServerReplay:
     return (
       sum(limiter.insert_stats.completed for limiter in limiters),
       sum(limiter.sample_stats.completed for limiter in limiters),
+    )
+
+  def fill(self, transitions: Transition) -> None:
+    """Refuses: what a row of these tables holds is their builder's own."""
+    raise ValueError(
+      'demonstrations are given, but this builder keeps its replay to itself: they need '
+      'one with a `replay` of iq_acme.replay, as IQBuilder is.'
     )
 
   def stop_limiting_inserts(self) -> None:
@@ -155,6 +162,14 @@ class TableReplay(ServerReplay):
       for sample in dataset.as_numpy_iterator()
     )
     return watched(samples, lambda: _describe_wait(client, TABLE, batch_size))
+
+  def fill(self, transitions: Transition) -> None:
+    """Puts transitions [N, ...] into the empty table; see `contracts.Replay`."""
+    shared_ring.check_room(len(transitions.reward), self._config)
+    writer = RowWriter(self._client, TABLE)
+    for row in self.packing.pack_batch(transitions):
+      writer.write(row)
+    writer.flush()
 
   def _asked(self) -> Sequence[reverb_types.TableInfo]:
     return [table.info for table in self.make_tables()]

@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import shutil
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,6 @@ from absl import logging
 from iq_acme.storage import files
 
 _MANIFEST = 'manifest.json'
-_BLOCK_BYTES = 2**20
 # A checkpoint made again after the same step first moves the old one aside, so that
 # one of the two is there at every moment.
 _PATTERN = re.compile(r'step_(\d{12})(?:\.old)?$')
@@ -84,7 +82,7 @@ class CheckpointStore:
       manifest = {
         'actor_steps': actor_steps,
         'files': sizes,
-        'crc32': {name: _crc32(os.path.join(temporary, name)) for name in sizes},
+        'crc32': {name: files.crc32(os.path.join(temporary, name)) for name in sizes},
       }
       with open(os.path.join(temporary, _MANIFEST), 'w') as file:
         json.dump(manifest, file, indent=2)
@@ -177,15 +175,6 @@ def _file_sizes(directory: str) -> dict[str, int]:
   return sizes
 
 
-def _crc32(path: str) -> int:
-  """Returns the CRC-32 of a file, which may be larger than memory."""
-  checksum = 0
-  with open(path, 'rb') as file:
-    while block := file.read(_BLOCK_BYTES):
-      checksum = zlib.crc32(block, checksum)
-  return checksum
-
-
 def _read_manifest(path: str) -> dict[str, Any] | None:
   """Returns what a checkpoint says of itself, None if nothing can be made of it."""
   try:
@@ -218,7 +207,7 @@ def _damage(path: str, manifest: dict[str, Any] | None) -> str | None:
     return f'missing or of another size: {", ".join(names)}'
   for name, checksum in manifest.get('crc32', {}).items():  # Older ones have none.
     try:
-      found = _crc32(os.path.join(path, name))
+      found = files.crc32(os.path.join(path, name))
     except OSError as error:
       return f'{name} cannot be read: {error}'
     if found != checksum:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ class DamagedFileError(ValueError):
   """A file is not what it should be; says which and what to do."""
 
 
+_BLOCK_BYTES = 2**20
 # What `replacing` writes to, with the process's id.
 _TEMPORARY = re.compile(r'\.\d+\.[0-9a-f]{8}\..+')
 
@@ -127,6 +129,15 @@ def read_json(
 def as_json(content: Any) -> Any:
   """Returns `content` as JSON gives it back: tuples as lists, numpy as Python."""
   return json.loads(json.dumps(content, default=_to_plain))
+
+
+def crc32(path: str) -> int:
+  """Returns the CRC-32 of a file, which may be larger than memory."""
+  checksum = 0
+  with open(path, 'rb') as file:
+    while block := file.read(_BLOCK_BYTES):
+      checksum = zlib.crc32(block, checksum)
+  return checksum
 
 
 def readable_size(num_bytes: int) -> str:

@@ -15,7 +15,7 @@ class Evaluations(NamedTuple):
 
   Attributes:
     config: the run's `config.json`.
-    values: one column of `eval.csv`, by actor step.
+    values: one column of `eval.csv`, by the run's step.
   """
 
   config: dict[str, Any]
@@ -37,7 +37,7 @@ def read_evaluations(folder: str, metric: str) -> Evaluations | None:
     ValueError: if `eval.csv` has no such column, or a file is damaged.
   """
   directory = RunDirectory(folder)
-  rows = metrics_files.read_rows(directory.evaluations, metrics_files.STEP_COLUMN)
+  rows = metrics_files.read_rows(directory.evaluations, directory.step_column)
   config = directory.read_config()
   if not rows or config is None:
     return None
@@ -55,7 +55,8 @@ def read_evaluations(folder: str, metric: str) -> Evaluations | None:
     )
   values: dict[int, float] = {}
   for row in rows:  # Of two that were due at one step, the first is nearer to it.
-    values.setdefault(_due_step(int(row['actor_steps']), config), row[metric])
+    step = int(row[directory.step_column])
+    values.setdefault(_due_step(step, config), row[metric])
   return Evaluations(config, values)
 
 

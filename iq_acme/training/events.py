@@ -14,19 +14,21 @@ from iq_acme.training.metrics_files import STEP_COLUMN
 class TensorBoard:
   """Writes the numbers of rows as TensorBoard's scalars; needs no TensorFlow."""
 
-  def __init__(self, folder: str, label: str):
+  def __init__(self, folder: str, label: str, step_column: str = STEP_COLUMN):
     """Initializes the logger; its file is opened at the first write.
 
     Args:
       folder: the folder of event files.
       label: stands before the names of all scalars.
+      step_column: what the run's steps are.
     """
+    self._step_column = step_column
     self._folder = folder
     self._label = label
     self._events: Any = None
 
   def write(self, data: Mapping[str, Any]) -> None:
-    """Writes the row's numbers at its actor step."""
+    """Writes the row's numbers at its step."""
     from tensorboard.compat.proto import summary_pb2
 
     if self._events is None:
@@ -36,11 +38,10 @@ class TensorBoard:
         tag=f'{self._label}/{_tag(name)}', simple_value=float(value)
       )
       for name, value in data.items()
-      if name != STEP_COLUMN and isinstance(value, (int, float, np.number))
+      if name != self._step_column and isinstance(value, (int, float, np.number))
     ]
-    _write_event(
-      self._events, step=data[STEP_COLUMN], summary=summary_pb2.Summary(value=values)
-    )
+    step = data[self._step_column]
+    _write_event(self._events, step=step, summary=summary_pb2.Summary(value=values))
 
   def close(self) -> None:
     """Closes the file; a later write opens another."""
@@ -57,7 +58,7 @@ def mark_start(folder: str, step: int) -> None:
 
   Args:
     folder: the folder of event files.
-    step: the actor step from which a run goes on.
+    step: the run's step from which a run goes on.
   """
   from tensorboard.compat.proto import event_pb2
 

@@ -13,6 +13,8 @@ import numpy as np
 from iq_acme.storage import files
 
 STEP_COLUMN = 'actor_steps'
+# What the steps of a run are: those of the environment, or offline SGD steps.
+STEP_COLUMNS = (STEP_COLUMN, 'learner_steps')
 _TAIL_BYTES = 4_000  # More than a row has.
 
 

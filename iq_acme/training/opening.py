@@ -15,12 +15,12 @@ class Outcome:
 
   Attributes:
     finished: whether it reached its last step, and everything is written.
-    actor_steps: where it stands.
+    step: where it stands.
     exit_status: 0, or the shell's status for the signal that stopped it.
   """
 
   finished: bool
-  actor_steps: int
+  step: int
   exit_status: int
 
 
@@ -42,13 +42,13 @@ def check_folder(
   """
   directory.check_files()
   summary, defaults = directory.read_summary(), settings.defaults()
-  done = summary.get('actor_steps', 0)
+  done = summary.get(settings.counted_steps, 0)
   if not (summary.get('finished') and settings.num_steps <= done):
     directory.check_config(config, defaults)
     return None
   directory.check_config({**config, 'num_steps': done}, defaults)
   print(f'{settings.workdir} has already reached {done:,} steps.')
-  return Outcome(finished=True, actor_steps=done, exit_status=0)
+  return Outcome(finished=True, step=done, exit_status=0)
 
 
 def open_folder(
@@ -64,11 +64,11 @@ def open_folder(
     directory: the folder, locked.
     settings: of the run.
     config: what makes it this run; see `check_folder`.
-    step: the actor step.
+    step: the run's step.
     learner_steps: the SGD steps.
   """
   directory.write_config(config)
-  directory.add_versions({'actor_steps': step, **versions.collect_versions()})
+  directory.add_versions({settings.counted_steps: step, **versions.collect_versions()})
   directory.update_summary(finished=False)
   if cut := directory.cut_after(step, learner_steps):
     print(f'Dropped {cut} rows of metrics from beyond step {step:,}.', flush=True)

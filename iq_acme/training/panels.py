@@ -12,6 +12,8 @@ if TYPE_CHECKING:  # Loading Matplotlib takes seconds, drawing happens rarely.
   from matplotlib.axes import Axes
   from matplotlib.figure import Figure
 
+# What the steps of a run are called, by their column.
+STEP_LABELS = {'actor_steps': 'environment steps', 'learner_steps': 'SGD steps'}
 # Okabe and Ito's colours, which stay apart for colour-blind readers.
 _COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
 # Of different lengths, so that no two of 140 lines look the same.
@@ -118,20 +120,25 @@ def draw_curve(axes: 'Axes', curve: Curve, index: int) -> None:
 
 
 def label_axes(
-  axes: 'Axes', title: str, band: str | None, metric: str = 'episode return'
+  axes: 'Axes',
+  title: str,
+  band: str | None,
+  metric: str = 'episode return',
+  steps: str = 'environment steps',
 ) -> None:
-  """Titles a panel of lines over environment steps, with a legend below it.
+  """Titles a panel of lines over steps, with a legend below it.
 
   Args:
     axes: the panel.
     title: above it.
     band: what the bands are, in the legend.
     metric: what the lines are.
+    steps: what they are over.
   """
   from matplotlib.ticker import EngFormatter
 
   axes.set_title(title)
-  axes.set_xlabel('environment steps')
+  axes.set_xlabel(steps)
   axes.set_ylabel(metric)
   axes.xaxis.set_major_formatter(EngFormatter(sep=''))
   axes.set_xlim(left=0)

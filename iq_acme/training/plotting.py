@@ -33,14 +33,17 @@ def plot_curve(run_dir: str) -> str | None:
   config = directory.read_config()
   figure = panels.make_figure(columns=1, rows=1)
   axes = figure.subplots()
-  steps = _column(rows, 'actor_steps')
+  steps = _column(rows, directory.step_column)
   for index, name in enumerate(POLICY_MODES):
     mean = _column(rows, f'{name}_return_mean')
     spread = _column(rows, f'{name}_return_std')
     panels.draw_curve(axes, Curve(steps, mean, spread, _POLICY_LABELS[name]), index)
   title = f'{config["env_name"]} · {config["algorithm"]} · seed {config["seed"]}'
   panels.label_axes(
-    axes, title, f'band: std of {config["evaluation_episodes"]} episodes'
+    axes,
+    title,
+    f'band: std of {config["evaluation_episodes"]} episodes',
+    steps=panels.STEP_LABELS[directory.step_column],
   )
   panels.save_figure(figure, directory.curve)
   return directory.curve
@@ -60,11 +63,13 @@ def plot_runs(
     metric: a column of `eval.csv`.
 
   Raises:
-    ValueError: if no folder holds evaluations, or the column is missing.
+    ValueError: if no folder holds evaluations, the column is missing, or of the runs
+      some are offline and others not.
   """
   groups = group_runs(run_dirs, metric)
   if not groups:
     raise ValueError(f'None of {list(run_dirs)} holds the evaluations of a run.')
+  step_column = _shared_step_column(run_dirs, metric)
   tasks = sorted({task for task, _ in groups})
   figure, all_axes = panels.make_panels(len(tasks))
   for axes, task in zip(all_axes, tasks):
@@ -73,8 +78,29 @@ def plot_runs(
       panels.draw_curve(axes, mean_over_seeds(runs, label), index)
     has_bands = any(len(runs) > 1 for runs in lines.values())
     band = 'band: std of seeds' if has_bands else None
-    panels.label_axes(axes, task, band, metric.replace('_', ' '))
+    panels.label_axes(
+      axes, task, band, metric.replace('_', ' '), panels.STEP_LABELS[step_column]
+    )
   panels.save_figure(figure, output)
+
+
+def _shared_step_column(run_dirs: Sequence[str], metric: str) -> str:
+  """Returns what the steps of all runs are.
+
+  Raises:
+    ValueError: if some count SGD steps and others environment steps.
+  """
+  folders = {
+    RunDirectory(folder).step_column: folder
+    for folder in run_dirs
+    if read_evaluations(folder, metric) is not None
+  }
+  if len(folders) > 1:
+    raise ValueError(
+      f'{folders["learner_steps"]} is an offline run, over SGD steps, and '
+      f'{folders["actor_steps"]} is over environment steps: draw them apart.'
+    )
+  return next(iter(folders))
 
 
 def mean_over_seeds(runs: Sequence[Mapping[int, float]], label: str = '') -> Curve:
@@ -140,6 +166,7 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     **config.get('agent', {}),
     'distributed': config.get('distributed', False),
     'engine': config.get('engine', 'agent'),
+    'demonstrations': config.get('demonstrations', {}).get('name'),
   }
 
 

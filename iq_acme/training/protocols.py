@@ -31,6 +31,9 @@ class Agent(Actor, evaluation.EvaluatedAgent, Protocol):
   def update(self) -> None:
     """Learns, if it is time to; called after every environment step."""
 
+  def learn_offline(self) -> None:
+    """Learns from what replay holds, without an environment step."""
+
   def save(self) -> CheckpointInfo:
     """Saves everything a resume needs, whole or not at all."""
 

@@ -46,11 +46,11 @@ class RunRecords:
     """Begins at a step, what lies beyond it having been cut.
 
     Args:
-      step: actor steps.
+      step: the run's.
       seconds: of training until then.
     """
     rows = metrics_files.read_rows(self._directory.evaluations)
-    self.evaluated = {int(row['actor_steps']) for row in rows}
+    self.evaluated = {int(row[self._directory.step_column]) for row in rows}
     self._last_evaluation = (step, seconds)
 
   def add_episode(self, episode: Episode, seconds: float) -> None:
@@ -70,7 +70,7 @@ class RunRecords:
     """Writes an evaluation's row.
 
     Args:
-      step: actor steps.
+      step: the run's.
       values: `evaluation.evaluate_agent`'s.
       seconds: of training until then.
 

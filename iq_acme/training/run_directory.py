@@ -14,13 +14,12 @@ from iq_acme.training.differences import list_differences
 _LOCKS = ('.lock', '.agent.lock')
 _LOG_ENDINGS = ('.txt', '.log', '.out')
 _MEAN = 'mode_return_mean'
-_BEST = ('actor_steps', _MEAN)
 # The types of entries of config.json, of the summary and of its best evaluation.
 _TYPES = {
   **dict.fromkeys(('env_name', 'algorithm', 'engine'), str),
-  **dict.fromkeys(('stopped', 'population'), str),
-  **dict.fromkeys(('env_options', 'agent', 'best_evaluation'), dict),
-  **dict.fromkeys(('num_steps', 'seed', 'actor_steps'), int),
+  **dict.fromkeys(('stopped', 'population', 'counted_steps'), str),
+  **dict.fromkeys(('env_options', 'agent', 'best_evaluation', 'demonstrations'), dict),
+  **dict.fromkeys(('num_steps', 'seed', *metrics_files.STEP_COLUMNS), int),
   **dict.fromkeys(('evaluation_period', 'evaluation_episodes'), int),
   **dict.fromkeys(('training_seconds', _MEAN), (int, float)),
   'finished': bool,
@@ -50,7 +49,9 @@ class RunDirectory:
     curve: the evaluations as a picture.
   """
 
-  def __init__(self, path: str):
+  def __init__(self, path: str, step_column: str | None = None):
+    """Names the files of a folder; `step_column` is what config.json says if None."""
+    self._step_column = step_column
     self.path = path = os.path.expanduser(path)
     self.config = os.path.join(path, 'config.json')
     self.versions = os.path.join(path, 'versions.json')
@@ -149,6 +150,12 @@ class RunDirectory:
     for path, column in self._tables().items():
       metrics_files.read_rows(path, column)
 
+  @property
+  def step_column(self) -> str:
+    """What the run's steps are: 'actor_steps', or offline 'learner_steps'."""
+    column = self._step_column or (self.read_config() or {}).get('counted_steps')
+    return column or metrics_files.STEP_COLUMN
+
   def _tables(self) -> dict[str, str]:
     """Returns the CSV files, and the steps by which a checkpoint knows their rows.
 
@@ -158,7 +165,7 @@ class RunDirectory:
     return {
       self.train: 'learner_steps',
       self.episodes: metrics_files.STEP_COLUMN,
-      self.evaluations: metrics_files.STEP_COLUMN,
+      self.evaluations: self.step_column,
     }
 
   def read_config(self) -> dict[str, Any] | None:
@@ -197,7 +204,7 @@ class RunDirectory:
     }[label]
     loggers: list[metrics_files.Logger] = [metrics_files.CsvFile(path)]
     if tensorboard:
-      loggers.append(events.TensorBoard(self.tensorboard, name))
+      loggers.append(events.TensorBoard(self.tensorboard, name, self.step_column))
     return metrics_files.MultiLogger(loggers, position)
 
   def read_summary(self) -> dict[str, Any]:
@@ -208,8 +215,9 @@ class RunDirectory:
     """
     summary = files.read_json(self.summary, entries=_TYPES) or {}
     best = summary.get('best_evaluation')
-    if best is not None and not all(
-      isinstance(best.get(name), _TYPES[name]) for name in _BEST
+    if best is not None and not (
+      isinstance(best.get(_MEAN), _TYPES[_MEAN])
+      and any(isinstance(best.get(name), int) for name in metrics_files.STEP_COLUMNS)
     ):
       raise files.DamagedFileError(
         f'{self.summary} has {best} for best_evaluation: mend it, or remove it.'
@@ -224,10 +232,10 @@ class RunDirectory:
     """Saves a policy whose mode did better than any before, and records that.
 
     Args:
-      evaluation: its `actor_steps` and `mode_return_mean`; NaN is never the best.
+      evaluation: its step and `mode_return_mean`, by column; NaN is never the best.
       save: called with a path and `evaluation=`, metadata for the policy's file.
     """
-    result = {name: evaluation[name] for name in _BEST}
+    result = {name: evaluation[name] for name in (self.step_column, _MEAN)}
     mean = result[_MEAN]
     if math.isnan(mean) or mean <= self._best_so_far():
       return

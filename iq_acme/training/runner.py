@@ -37,7 +37,7 @@ def run(
   Raises:
     RunDirectoryError: if the folder is in use or belongs to another run.
   """
-  directory = RunDirectory(settings.workdir)
+  directory = RunDirectory(settings.workdir, settings.counted_steps)
   with (
     quiet.unbreakable_output(),
     directory.lock(),
@@ -84,11 +84,12 @@ class _Run:
     with contextlib.closing(make_environment(0)) as environment:
       self._agent = make_agent(environment, directory.path, self._records.learner)
     stack.enter_context(contextlib.closing(self._agent))
-    self._saved_step = self._agent.actor_steps
+    self._saved_step = self._step
     self._open_directory()
-    (seed,) = seeding.derive_seeds(settings.seed, 'training', self._saved_step, 1)
-    environment = stack.enter_context(contextlib.closing(make_environment(seed)))
-    self._stepper = EnvironmentStepper(environment)
+    if not settings.is_offline:
+      (seed,) = seeding.derive_seeds(settings.seed, 'training', self._saved_step, 1)
+      environment = stack.enter_context(contextlib.closing(make_environment(seed)))
+      self._stepper = EnvironmentStepper(environment)
     self._progress = stack.enter_context(
       contextlib.closing(
         progress.Progress(
@@ -99,15 +100,18 @@ class _Run:
 
   def run(self) -> Outcome:
     """Trains until the last step or a signal, and leaves everything saved."""
-    settings, agent = self._settings, self._agent
+    settings = self._settings
     self._evaluate_on_grid()
-    while agent.actor_steps < settings.num_steps and not self._stop.requested():
+    while self._step < settings.num_steps and not self._stop.requested():
       self._clock.start()
-      self._step()
+      if settings.is_offline:
+        self._agent.learn_offline()
+      else:
+        self._take_step()
       self._evaluate_on_grid()
-      if agent.actor_steps % settings.checkpoint_period == 0:
+      if self._step % settings.checkpoint_period == 0:
         self._checkpoint()
-      self._progress.update(agent.actor_steps, self._clock.seconds)
+      self._progress.update(self._step, self._clock.seconds)
     self._clock.stop()
     if not self._stop.requested():
       self._evaluate()  # If the last step is not on the grid.
@@ -115,9 +119,14 @@ class _Run:
     # A signal during the last evaluation has abandoned it.
     finished = not self._stop.requested()
     self._directory.update_summary(finished=finished)
-    return Outcome(finished, agent.actor_steps, self._stop.exit_status)
+    return Outcome(finished, self._step, self._stop.exit_status)
 
-  def _step(self) -> None:
+  @property
+  def _step(self) -> int:
+    """Where the run stands, in the steps that it counts."""
+    return self._position()[self._settings.counted_steps]
+
+  def _take_step(self) -> None:
     """Takes one environment step, and the SGD steps that are due by then."""
     episode = self._stepper.step(self._agent)
     self._agent.update()
@@ -126,12 +135,12 @@ class _Run:
       self._progress.add_episode(episode.episode_return)
 
   def _evaluate_on_grid(self) -> None:
-    if self._agent.actor_steps % self._settings.evaluation_period == 0:
+    if self._step % self._settings.evaluation_period == 0:
       self._evaluate()
 
   def _evaluate(self) -> None:
     """Evaluates at this step, unless it has been done; a signal abandons it."""
-    step = self._agent.actor_steps
+    step = self._step
     if step in self._records.evaluated:
       return
     self._clock.stop()
@@ -139,7 +148,7 @@ class _Run:
       self._agent,
       self._make_environment,
       run_seed=self._settings.seed,
-      actor_steps=step,
+      step=step,
       num_episodes=self._settings.evaluation_episodes,
       should_stop=self._stop.requested,
     )
@@ -147,17 +156,20 @@ class _Run:
       return
     values = self._records.add_evaluation(step, values, self._clock.seconds)
     self._progress.say(evaluation.evaluation_line(step, values))
-    self._directory.keep_best({'actor_steps': step, **values}, self._save_policy)
+    best = {self._settings.counted_steps: step, **values}
+    self._directory.keep_best(best, self._save_policy)
 
   def _checkpoint(self) -> None:
     """Saves the agent if it has gone on since, then its policy and the curve."""
-    step = self._agent.actor_steps
+    step = self._step
     self._clock.stop()
     if step > self._saved_step:
       checkpoint = self._agent.save()
       self._saved_step = step
       self._directory.update_summary(
-        actor_steps=step, training_seconds=self._clock.seconds, finished=False
+        **{self._settings.counted_steps: step},
+        training_seconds=self._clock.seconds,
+        finished=False,
       )
       self._progress.say(checkpoint.line())
     self._save_policy(self._directory.policy)
@@ -169,14 +181,14 @@ class _Run:
   def _save_policy(self, path: str, **more: Any) -> None:
     metadata = {
       **self._settings.metadata(),
-      'actor_steps': self._agent.actor_steps,
+      self._settings.counted_steps: self._step,
       **more,
     }
     self._agent.save_policy(path, metadata=files.as_json(metadata))
 
   def _open_directory(self) -> None:
     """Makes the folder fit the step that the agent starts from."""
-    directory, step = self._directory, self._agent.actor_steps
+    directory, step = self._directory, self._step
     if self._agent.restored_from is not None:
       path = files.readable_path(self._agent.restored_from)
       print(f'Resumed at step {step:,} from {path}.')
@@ -193,10 +205,15 @@ class _Run:
   def _seconds_until(self, step: int) -> float:
     """Returns the training seconds that a resumed run has behind it."""
     summary = self._directory.read_summary()
-    if summary.get('actor_steps') == step and 'training_seconds' in summary:
+    if (
+      summary.get(self._settings.counted_steps) == step
+      and 'training_seconds' in summary
+    ):
       return summary['training_seconds']
-    # Killed between a checkpoint and its summary: the last episode is near enough.
+    # Killed between a checkpoint and its summary: the last episode is near enough, or
+    # offline, where there are none, the last evaluation.
     rows = metrics_files.read_rows(self._directory.episodes)
+    rows = rows or metrics_files.read_rows(self._directory.evaluations)
     return rows[-1].get('training_seconds', 0.0) if rows else 0.0
 
   def _position(self) -> dict[str, int]:

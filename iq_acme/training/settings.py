@@ -6,6 +6,7 @@ from typing import Any
 
 from iq_acme import fields
 from iq_acme.environments import validation
+from iq_acme.training.metrics_files import STEP_COLUMNS
 
 
 @fields.documented
@@ -28,6 +29,13 @@ class RunSettings:
   num_steps: int = fields.integer(
     fields.REQUIRED, 'Environment steps at which the run ends.'
   )
+  counted_steps: str = fields.choice(
+    'actor_steps',
+    "What the run's steps are, in all that counts them: 'actor_steps', those of the "
+    "environment, or 'learner_steps', the SGD steps of an offline run, which takes no "
+    'others.',
+    STEP_COLUMNS,
+  )
   seed: int = fields.integer(0, "The run's one seed, from 0 to 2**32 - 1.", least=0)
   env_options: Mapping[str, Any] = fields.mapping(
     'Options that the environment is made with.'
@@ -37,6 +45,10 @@ class RunSettings:
   )
   agent_defaults: Mapping[str, Any] = fields.mapping(
     'What stands for hyperparameters that the folder of an older run does not name.'
+  )
+  demonstrations: Mapping[str, str] = fields.mapping(
+    'Name and checksum of the transitions that replay begins with; see '
+    '`datasets.fingerprint`.'
   )
   evaluation_period: int = fields.integer(10_000, 'Steps between evaluations.')
   evaluation_episodes: int = fields.integer(
@@ -60,6 +72,11 @@ class RunSettings:
     if not self.workdir:
       raise ValueError('workdir is empty; it must name a folder.')
 
+  @property
+  def is_offline(self) -> bool:
+    """Whether the run learns without environment steps."""
+    return self.counted_steps == 'learner_steps'
+
   def config(self) -> dict[str, Any]:
     """Returns what makes this run this run: what a resume must not change.
 
@@ -68,6 +85,8 @@ class RunSettings:
     return {
       **self.metadata(),
       'num_steps': self.num_steps,
+      'counted_steps': self.counted_steps,
+      'demonstrations': dict(self.demonstrations),
       'evaluation_period': self.evaluation_period,
       'evaluation_episodes': self.evaluation_episodes,
       'engine': self.engine,
@@ -76,7 +95,11 @@ class RunSettings:
 
   def defaults(self) -> dict[str, Any]:
     """Returns what `config` had before its fields could be recorded."""
-    return {'engine': 'agent', 'agent': dict(self.agent_defaults)}
+    return {
+      'engine': 'agent',
+      'counted_steps': 'actor_steps',
+      'agent': dict(self.agent_defaults),
+    }
 
   def metadata(self) -> dict[str, Any]:
     """Returns what a saved policy carries, so that it can be evaluated alone."""

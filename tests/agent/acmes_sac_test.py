@@ -10,7 +10,8 @@ from acme import specs
 from acme.agents.jax import sac
 from tiny_environments import Driver, NumberedEnvironment
 
-from iq_acme.agent.local import LocalAgent, LocalSettings
+from iq_acme.agent.local import LocalAgent
+from iq_acme.agent.local_settings import LocalSettings
 
 ENVIRONMENT_SPEC = specs.make_environment_spec(NumberedEnvironment())
 CONFIG = sac.SACConfig(

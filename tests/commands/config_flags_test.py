@@ -18,6 +18,11 @@ from iq_acme.commands import (
 from iq_acme.config import IQConfig, paper_config
 from iq_acme.training.settings import RunSettings
 
+_MADE_OF_SEVERAL = (
+  *('algorithm', 'env_options', 'agent_config', 'agent_defaults'),
+  *('counted_steps', 'demonstrations'),
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -140,8 +145,8 @@ def test_flags_of_a_run_are_the_fields_of_its_settings():
   assert settings.workdir == 'runs/gym_HalfCheetah-v4/m_iq/seed_0'
   assert settings.checkpoint_period == 1000 and settings.env_options == {'x': False}
   for field in dataclasses.fields(RunSettings):
-    if field.name in ('algorithm', 'env_options', 'agent_config', 'agent_defaults'):
-      continue  # Made of several flags.
+    if field.name in _MADE_OF_SEVERAL:
+      continue  # Made of other flags, or of several.
     assert train.FLAGS[field.name].help == field.metadata['help']
     if field.default is not dataclasses.MISSING and field.name != 'checkpoint_period':
       assert getattr(settings, field.name) == field.default

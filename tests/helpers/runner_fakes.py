@@ -69,7 +69,16 @@ class Agent(FixedActor):
 
   learning_starts = 10
 
-  def __init__(self, environment, workdir, logger, *, raise_at=None, before_save=None):
+  def __init__(
+    self,
+    environment,
+    workdir,
+    logger,
+    *,
+    raise_at=None,
+    raise_in_learning_at=None,
+    before_save=None,
+  ):
     super().__init__(0.0)
     self.actor_steps = self.learner_steps = 0
     self.restored_from = None
@@ -78,6 +87,7 @@ class Agent(FixedActor):
     self._checkpoints = CheckpointStore(os.path.join(workdir, 'checkpoints'), keep=3)
     self._logger = logger
     self._raise_at = raise_at or {}
+    self._raise_in_learning_at = raise_in_learning_at or {}
     self._before_save = before_save or (lambda: None)
     if latest := self._checkpoints.latest():
       self.restored_from = latest.path
@@ -91,9 +101,17 @@ class Agent(FixedActor):
 
   def update(self):
     if self.actor_steps > self.learning_starts:
-      self.learner_steps += 1
-      if self.learner_steps % 5 == 0:
-        self._logger.write({'loss': 1.0 / self.learner_steps})
+      self._learn()
+
+  def learn_offline(self):
+    self._learn()
+
+  def _learn(self):
+    self.learner_steps += 1
+    if self.learner_steps in self._raise_in_learning_at:
+      raise self._raise_in_learning_at[self.learner_steps]
+    if self.learner_steps % 5 == 0:
+      self._logger.write({'loss': 1.0 / self.learner_steps})
 
   def make_evaluation_actor(self, *, deterministic, seed):
     return FixedActor(float(self.learner_steps) if deterministic else 0.5)
@@ -108,7 +126,7 @@ class Agent(FixedActor):
       with open(os.path.join(folder, 'steps.json'), 'w') as file:
         json.dump([self.actor_steps, self.learner_steps], file)
 
-    return self._checkpoints.save(self.actor_steps, write)
+    return self._checkpoints.save(self.actor_steps or self.learner_steps, write)
 
   def save_policy(self, path, metadata):
     with open(path, 'w') as file:

@@ -130,7 +130,7 @@ def test_an_evaluation_is_that_of_a_single_run(finished):
       pass
 
   values = evaluation.evaluate_agent(
-    Agent(), pool_environments.make_small, run_seed=0, actor_steps=40, num_episodes=2
+    Agent(), pool_environments.make_small, run_seed=0, step=40, num_episodes=2
   )
   row = metrics_files.read_rows(first.evaluations)[-1]
   for name in ('mode_return_mean', 'sampled_return_mean', 'mode_return_std'):

@@ -196,3 +196,38 @@ def test_legend_speaks_of_a_band_if_a_line_has_one(tmp_path, monkeypatch, seeds,
   folders.append(_write_run(tmp_path / 'other', {0: 1.0}, temperature=0.1))
   (axes,) = _drawn(monkeypatch, folders, tmp_path / 'x.png')
   assert axes.get_legend().get_title().get_text() == title
+
+
+def _make_offline(folder):
+  config = json.loads((folder / 'config.json').read_text())
+  config |= {'counted_steps': 'learner_steps', 'demonstrations': {'name': folder.name}}
+  (folder / 'config.json').write_text(json.dumps(config))
+  table = folder / 'eval.csv'
+  table.write_text(table.read_text().replace('actor_steps', 'learner_steps'))
+
+
+def test_offline_runs_are_drawn_over_sgd_steps_and_apart_from_others(
+  tmp_path, monkeypatch
+):
+  runs = [_write_run(tmp_path / name, {0: 1.0, 20: 2.0}) for name in 'abc']
+  for name in 'ab':
+    _make_offline(tmp_path / name)
+  labels = []
+  original = panels.label_axes
+
+  def label_axes(axes, *args, **kwargs):
+    original(axes, *args, **kwargs)
+    labels.append(axes.get_xlabel())
+
+  monkeypatch.setattr(panels, 'label_axes', label_axes)
+  (tmp_path / 'empty').mkdir()
+  plotting.plot_runs([*runs[:2], str(tmp_path / 'empty')], str(tmp_path / 'x.png'))
+  plotting.plot_curve(runs[0])
+  plotting.plot_runs(runs[2:], str(tmp_path / 'x.png'))
+  assert labels == ['SGD steps', 'SGD steps', 'environment steps']
+  assert sorted(plotting.group_runs(runs[:2], 'mode_return_mean')) == [
+    ('gym:A', 'm_iq demonstrations=a'),
+    ('gym:A', 'm_iq demonstrations=b'),
+  ]
+  with pytest.raises(ValueError, match=f'{runs[1]} is an offline run.*{runs[2]}'):
+    plotting.plot_runs(runs, str(tmp_path / 'x.png'))

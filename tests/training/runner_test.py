@@ -42,7 +42,7 @@ def directory(tmp_path):
 
 def test_whole_run_leaves_every_file_and_a_curve(directory):
   outcome = _run(directory.path)
-  assert outcome == runner.Outcome(finished=True, actor_steps=50, exit_status=0)
+  assert outcome == runner.Outcome(finished=True, step=50, exit_status=0)
   assert _json(directory.config)['agent'] == {'width': 4}
   assert _json(directory.versions)[0]['packages']['numpy'] == np.__version__
   assert _steps(directory.episodes) == [7, 14, 21, 28, 35, 42, 49]
@@ -147,14 +147,14 @@ def test_finished_run_is_left_alone_without_making_its_agent(directory, capsys):
     raise AssertionError('nothing to do')
 
   outcome = runner.run(runner_fakes.make_settings(directory.path), fail, fail)
-  assert outcome == runner.Outcome(finished=True, actor_steps=50, exit_status=0)
+  assert outcome == runner.Outcome(finished=True, step=50, exit_status=0)
   assert 'already reached 50 steps' in capsys.readouterr().out
 
 
 def test_larger_budget_goes_on_where_the_last_one_ended(directory):
   _run(directory.path, num_steps=43)
   outcome = _run(directory.path, num_steps=60)
-  assert outcome.actor_steps == 60
+  assert outcome.step == 60
   assert _steps(directory.evaluations) == [0, 10, 20, 30, 40, 43, 50, 60]
   assert _json(directory.config)['num_steps'] == 60
   assert _json(directory.policy)['learner_steps'] == 50
@@ -227,7 +227,7 @@ def test_signal_during_the_first_evaluation_ends_the_run_resumable(directory):
     return runner_fakes.Task(seed, lambda: os.kill(os.getpid(), signal.SIGTERM))
 
   outcome = _run(directory.path, make)
-  assert outcome == runner.Outcome(finished=False, actor_steps=0, exit_status=143)
+  assert outcome == runner.Outcome(finished=False, step=0, exit_status=143)
   assert _steps(directory.evaluations) == []
   assert _run(directory.path).finished
   assert _steps(directory.evaluations) == [0, 10, 20, 30, 40, 50]

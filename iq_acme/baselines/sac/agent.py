@@ -12,19 +12,21 @@ import acme
 import dm_env
 import jax
 import numpy as np
-from acme import adders, wrappers
+from acme import adders, specs, wrappers
 from acme.agents.jax import sac
 from acme.utils import counting, loggers
 
 from iq_acme import acting, critics
 from iq_acme.agent.actor import IQActor
-from iq_acme.agent.local import LocalAgent, LocalSettings
+from iq_acme.agent.local import LocalAgent
+from iq_acme.agent.local_settings import LocalSettings
 from iq_acme.baselines.sac import policy_file
 from iq_acme.baselines.sac.builder import ResidentSACBuilder
 from iq_acme.baselines.sac.config import SACHyperparameters
 from iq_acme.baselines.sac.learner import MetricsWindow, SavableSACLearner
 from iq_acme.baselines.sac.networks import make_assess, make_networks
 from iq_acme.spec_checks import check_continuous
+from iq_acme.transitions import Transition
 
 
 def canonical(environment: dm_env.Environment) -> dm_env.Environment:
@@ -37,6 +39,18 @@ def canonical(environment: dm_env.Environment) -> dm_env.Environment:
   return wrappers.CanonicalSpecWrapper(environment, clip=True)
 
 
+def canonical_actions(actions: np.ndarray, spec: specs.BoundedArray) -> np.ndarray:
+  """Returns actions of an environment's own units, [N, D], in those of `canonical`.
+
+  Args:
+    actions: within the spec's bounds.
+    spec: of the environment's own actions.
+  """
+  minimum, maximum = spec.minimum, spec.maximum
+  scaled = 2 * (actions - minimum) / (maximum - minimum) - 1
+  return np.clip(scaled, -1, 1).astype(spec.dtype)
+
+
 class SACAgent(LocalAgent):
   """Acme's SAC in one process, with what `iq_acme.training.protocols.Agent` asks for."""
 
@@ -47,6 +61,7 @@ class SACAgent(LocalAgent):
     *,
     seed: int = 0,
     logger: loggers.Logger | None = None,
+    demonstrations: Transition | None = None,
     **local_settings: Any,
   ):
     """Creates the agent and restores the newest checkpoint of its workdir.
@@ -56,6 +71,7 @@ class SACAgent(LocalAgent):
       hyperparameters: of SAC.
       seed: what parameters, actions and batches are drawn from.
       logger: gets a row of the learner's metrics every `log_period` SGD steps.
+      demonstrations: see `LocalAgent`; their actions are in [-1, 1].
       **local_settings: workdir and checkpoint settings of `LocalSettings`.
 
     Raises:
@@ -88,6 +104,7 @@ class SACAgent(LocalAgent):
         **local_settings,
       ),
       seed=seed,
+      demonstrations=demonstrations,
       # Made once: a new one would be compiled anew at every evaluation.
       evaluation_policies=acting.make_evaluation_policies(networks),
     )

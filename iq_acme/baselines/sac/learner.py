@@ -74,7 +74,7 @@ class MetricsWindow:
     self._unread = []
     if self._logger is not None:
       counts = {
-        name: data[name]
+        name: data.get(name, 0)  # Offline there are no actor steps.
         for name in ('learner_steps', 'learner_walltime', 'actor_steps')
       }
       metrics = {
