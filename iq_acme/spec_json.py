@@ -43,6 +43,7 @@ def decode(encoded: Mapping[str, Any]) -> Any:
 
   Raises:
     NamedTupleError: if a NamedTuple is in it.
+    ValueError: if bounds are not of their array's shape.
   """
   if 'mapping' in encoded:
     leaves = {name: decode(leaf) for name, leaf in encoded['mapping'].items()}
@@ -62,6 +63,13 @@ def decode(encoded: Mapping[str, Any]) -> Any:
       encoded['num_values'], encoded['dtype'], encoded['name']
     )
   if 'minimum' in encoded:
+    # As `encode` writes them. A number for a shape of billions would take their memory.
+    for name in ('minimum', 'maximum'):
+      if np.shape(encoded[name]) != arguments['shape']:
+        raise ValueError(
+          f'{name} has shape {np.shape(encoded[name])}, and its array '
+          f'{arguments["shape"]}'
+        )
     return dm_env_specs.BoundedArray(
       minimum=encoded['minimum'], maximum=encoded['maximum'], **arguments
     )
