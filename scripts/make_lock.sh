@@ -19,7 +19,7 @@ lock() {
   file=$1 comment=$2
   shift 2
   uv pip compile --quiet --upgrade --no-header --no-annotate --extra dev \
-    --extra robotics "$@" --output-file "$scratch/lock" setup.py
+    --extra robotics --extra minari "$@" --output-file "$scratch/lock" setup.py
   {
     printf '# %s\n# Renewed by `make lock`, from setup.py; not edited.\n' "$comment"
     grep -E '^[a-z0-9]' "$scratch/lock"
