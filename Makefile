@@ -6,6 +6,8 @@ SEED ?= 0
 WORKDIR ?= runs/halfcheetah-m_iq-seed$(SEED)
 VENV ?= .venv
 TESTS ?=
+# Test files side by side, a process each; `make test SIDE_BY_SIDE=` runs them in turn.
+SIDE_BY_SIDE ?= -n logical --maxprocesses=4 --dist=loadfile
 
 CORE_VENV ?= .venv-core
 
@@ -37,13 +39,13 @@ train: $(INSTALLED)  ## Trains M-IQ on HalfCheetah-v4 into WORKDIR; resumes what
 	  --workdir=$(WORKDIR)
 
 test: $(INSTALLED)  ## Runs the test suite, or only TESTS.
-	$(PYTHON) -m pytest $(TESTS)
+	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(TESTS)
 
 test-fast: $(INSTALLED)  ## Runs what starts no programs and trains nothing for long.
-	$(PYTHON) -m pytest -m 'not slow' $(TESTS)
+	$(PYTHON) -m pytest -m 'not slow' $(SIDE_BY_SIDE) $(TESTS)
 
 test-core: $(CORE_INSTALLED)  ## Runs what needs no Acme, on the newest Python there is.
-	$(CORE_VENV)/bin/python -m pytest -m 'not slow or core' $(TESTS)
+	$(CORE_VENV)/bin/python -m pytest -m 'not slow or core' $(SIDE_BY_SIDE) $(TESTS)
 
 lint: $(INSTALLED)  ## Checks style and formatting.
 	$(PYTHON) -m ruff check .

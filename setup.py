@@ -81,6 +81,12 @@ setuptools.setup(
     'dm_control': ['dm-control>=1.0.31,<2'],
     'minari': ['minari>=0.5.3,<0.6', 'h5py>=3'],  # Its datasets are HDF5 files.
     'robotics': ['gymnasium-robotics==1.4.2'],
-    'dev': ['psutil>=5', 'pytest>=8', 'pytest-timeout>=2.3', 'ruff>=0.9'],
+    'dev': [
+      'psutil>=5',
+      'pytest>=8',
+      'pytest-timeout>=2.3',
+      'pytest-xdist>=3.6',
+      'ruff>=0.9',
+    ],
   },
 )

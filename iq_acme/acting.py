@@ -30,7 +30,7 @@ class ActingVariables(NamedTuple):
   exploring: Any
 
 
-# (variables, key, observation [...]) -> (action [D], the next key), unbatched.
+# (variables, key, observation [...]) -> (action, the next key), unbatched.
 ActingPolicy = Callable[[ActingVariables, jax.Array, Any], tuple[jax.Array, jax.Array]]
 
 
@@ -41,7 +41,7 @@ def make_behavior_policy(networks: IQNetworks) -> ActingPolicy:
     networks: the networks whose policy acts.
 
   Returns:
-    A pure function of (variables, key, observation) that returns an action [D] in the
+    A pure function of (variables, key, observation) that returns an action in the
     environment's units and the key to pass next time.
   """
   policy = networks.policy
@@ -99,12 +99,12 @@ def to_environment(action: Any, spec: Any) -> np.ndarray:
   """Returns an action as the environment takes it.
 
   Args:
-    action: an action [D] of an acting policy, float32.
+    action: an action of an acting policy, float32 or int32.
     spec: the environment's bounded action spec.
 
   Returns:
     The action in the spec's dtype and within its bounds, which may lie between two
-    numbers of float32 if they are of float64.
+    numbers of float32 if they are of float64. One of shape () is a NumPy number.
 
   Raises:
     NonFiniteActionError: if the action is not finite.
@@ -121,7 +121,7 @@ def to_environment(action: Any, spec: Any) -> np.ndarray:
 def _acting_policy(
   choose: Callable[[ActingVariables, jax.Array, Any], jax.Array],
 ) -> ActingPolicy:
-  """Acts on one observation by what chooses actions [1, D] for a batch of one."""
+  """Acts on one observation by what chooses actions for a batch of one."""
 
   def act(
     variables: ActingVariables, key: jax.Array, observation: Any

@@ -65,6 +65,17 @@ class IQConfig:
     'transition. None bounds nothing, as Eq. 1.',
     optional=True,
   )
+  target_entropy_per_dim: float | None = fields.number(
+    None,
+    'Entropy of the policy per action dimension, in nats, to which the temperature '
+    'adapts from its value above; None keeps the temperature, as the paper does.',
+    optional=True,
+  )
+  temperature_learning_rate: float = fields.number(
+    3e-4,
+    'How much the logarithm of an adaptive temperature changes per SGD step and nat '
+    'that the entropy lacks.',
+  )
   discount: float = fields.number(
     0.99, "The paper's gamma, in [0, 1].", least=0, most=1
   )
@@ -78,13 +89,16 @@ class IQConfig:
   policy_family: str = fields.choice(
     'multicategorical',
     "'multicategorical' (Section 4), 'autoregressive' (the same with dependence between "
-    "dimensions) or 'gaussian' (the ablation of Figure 2).",
+    "dimensions) or 'gaussian' (the ablation of Figure 2; not for integer actions).",
     POLICY_FAMILIES,
     elsewhere='gaussian for iq_gaussian and m_iq_gaussian; autoregressive for '
     'iq_autoregressive and m_iq_autoregressive',
   )
   num_action_values: int = fields.integer(
-    11, "Values per action dimension, the paper's n (Section 4).", least=2
+    11,
+    "Values per action dimension, the paper's n (Section 4). Of no meaning for actions "
+    "that are integers: each is a value, as the environment's spec says.",
+    least=2,
   )
   scale_logits_by_temperature: bool = fields.boolean(
     False,
@@ -191,6 +205,15 @@ class IQConfig:
 
   def __post_init__(self):
     fields.check(self)
+    if self.target_entropy_per_dim is not None and (
+      self.policy_family != 'multicategorical'
+    ):
+      raise fields.error(
+        self,
+        'target_entropy_per_dim',
+        f'None with policy_family {self.policy_family!r}: the temperature adapts only '
+        "'multicategorical' policies, whose entropy is exact",
+      )
     fields.check_rising(self, 'batch_size', 'min_replay_size', 'max_replay_size')
 
   @property
@@ -213,6 +236,8 @@ class Hyperparameters(NamedTuple):
   munchausen_coefficient: Any
   munchausen_bound: Any
   advantage_bound: Any
+  target_entropy_per_dim: Any
+  temperature_learning_rate: Any
   discount: Any
   learning_rate: Any
   policy_learning_rate: Any

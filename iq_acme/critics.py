@@ -7,6 +7,7 @@ Shapes: B batch.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -70,7 +71,7 @@ def make_assess(networks: IQNetworks) -> Assess:
     the policy family names.
   """
   policy, value = networks.policy, networks.value
-  num_dimensions = networks.environment_spec.actions.shape[0]
+  num_dimensions = math.prod(networks.environment_spec.actions.shape)
 
   @jax.jit
   def assess(

@@ -107,6 +107,8 @@ def check_made_from(
 def fields_of_networks(config: IQConfig) -> list[str]:
   """Returns the fields that networks depend on once they have parameters."""
   names = ['policy_family', 'hidden_layer_sizes']
+  if config.target_entropy_per_dim is not None:
+    names += ['target_entropy_per_dim']
   if config.policy_family != 'gaussian':
     names += ['num_action_values', 'scale_logits_by_temperature']
     if config.scale_logits_by_temperature:

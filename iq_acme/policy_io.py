@@ -13,7 +13,6 @@ from iq_acme.config import IQConfig
 from iq_acme.networks import (
   IQNetworks,
   check_made_from,
-  fields_of_networks,
   make_networks,
 )
 from iq_acme.normalization import init_statistics
@@ -63,7 +62,7 @@ class LoadedPolicy:
       deterministic: whether to take the policy's mode, or to sample.
 
     Returns:
-      An action [D] of the action spec's dtype and within its bounds.
+      An action of the action spec's shape and dtype and within its bounds.
 
     Raises:
       ValueError: if the observation has another structure, shape, or NaNs.
@@ -197,15 +196,17 @@ def _default_networks(
     )
   spec = _decode_specs(path, contents.header)
   # Each of these takes a parameter at least. Making networks of more would take memory.
-  outputs = math.prod(spec.actions.shape)
-  if 'num_action_values' in fields_of_networks(config):
-    outputs *= config.num_action_values
   inputs = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(spec.observations))
-  needed = max(inputs, outputs, len(config.hidden_layer_sizes))
+  actions = math.prod(spec.actions.shape)
+  _check_size(contents, max(inputs, actions, len(config.hidden_layer_sizes)))
+  _check_size(contents, policies.count_outputs(spec, config))
+  return make_networks(spec, config)
+
+
+def _check_size(contents: serialization.Contents, needed: int) -> None:
   found = sum(array.size for array in contents.arrays.values())
   if found < needed:
     raise ValueError(f'it has {found} parameters and needs {needed} at least')
-  return make_networks(spec, config)
 
 
 def _like(networks: IQNetworks, config: IQConfig) -> Any:

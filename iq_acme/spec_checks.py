@@ -7,13 +7,16 @@ import jax
 import numpy as np
 from dm_env import specs
 
+# Up to here float32, which replay keeps, has every integer.
+MOST_INTEGER = 2**24
+
 
 class EnvironmentSpec(NamedTuple):
   """An environment's specs, as `acme.specs.EnvironmentSpec`, but without Acme.
 
   Attributes:
     observations: a nest of dm_env specs.
-    actions: a bounded spec of an action vector [D].
+    actions: a bounded spec, of a vector [D] of floats or of integers of any shape.
     rewards: a scalar spec.
     discounts: a scalar spec.
   """
@@ -50,8 +53,8 @@ def check_environment_spec(spec: Any) -> None:
 
   Raises:
     ValueError: naming the part of the spec, what it is, and what would be right:
-      one float action vector [D] with finite bounds, minimum below maximum,
-      observations that are float vectors or scalars, possibly nested, and one float
+      one action, a float vector [D] with finite bounds, minimum below maximum, or
+      integers of any shape with bounds within `MOST_INTEGER` of 0; observations that are float vectors or scalars, possibly nested, and one float
       scalar each as reward and discount.
   """
   _check_action_spec(spec.actions)
@@ -83,26 +86,85 @@ def check_observation_structure(observation: Any, spec: Any) -> None:
       )
 
 
+def check_same_actions(action_spec: Any, expected: Any) -> None:
+  """Raises if an environment does not take the actions that a policy gives.
+
+  Args:
+    action_spec: the environment's.
+    expected: of the policy. Floats may have other bounds, which the environment sets
+      them to; integers have meanings.
+
+  Raises:
+    ValueError: naming both.
+  """
+  if action_spec.shape != expected.shape:
+    raise ValueError(
+      f'The action has shape {action_spec.shape}; this policy gives {expected.shape}.'
+    )
+  same = is_integer(action_spec) == is_integer(expected)
+  if same and is_integer(expected):
+    same = np.all(action_spec.minimum == expected.minimum)
+    same &= np.all(action_spec.maximum == expected.maximum)
+  if not same:
+    raise ValueError(
+      f'The action spec is {action_spec!r}; this policy gives {expected!r}.'
+    )
+
+
+def is_integer(action_spec: Any) -> bool:
+  """Returns whether actions are integers, each a value of its own."""
+  return bool(np.issubdtype(action_spec.dtype, np.integer))
+
+
+def check_continuous(action_spec: Any, algorithm: str) -> None:
+  """Raises if actions are integers, for what is made for floats.
+
+  Args:
+    action_spec: one that `check_environment_spec` accepts.
+    algorithm: what needs floats, as the error names it.
+
+  Raises:
+    ValueError: naming both.
+  """
+  if is_integer(action_spec):
+    raise ValueError(
+      f'The action spec is of integers ({action_spec!r}); {algorithm} takes floats '
+      "alone. IQConfig.policy_family 'multicategorical' or 'autoregressive' takes both."
+    )
+
+
 def _check_action_spec(action: Any) -> None:
   if not hasattr(action, 'shape'):
     raise ValueError(
       f'The action spec is nested ({action!r}); IQ needs one flat vector of actions.'
     )
-  if not np.issubdtype(action.dtype, np.floating):
+  is_float = np.issubdtype(action.dtype, np.floating)
+  if not is_float and not is_integer(action):
     raise ValueError(
-      f'The action spec has dtype {np.dtype(action.dtype).name} ({action!r}); IQ '
-      'discretises continuous actions itself and needs a float vector.'
+      f'The action spec has dtype {np.dtype(action.dtype).name} ({action!r}); IQ needs '
+      'floats or integers.'
     )
-  if len(action.shape) != 1 or action.shape[0] == 0:
+  if is_float and (len(action.shape) != 1 or action.shape[0] == 0):
     raise ValueError(
-      f'The action spec has shape {action.shape}; IQ needs a non-empty vector [D].'
+      f'The action spec has shape {action.shape}; of floats IQ needs a non-empty vector '
+      '[D].'
+    )
+  if 0 in action.shape:
+    raise ValueError(
+      f'The action spec has shape {action.shape}, which has no elements.'
     )
   if not (hasattr(action, 'minimum') and hasattr(action, 'maximum')):
     raise ValueError(
       f'The action spec has no bounds ({action!r}); IQ needs a BoundedArray.'
     )
-  minimum = np.broadcast_to(action.minimum, action.shape)
-  maximum = np.broadcast_to(action.maximum, action.shape)
+  check = _check_float_bounds if is_float else _check_integer_bounds
+  check(
+    np.broadcast_to(action.minimum, action.shape).ravel(),
+    np.broadcast_to(action.maximum, action.shape).ravel(),
+  )
+
+
+def _check_float_bounds(minimum: np.ndarray, maximum: np.ndarray) -> None:
   with np.errstate(over='ignore', invalid='ignore'):
     # In float32, which the networks compute in: the largest float is no bound there.
     width = maximum.astype(np.float32) - minimum.astype(np.float32)
@@ -111,6 +173,20 @@ def _check_action_spec(action: Any) -> None:
       raise ValueError(
         f'Action dimension {i} is bounded by [{low}, {high}]; the bounds must be '
         'finite, the minimum below the maximum, and so in float32.'
+      )
+
+
+def _check_integer_bounds(minimum: np.ndarray, maximum: np.ndarray) -> None:
+  for i, (low, high) in enumerate(zip(minimum.tolist(), maximum.tolist())):
+    if not -MOST_INTEGER <= low <= high <= MOST_INTEGER:
+      raise ValueError(
+        f'Action dimension {i} is bounded by [{low}, {high}]; of integers the minimum '
+        f'must not be above the maximum, and both within {MOST_INTEGER:,} of 0.'
+      )
+    if high - low >= MOST_INTEGER:
+      raise ValueError(
+        f'Action dimension {i} has {high - low + 1:,} values, from {low} to {high}; '
+        f'each is an output of the policy, and there may be {MOST_INTEGER:,}.'
       )
 
 

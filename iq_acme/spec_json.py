@@ -33,6 +33,8 @@ def encode(spec: Any) -> Any:
   if isinstance(spec, dm_env_specs.BoundedArray):
     encoded['minimum'] = np.broadcast_to(spec.minimum, spec.shape).tolist()
     encoded['maximum'] = np.broadcast_to(spec.maximum, spec.shape).tolist()
+  if isinstance(spec, dm_env_specs.DiscreteArray):
+    encoded['num_values'] = spec.num_values
   return encoded | {'name': spec.name}
 
 
@@ -55,6 +57,10 @@ def decode(encoded: Mapping[str, Any]) -> Any:
     'dtype': encoded['dtype'],
     'name': encoded['name'],
   }
+  if 'num_values' in encoded:
+    return dm_env_specs.DiscreteArray(
+      encoded['num_values'], encoded['dtype'], encoded['name']
+    )
   if 'minimum' in encoded:
     return dm_env_specs.BoundedArray(
       minimum=encoded['minimum'], maximum=encoded['maximum'], **arguments

@@ -1,10 +1,12 @@
 """Transitions: n-step ones from an episode, and each as one flat row.
 
 Reverb's cost is by the column and the learner's by the array, so they move one array.
-Packing is lossless: rows are float32 if every array of a transition is, else bytes.
+Packing is lossless: rows are float32 if float32 has every number of a transition, else
+bytes.
 """
 
 import dataclasses
+import math
 from collections import deque
 from typing import Any, NamedTuple
 
@@ -12,13 +14,15 @@ import dm_env
 import jax
 import numpy as np
 
+from iq_acme.spec_checks import is_integer
+
 
 class Transition(NamedTuple):
   """A batch of transitions.
 
   Attributes:
     observation: s, a nest of arrays [B, ...].
-    action: a, in the environment's units, [B, D].
+    action: a, in the environment's units, [B, *shape].
     reward: r, [B]; discounted and summed over the steps of an n-step transition.
     discount: the environment's own discount (0 if the episode terminated) times
       gamma^(n - 1), [B]; the update multiplies it by one more gamma.
@@ -34,7 +38,7 @@ class Transition(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _Field:
-  """Where one array of a transition lies in a row."""
+  """Where one array of a transition lies in a row, and how it is given back."""
 
   start: int
   stop: int
@@ -49,7 +53,8 @@ class TransitionPacking:
   the discount, and the leaves of the next observation.
 
   Attributes:
-    dtype: of a row: float32, or uint8 if any array of a transition is not float32.
+    dtype: of a row: float32 if every array of a transition is, but for actions, which
+      may be integers; else uint8.
     width: elements of a row.
     num_bytes: bytes of a row, that is, of a stored transition.
   """
@@ -58,8 +63,9 @@ class TransitionPacking:
     """Lays rows out.
 
     Args:
-      environment_spec: an `acme.specs.EnvironmentSpec`; arrays are expected in, and
-        given back with, its shapes and dtypes.
+      environment_spec: an `acme.specs.EnvironmentSpec` that `spec_checks` accepts;
+        arrays are expected in, and given back with, its shapes and dtypes. Integers are
+        given back as int32.
     """
     template = Transition(
       observation=environment_spec.observations,
@@ -69,15 +75,15 @@ class TransitionPacking:
       next_observation=environment_spec.observations,
     )
     leaves, self._structure = jax.tree.flatten(template)
-    is_float32 = all(np.dtype(leaf.dtype) == np.float32 for leaf in leaves)
-    self.dtype = np.dtype(np.float32 if is_float32 else np.uint8)
-    self._is_bytes = not is_float32
+    # JAX has no wider integers, and needs none: no action is beyond 2**24.
+    dtypes = [np.dtype(np.int32 if is_integer(x) else x.dtype) for x in leaves]
+    self._is_bytes = not all(x in (np.float32, np.int32) for x in dtypes)
+    self.dtype = np.dtype(np.uint8 if self._is_bytes else np.float32)
     self._fields: list[_Field] = []
     start = 0
-    for leaf in leaves:
-      num_bytes = int(np.prod(leaf.shape)) * np.dtype(leaf.dtype).itemsize
-      stop = start + num_bytes // self.dtype.itemsize
-      self._fields.append(_Field(start, stop, leaf.shape, np.dtype(leaf.dtype)))
+    for leaf, dtype in zip(leaves, dtypes):
+      stop = start + math.prod(leaf.shape) * (dtype.itemsize if self._is_bytes else 1)
+      self._fields.append(_Field(start, stop, leaf.shape, dtype))
       start = stop
     self.width = start
     self.num_bytes = start * self.dtype.itemsize
@@ -91,10 +97,17 @@ class TransitionPacking:
 
     Returns:
       A row, shape [width].
+
+    Raises:
+      ValueError: if an array has another shape, or is of floats instead of integers.
     """
     row = np.empty(self.width, self.dtype)
     for field, leaf in zip(self._fields, self._structure.flatten_up_to(transition)):
       array = np.asarray(leaf, field.dtype)
+      if field.dtype == np.int32 and np.asarray(leaf).dtype.kind not in 'biu':
+        raise ValueError(
+          f'A transition has the action {leaf!r}; the environment spec says integers.'
+        )
       if array.shape != field.shape:
         raise ValueError(
           f'A transition has an array of shape {array.shape}; the environment '
@@ -102,14 +115,14 @@ class TransitionPacking:
         )
       # Bytes of a strided array, such as a slice of a larger one, cannot be viewed.
       flat = np.ascontiguousarray(array).reshape(-1)
-      row[field.start : field.stop] = flat.view(self.dtype)
+      row[field.start : field.stop] = flat.view(np.uint8) if self._is_bytes else flat
     return row
 
   def pack_batch(self, transitions: Transition) -> np.ndarray:
     """Packs transitions, on the host.
 
     Args:
-      transitions: arrays [N, ...] of the spec's shapes and dtypes.
+      transitions: arrays [N, ...] of the spec's shapes.
 
     Returns:
       Rows, [N, width].
@@ -117,8 +130,10 @@ class TransitionPacking:
     leaves = self._structure.flatten_up_to(transitions)
     rows = np.empty((len(transitions.reward), self.width), self.dtype)
     for field, leaf in zip(self._fields, leaves):
-      columns = np.ascontiguousarray(leaf).reshape(len(rows), -1)
-      rows[:, field.start : field.stop] = columns.view(self.dtype)
+      columns = np.ascontiguousarray(leaf, field.dtype).reshape(len(rows), -1)
+      rows[:, field.start : field.stop] = (
+        columns.view(np.uint8) if self._is_bytes else columns
+      )
     return rows
 
   def unpack(self, rows: Any) -> Transition:
@@ -131,13 +146,15 @@ class TransitionPacking:
       rows: packed transitions, shape [B, width].
 
     Returns:
-      The transitions, arrays [B, ...] of the spec's shapes and dtypes.
+      The transitions, arrays [B, ...] of the spec's shapes and dtypes, integers as int32.
     """
     leaves = []
     for field in self._fields:
       columns = rows[:, field.start : field.stop]
-      if columns.dtype != field.dtype:
+      if self._is_bytes:
         columns = np.ascontiguousarray(columns).view(field.dtype)
+      elif field.dtype != columns.dtype:
+        columns = columns.astype(field.dtype)  # Integers, which lie there as numbers.
       leaves.append(columns.reshape(rows.shape[0], *field.shape))
     return jax.tree.unflatten(self._structure, leaves)
 

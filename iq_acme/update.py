@@ -1,74 +1,26 @@
-"""The algorithm as pure functions: a training state, and the step that improves it.
+"""The algorithm as pure functions: a fresh training state, and the step that improves it.
 
 Shapes: B batch, D action dimensions, K SGD steps.
 """
 
 import functools
-from typing import Any, NamedTuple
+import math
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from iq_acme import losses
+from iq_acme import losses, optimization
 from iq_acme.config import IQConfig
 from iq_acme.networks import IQNetworks
-from iq_acme.normalization import (
-  RunningStatistics,
-  init_statistics,
-  normalize,
-  update_statistics,
-)
+from iq_acme.normalization import init_statistics, normalize, update_statistics
+from iq_acme.optimization import IQParams, TrainingState
 from iq_acme.transitions import Transition
 
 Metrics = dict[str, jax.Array]
 
 # Metrics that keep their minimum, not their mean, over several SGD steps.
 MINIMUM_METRICS = ('log_policy_min',)
-
-
-class IQParams(NamedTuple):
-  """Parameters of the pairs (pi, V), of which there is one unless told otherwise.
-
-  Attributes:
-    policy: of the policy that acts.
-    value: of its value; Eq. 1 holds for each pair by itself.
-    others: the further pairs; see `IQConfig.num_pairs`.
-  """
-
-  policy: Any
-  value: Any
-  others: tuple['IQParams', ...] = ()
-
-  @property
-  def pairs(self) -> tuple['IQParams', ...]:
-    """Every pair by itself, the one that acts first."""
-    return (self._replace(others=()), *self.others)
-
-
-class TrainingState(NamedTuple):
-  """Everything that learning carries from one step to the next.
-
-  Attributes:
-    params: the online parameters, theta and phi in the paper.
-    target_params: their Polyak average.
-    optimizer_state: Adam's moments.
-    normalizer: statistics of the observations; None if they are not normalised.
-    steps: SGD steps taken, an int32 scalar.
-    key: a random key, uint32 [2], for policy families whose loss needs one.
-  """
-
-  params: IQParams
-  target_params: IQParams
-  optimizer_state: optax.OptState
-  normalizer: RunningStatistics | None
-  steps: jax.Array
-  key: jax.Array
-
-
-def make_optimizer(config: IQConfig) -> optax.GradientTransformation:
-  """Makes Adam, as in Section 6."""
-  return optax.adam(config.learning_rate)
 
 
 def init_state(key: jax.Array, networks: IQNetworks, config: IQConfig) -> TrainingState:
@@ -98,7 +50,7 @@ def init_state(key: jax.Array, networks: IQNetworks, config: IQConfig) -> Traini
     params=params,
     # A copy of its own: a buffer that stands in one state twice cannot be donated.
     target_params=jax.tree.map(jnp.copy, params),
-    optimizer_state=make_optimizer(config).init(params),
+    optimizer_state=optimization.make_optimizer(config).init(params),
     normalizer=normalizer,
     steps=jnp.zeros((), jnp.int32),
     key=key,
@@ -121,7 +73,8 @@ def sgd_step(
     config: the hyperparameters.
 
   Returns:
-    The state after the step, and scalar metrics of the step (see `batch_loss`).
+    The state after the step, and scalar metrics of the step: `gradient_norm`, those of
+    `batch_loss`, and `temperature` if it adapts.
   """
   normalizer = state.normalizer
   if normalizer is not None:
@@ -131,68 +84,21 @@ def sgd_step(
       next_observation=normalize(transitions.next_observation, normalizer),
     )
 
+  adapts = config.target_entropy_per_dim is not None
+  now = (
+    optimization.with_adapted_temperature(config, state.params) if adapts else config
+  )
   gradient, metrics = jax.grad(batch_loss, has_aux=True)(
-    state.params, state.target_params, transitions, networks=networks, config=config
+    state.params, state.target_params, transitions, networks=networks, config=now
   )
   metrics['gradient_norm'] = optax.tree.norm(gradient)
-  return apply_gradient(state, gradient, config)._replace(
-    normalizer=normalizer
-  ), metrics
-
-
-def apply_gradient(
-  state: TrainingState, gradient: IQParams, config: IQConfig
-) -> TrainingState:
-  """Adam's step, then the Polyak average of both networks (Section 6).
-
-  Args:
-    state: the state before the step.
-    gradient: of the loss, shaped as `state.params`.
-    config: the hyperparameters.
-
-  Returns:
-    The state after the step; normaliser and key are those of before.
-  """
-  updates, optimizer_state = make_optimizer(config).update(
-    gradient, state.optimizer_state
-  )
-  updates = _scale_policy_updates(updates, state.steps, config)
-  params = optax.apply_updates(state.params, updates)
-  target_params = optax.incremental_update(
-    params, state.target_params, config.target_update_rate
-  )
-  return state._replace(
-    params=params,
-    target_params=target_params,
-    optimizer_state=optimizer_state,
-    steps=state.steps + 1,
-  )
-
-
-def _scale_policy_updates(
-  updates: IQParams, steps: jax.Array, config: IQConfig
-) -> IQParams:
-  """Makes Adam's step of the policies the size that the configuration gives them.
-
-  Args:
-    updates: of `config.learning_rate`, in which Adam's updates are linear.
-    steps: SGD steps taken so far.
-    config: with `policy_learning_rate` and `policy_start`.
-
-  Returns:
-    The updates, those of the values as they were.
-  """
-  if config.policy_learning_rate is None and config.policy_start == 0:
-    return updates
-  rate = config.policy_learning_rate
-  if rate is None:
-    rate = config.learning_rate
-  scale = jnp.where(steps < config.policy_start, 0.0, rate / config.learning_rate)
-  pairs = [
-    pair._replace(policy=jax.tree.map(lambda update: scale * update, pair.policy))
-    for pair in updates.pairs
-  ]
-  return pairs[0]._replace(others=tuple(pairs[1:]))
+  new_state = optimization.apply_gradient(state, gradient, config)
+  if adapts:
+    metrics['temperature'] = now.temperature
+    new_state = optimization.adapt_temperature(
+      new_state, metrics['policy_entropy_per_dim'], config
+    )
+  return new_state._replace(normalizer=normalizer), metrics
 
 
 def sgd_steps(
@@ -318,6 +224,7 @@ def _pair_loss(
   )
   loss = losses.iq_loss(td_errors)
   entropy = policy.entropy(params.policy, observation, action)  # [B]
+  num_dimensions = math.prod(action.shape[1:])
   munchausen_scale = config.munchausen_coefficient * config.temperature
   metrics = {
     'loss': loss,
@@ -327,7 +234,7 @@ def _pair_loss(
     'log_policy_mean': jnp.mean(log_prob_tm1),
     'log_policy_min': jnp.min(log_prob_tm1),
     'munchausen_term_mean': munchausen_scale * jnp.mean(target_log_prob_tm1),
-    f'{policy.entropy_name}_per_dim': jnp.mean(entropy) / action.shape[-1],
+    f'{policy.entropy_name}_per_dim': jnp.mean(entropy) / num_dimensions,
   }
   if config.center_policy_error:
     loss += losses.policy_control_variate(td_errors, log_prob_tm1, config.temperature)

@@ -14,6 +14,7 @@ OPTIONAL = (
   'policy_learning_rate',
   'munchausen_bound',
   'advantage_bound',
+  'target_entropy_per_dim',
 )
 
 NAN, INF = math.nan, math.inf
@@ -33,6 +34,8 @@ REALS = {
   'policy_learning_rate': (0, -3e-4),
   'munchausen_bound': (0, -1.0),
   'advantage_bound': (0, -1.0),
+  'target_entropy_per_dim': (0, -1.0),
+  'temperature_learning_rate': (0, -3e-4),
   'samples_per_insert': (0, -1.0),
   'samples_per_insert_tolerance_rate': (0, -0.1),
 }
@@ -81,6 +84,8 @@ ALLOWED = {
   'policy_learning_rate': '(0, infinity)',
   'munchausen_bound': '(0, infinity)',
   'advantage_bound': '(0, infinity)',
+  'target_entropy_per_dim': '(0, infinity)',
+  'temperature_learning_rate': '(0, infinity)',
   'samples_per_insert': '(0, infinity)',
   'samples_per_insert_tolerance_rate': '(0, infinity)',
   'num_action_values': 'an integer of at least 2',

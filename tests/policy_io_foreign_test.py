@@ -116,6 +116,18 @@ BAD_HEADERS = {
   'many layers': {
     'config': dataclasses.asdict(CONFIG) | {'hidden_layer_sizes': [1] * 100_000}
   },
+  'huge action': {
+    'actions': {
+      'shape': [10**10],
+      'dtype': 'int32',
+      'name': 'a',
+      'minimum': 0,
+      'maximum': 1,
+    }
+  },
+  'huge number of integers': {
+    'actions': {'num_values': 2**40, 'shape': [], 'dtype': 'int64', 'name': 'a'}
+  },
   'huge observation': {
     'observations': {'shape': [10**10], 'dtype': 'float32', 'name': 'x'}
   },

@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 from dm_env import specs
 
+from iq_acme.baselines.sac import networks as sac_networks
+from iq_acme.baselines.sac.config import SACHyperparameters
+from iq_acme.config import IQConfig
 from iq_acme.networks import make_networks
 from iq_acme.spec_checks import check_environment_spec
 
@@ -28,10 +31,24 @@ def bounded(minimum, maximum, dtype=np.float32):
 FLOAT_MAX = float(np.finfo(np.float32).max)
 
 BAD_ACTIONS = {
-  'discrete': (specs.DiscreteArray(4), ('int32', 'num_values=4', 'float vector')),
-  'integer': (
-    specs.BoundedArray((2,), np.int64, 0, 5),
-    ('dtype int64', 'float vector'),
+  'bool': (specs.BoundedArray((2,), bool, False, True), ('dtype bool', 'integers')),
+  'integers without bounds': (specs.Array((2,), np.int32), ('no bounds', 'Bounded')),
+  'empty integers': (specs.BoundedArray((3, 0), np.int32, 0, 1), ('(3, 0)', 'no elem')),
+  'all integers': (
+    specs.BoundedArray((2, 1), np.int32, [[0], [-(2**31)]], [[1], [2**31 - 1]]),
+    ('dimension 1 ', '[-2147483648, 2147483647]', '16,777,216'),
+  ),
+  'integers beyond float32': (
+    specs.BoundedArray((), np.int64, 0, 2**24 + 1),
+    ('dimension 0 ', '[0, 16777217]', 'within 16,777,216 of 0'),
+  ),
+  'too many integers': (
+    specs.BoundedArray((1,), np.int32, -1, 2**24 - 1),
+    ('dimension 0 ', '16,777,217 values', 'from -1 to 16777215'),
+  ),
+  'swapped integers': (
+    bounded([0, 2], [0, 1], int),
+    ('dimension 1 ', '[2, 1]', 'above'),
   ),
   'dict': ({'arm': ACTION}, ('nested', "'arm'", 'one flat vector')),
   'list': ([ACTION, ACTION], ('nested', 'one flat vector')),
@@ -159,7 +176,21 @@ def test_float_vectors_and_scalars_are_accepted_also_nested(observations):
     specs.BoundedArray((1,), np.float64, -0.4, 0.4),
     specs.BoundedArray((2,), np.float32, [0, -1], [2, 3]),
     specs.BoundedArray((17,), np.float32, 0, 1e6),
+    specs.DiscreteArray(4),
+    specs.BoundedArray((), np.int64, -3, -3),
+    specs.BoundedArray((2, 3), np.int8, 0, 1),
+    specs.BoundedArray((2,), np.uint8, [0, 5], [2, 255]),
+    specs.BoundedArray((1,), np.int32, -(2**24), -1),
   ],
 )
 def test_finite_bounds_of_any_kind_are_accepted(actions):
   check_environment_spec(environment(actions=actions))
+
+
+@pytest.mark.parametrize('actions', [specs.DiscreteArray(4), bounded([0], [3], int)])
+def test_what_needs_floats_refuses_integers_naming_both(actions):
+  spec = environment(actions=actions)
+  with pytest.raises(ValueError, match=r"of integers.*int.*policy_family 'gaussian'"):
+    make_networks(spec, IQConfig(policy_family='gaussian'))
+  with pytest.raises(ValueError, match=r'of integers.*int.*SAC takes floats'):
+    sac_networks.make_networks(spec, SACHyperparameters())

@@ -15,7 +15,7 @@ STOREYS = (
   ('config', 'spec_checks', 'spec_json', 'seeding', 'schedule', 'fields'),
   ('policies',),
   ('networks', 'losses', 'normalization', 'transitions'),
-  ('update', 'acting', 'environments', 'tabular'),
+  ('optimization', 'update', 'acting', 'environments', 'tabular'),
   ('storage', 'process'),
   ('critics', 'episodes', 'policy_io', 'evaluation', 'datasets'),
   ('training',),

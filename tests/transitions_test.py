@@ -109,3 +109,63 @@ def test_an_array_of_another_shape_is_refused_with_both_shapes():
   transition = random_transition(spec, 0)._replace(action=np.zeros(3, np.float32))
   with pytest.raises(ValueError, match=r'\(3,\).*\(2,\)'):
     TransitionPacking(spec).pack(transition)
+
+
+# Bounds up to what float32 holds; what is given back is int32 whatever comes in.
+INTEGERS = {
+  'discrete': (specs.DiscreteArray(3), [2, np.int64(0), 1]),
+  'unequal': (
+    specs.BoundedArray((2,), np.int64, [-(2**24), 0], [-(2**24) + 3, 2**24]),
+    [[-(2**24), 2**24], [1 - 2**24, 2**24 - 1], [3 - 2**24, 0]],
+  ),
+  'binary matrix': (
+    specs.BoundedArray((2, 2), np.int8, 0, 1),
+    [
+      [[0, 1], [1, 1]],
+      np.array([[True, False], [False, False]]),
+      np.zeros((2, 2), int),
+    ],
+  ),
+}
+
+
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+@pytest.mark.parametrize('kind', INTEGERS)
+def test_integers_lie_in_a_row_of_float32_as_numbers_and_come_back_as_int32(
+  kind, dtype
+):
+  actions, taken = INTEGERS[kind]
+  spec = environment_spec(vector(3, dtype), 1)._replace(actions=actions)
+  packing = TransitionPacking(spec)
+  rows = np.stack(
+    [
+      packing.pack(Transition(np.ones(3, dtype), action, 0.5, 1.0, np.ones(3, dtype)))
+      for action in taken
+    ]
+  )
+  in_floats = dtype == np.float32
+  assert rows.dtype == (np.float32 if in_floats else np.uint8)
+  expected = np.stack([np.asarray(action) for action in taken]).astype(np.int32)
+  unpackers = (
+    [packing.unpack, jax.jit(packing.unpack)] if in_floats else [packing.unpack]
+  )
+  for unpack in unpackers:
+    action = unpack(rows).action
+    assert action.dtype == np.int32
+    np.testing.assert_array_equal(action, expected)
+  if in_floats:
+    assert packing.width == 3 + np.size(taken[0]) + 2 + 3
+    numbers = rows[:, 3 : 3 + np.size(taken[0])]
+    np.testing.assert_array_equal(numbers, expected.reshape(3, -1))
+    batch = jax.tree.map(lambda *x: np.stack(x), *map(packing.unpack, rows[:, None]))
+    batch = jax.tree.map(lambda x: x[:, 0], batch)
+    np.testing.assert_array_equal(packing.pack_batch(batch), rows)
+  on_host = packing.unpack_in_update(packing.unpack_on_host(rows))
+  np.testing.assert_array_equal(on_host.action, expected)
+
+
+def test_an_action_of_floats_in_place_of_integers_is_refused():
+  spec = environment_spec(vector(2), 1)._replace(actions=specs.DiscreteArray(3))
+  step = Transition(np.ones(2), 1.7, 0.0, 1.0, np.ones(2))
+  with pytest.raises(ValueError, match=r'action 1.7; .* integers'):
+    TransitionPacking(spec).pack(step)

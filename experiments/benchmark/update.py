@@ -106,11 +106,13 @@ def adam_and_polyak(env_name: str) -> Row:
   import jax
   import optax
 
-  from iq_acme import update
+  from iq_acme import optimization
 
   @jax.jit
   def step(gradient: Any, state: Any) -> Any:
-    return update.apply_gradient(state, gradient, config), optax.tree.norm(gradient)
+    return optimization.apply_gradient(state, gradient, config), optax.tree.norm(
+      gradient
+    )
 
   # Any tree of their shape does for a gradient.
   return windows(lambda: jax.block_until_ready(step(state.params, state)))

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Sequence
 
 from experiments.paper.plans import Run
-from experiments.paper.settings import EVALUATION_EPISODES, EVALUATION_PERIOD, TASKS
+from experiments.paper.settings import EVALUATION_PERIOD, TASKS
 from iq_acme.training import metrics_files
 from iq_acme.training.run_directory import RunDirectory
 
@@ -92,7 +92,7 @@ class Estimates:
     evaluations = math.ceil(left / EVALUATION_PERIOD) + (steps_done == 0)
     length = TASKS[run.task].episode_length if run.task in TASKS else 1_000
     # Of the mode and of the sampled policy.
-    evaluated = evaluations * 2 * EVALUATION_EPISODES * length
+    evaluated = evaluations * 2 * run.evaluation_episodes * length
     seconds = (
       _STARTUP_SECONDS
       + exploring / _EXPLORING_SPEED

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from experiments.paper import estimates, plans, run_pool
-from experiments.paper.settings import EVALUATION_EPISODES, EVALUATION_PERIOD
+from experiments.paper.settings import EVALUATION_PERIOD
 from iq_acme.storage import files
 
 # Relative if it can be, for each run records its command.
@@ -60,7 +60,7 @@ def make_job(
       *run.flags(longest),
       f'--workdir={folder}',
       f'--evaluation_period={EVALUATION_PERIOD}',
-      f'--evaluation_episodes={EVALUATION_EPISODES}',
+      f'--evaluation_episodes={run.evaluation_episodes}',
       f'--checkpoint_period={settings.checkpoint_period}',
       '--keep_checkpoints=1',
       f'--checkpoint_replay={str(settings.checkpoint_replay).lower()}',

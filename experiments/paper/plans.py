@@ -11,6 +11,7 @@ from experiments.paper.settings import (
   PLANS,
   Study,
   Variant,
+  as_text,
 )
 from iq_acme.commands import algorithms
 from iq_acme.environments import imports_code
@@ -32,6 +33,7 @@ class Run:
     seed: its seed.
     num_steps: environment steps.
     env_options: (name, value) pairs that its environment is made with.
+    evaluation_episodes: of each evaluation, of either policy.
   """
 
   task: str
@@ -40,11 +42,12 @@ class Run:
   seed: int
   num_steps: int
   env_options: tuple[tuple[str, Any], ...] = ()
+  evaluation_episodes: int = EVALUATION_EPISODES
 
   @property
   def variant(self) -> str:
     """Such as 'iq' or 'iq-temperature=0.1'."""
-    return '-'.join([self.algorithm, *(f'{k}={v:g}' for k, v in self.overrides)])
+    return '-'.join([self.algorithm, *(f'{k}={as_text(v)}' for k, v in self.overrides)])
 
   @property
   def folder(self) -> str:
@@ -63,7 +66,7 @@ class Run:
       f'--algorithm={self.algorithm}',
       f'--env_name={self.task}',
       *(f'--env_option={name}={value!r}' for name, value in self.env_options),
-      *(f'--{name}={value}' for name, value in self.overrides),
+      *(f'--{name}={_as_flag(value)}' for name, value in self.overrides),
       f'--num_steps={num_steps or self.num_steps}',
       f'--seed={self.seed}',
     ]
@@ -173,7 +176,10 @@ def expand(studies: Iterable[Study]) -> list[Run]:
 def study_runs(study: Study) -> list[Run]:
   """Lists the runs of one study: by variant, task and seed."""
   return [
-    make_run(task, variant, seed, study.num_steps, study.env_options)
+    dataclasses.replace(
+      make_run(task, variant, seed, study.num_steps, study.env_options),
+      evaluation_episodes=study.evaluation_episodes,
+    )
     for variant in study.variants
     for task in study.tasks
     for seed in range(study.first_seed, study.first_seed + study.num_seeds)
@@ -246,7 +252,7 @@ def check_settings(run: Run, root: str) -> None:
     'agent': files.as_json(dataclasses.asdict(agent)),
     'env_options': dict(run.env_options),
     'evaluation_period': EVALUATION_PERIOD,
-    'evaluation_episodes': EVALUATION_EPISODES,
+    'evaluation_episodes': run.evaluation_episodes,
   }
   # Written before a field was there: as if at its default, which changes nothing.
   found = {name: config.get(name, default) for name, default in wanted.items()}
@@ -268,6 +274,11 @@ def recorded_steps(run: Run, root: str) -> int:
 def _named_by(variant: Variant) -> str:
   """Returns the algorithm a variant amounts to; the same on every task."""
   return make_run('gym:HalfCheetah-v4', variant, 0, 1).algorithm
+
+
+def _as_flag(value: Any) -> str:
+  is_sequence = isinstance(value, (list, tuple))
+  return ','.join(map(str, value)) if is_sequence else str(value)
 
 
 def short_name(task: str) -> str:

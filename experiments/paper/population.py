@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from experiments.paper import plans
-from experiments.paper.settings import EVALUATION_EPISODES, EVALUATION_PERIOD
+from experiments.paper.settings import EVALUATION_PERIOD
 from iq_acme.commands import algorithms, population, population_flags
 from iq_acme.training.run_directory import RunDirectory
 from iq_acme.training.settings import RunSettings
@@ -105,7 +105,7 @@ def _make_member(one: plans.Run, root: str, checkpoint_period: int) -> 'Member':
     agent_config=dataclasses.asdict(config),
     agent_defaults=dataclasses.asdict(type(config)()),
     evaluation_period=EVALUATION_PERIOD,
-    evaluation_episodes=EVALUATION_EPISODES,
+    evaluation_episodes=one.evaluation_episodes,
     checkpoint_period=checkpoint_period,
     tensorboard=False,
     engine='population',

@@ -20,6 +20,7 @@ from experiments.paper.settings import TASKS
 from iq_acme import make_environment, seeding
 from iq_acme.commands import parsing
 from iq_acme.episodes import Actor, run_episodes, summarize
+from iq_acme.spec_checks import is_integer
 from iq_acme.storage import files
 from iq_acme.training import versions
 
@@ -34,7 +35,7 @@ _PACKAGES = ('gymnasium', 'gymnasium-robotics', 'mujoco', 'numpy')
 
 
 class UniformActor(Actor):
-  """Takes actions uniformly within their bounds."""
+  """Takes actions uniformly within their bounds, of integers the bounds themselves too."""
 
   def __init__(self, action_spec: Any, seed: int):
     self._spec = action_spec
@@ -42,6 +43,9 @@ class UniformActor(Actor):
 
   def select_action(self, observation: Any) -> Any:
     spec = self._spec
+    if is_integer(spec):
+      bounds = spec.minimum, spec.maximum
+      return self._rng.integers(*bounds, spec.shape, spec.dtype, endpoint=True)
     return self._rng.uniform(spec.minimum, spec.maximum, spec.shape).astype(spec.dtype)
 
 

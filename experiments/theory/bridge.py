@@ -22,10 +22,10 @@ from dm_env import specs
 
 from experiments.theory.common import DISCOUNT, Row, Statement, Study
 from experiments.theory.factorisation import factorised_iterates
-from iq_acme import tabular, update
+from iq_acme import optimization, tabular, update
 from iq_acme.config import IQConfig
 from iq_acme.networks import IQNetworks, make_networks
-from iq_acme.policies.multicategorical import action_values
+from iq_acme.policies.grid import action_values
 
 # The step size decays geometrically within one iteration. At 0.1 all hidden units of
 # the autoregressive policy die.
@@ -244,7 +244,7 @@ def _solve(
     at_rate = dataclasses.replace(config, learning_rate=rate)
     return update.sgd_step(state, batch, networks=networks, config=at_rate)[0], None
 
-  optimizer_state = update.make_optimizer(config).init(state.params)
+  optimizer_state = optimization.make_optimizer(config).init(state.params)
   state, _ = jax.lax.scan(step, state._replace(optimizer_state=optimizer_state), rates)
   return state._replace(target_params=state.params)
 

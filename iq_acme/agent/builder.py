@@ -10,7 +10,7 @@ from acme import adders
 from acme.agents.jax import builders
 from acme.utils import counting, loggers
 
-from iq_acme import acting
+from iq_acme import acting, policies
 from iq_acme.agent.actor import IQActor
 from iq_acme.agent.learner import IQLearner
 from iq_acme.config import IQConfig
@@ -50,6 +50,7 @@ class IQBuilder(builders.ActorLearnerBuilder):
       ValueError: if the environment is not supported.
     """
     check_environment_spec(environment_spec)
+    policies.check_family(environment_spec, config)
     self._config = config
     self._spec = environment_spec
     self._logger_fn = logger_fn

@@ -184,17 +184,14 @@ def _task(metadata: Any) -> tuple[str, Mapping[str, Any]]:
 
 def _load_iq() -> 'PolicyFactory':
   from iq_acme import load_policy
-  from iq_acme.spec_checks import check_observation_structure
+  from iq_acme.spec_checks import check_observation_structure, check_same_actions
 
   policy = load_policy(FLAGS.policy)
 
   def check(environment: 'dm_env.Environment') -> 'LoadedPolicy':
-    spec, actions = policy.environment_spec, environment.action_spec()
+    spec = policy.environment_spec
     check_observation_structure(environment.observation_spec(), spec.observations)
-    if actions.shape != spec.actions.shape:
-      raise ValueError(
-        f'The action has shape {actions.shape}; this policy gives {spec.actions.shape}.'
-      )
+    check_same_actions(environment.action_spec(), spec.actions)
     return policy
 
   return check

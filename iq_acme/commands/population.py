@@ -60,8 +60,10 @@ def train_members(
   from iq_acme.environments import make_environment
   from iq_acme.population import members as population_members
   from iq_acme.population import runner
+  from iq_acme.spec_checks import make_environment_spec
   from iq_acme.storage import files
   from iq_acme.training import quiet, run_directory
+  from iq_acme.transitions import TransitionPacking
 
   quiet.quiet_logs()
   _print_title(members)
@@ -69,10 +71,13 @@ def train_members(
   make_task = functools.partial(_make, settings.env_name, settings.env_options)
   with refusing(ValueError, RuntimeError):
     environment = make_environment(settings.env_name, 0, **settings.env_options)
-    width = _row_width(environment)
+    spec = make_environment_spec(environment)
     environment.close()
+    for member in members:  # Refuses actions that its algorithm does not take.
+      member.family.make([member.config], spec)
   with refusing(run_directory.RunDirectoryError, files.DamagedFileError):
     left = [x for x in members if not population_members.has_finished(x.settings)]
+    width = TransitionPacking(spec).width
     groups = population_members.group(members, at_once or members_that_fit(left, width))
     if done := len(members) - len(left):
       steps = f'{settings.num_steps:,}'
@@ -152,13 +157,6 @@ def _make(name: str, options: Mapping[str, Any], seed: int) -> 'dm_env.Environme
   from iq_acme.environments import make_environment
 
   return make_environment(name, seed, **options)
-
-
-def _row_width(environment: 'dm_env.Environment') -> int:
-  from iq_acme.spec_checks import make_environment_spec
-  from iq_acme.transitions import TransitionPacking
-
-  return TransitionPacking(make_environment_spec(environment)).width
 
 
 def _print_title(members: 'list[Member]') -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from dm_env import specs
 
 from iq_acme.environments import validation
+from iq_acme.environments.actions import OwnActions
 from iq_acme.environments.observations import BadReturnError, FlatObservations
 
 # What logs and evaluations say of every episode, under these names.
@@ -39,10 +40,11 @@ class Transition(NamedTuple):
 
 
 class Environment(dm_env.Environment):
-  """A continuous control task with flat float32 observations and bounded actions.
+  """A control task with flat float32 observations and bounded actions.
 
   Observations are float32 arrays [D], actions float32 arrays [A] in the task's own
-  bounds, rewards and discounts np.float32 scalars. Termination gives LAST with
+  bounds, or its integers as int32 of any shape; rewards and discounts are np.float32
+  scalars. Termination gives LAST with
   discount 0; a time limit gives LAST with discount 1, so that a learner bootstraps
   from the last state.
 
@@ -67,8 +69,8 @@ class Environment(dm_env.Environment):
     Args:
       name: the task, for messages.
       observation_space: what the suite's environment returns.
-      action_minimum: [A], in the dtype that it takes actions in.
-      action_maximum: [A].
+      action_minimum: in the shape and dtype that it takes actions in.
+      action_maximum: likewise.
       render_mode: None, or 'rgb_array' to be able to render.
 
     Raises:
@@ -76,8 +78,7 @@ class Environment(dm_env.Environment):
     """
     self._name = name
     self._flatten = FlatObservations(name, observation_space)
-    self._minimum, self._maximum = action_minimum, action_maximum
-    self._action_spec = _bounded_action_spec(name, action_minimum, action_maximum)
+    self._own_action = OwnActions(name, action_minimum, action_maximum)
     self._render_mode = validation.check_render_mode(render_mode)
     self._zeros = np.zeros(self._flatten.spec.shape, np.float32)
     self._metric_names: set[str] | None = None
@@ -99,10 +100,10 @@ class Environment(dm_env.Environment):
     """Takes one step; after an episode's last step, starts the next one instead.
 
     Args:
-      action: [A]; what lies outside the bounds of `action_spec()` is set to them.
+      action: as `action_spec()` says; what lies outside its bounds is set to them.
 
     Raises:
-      ValueError: `action` is not of shape [A], or has a NaN.
+      ValueError: `action` is of another shape, has a NaN, or floats for integers.
       BadReturnError: the suite's environment returned what it does not declare.
       FloatingPointError: it returned a NaN or infinite observation, reward or discount.
     """
@@ -122,7 +123,7 @@ class Environment(dm_env.Environment):
     return self._flatten.spec
 
   def action_spec(self) -> specs.BoundedArray:
-    return self._action_spec
+    return self._own_action.spec
 
   def reward_spec(self) -> specs.Array:
     return specs.Array((), np.float32, name='reward')
@@ -197,27 +198,11 @@ class Environment(dm_env.Environment):
 
   @abc.abstractmethod
   def _advance(self, action: np.ndarray) -> Transition:
-    """Takes one step with the action [A], which the suite's environment may keep."""
+    """Takes one step with the action, which the suite's environment may keep."""
 
   @abc.abstractmethod
   def _draw(self) -> np.ndarray:
     """Returns an RGB frame, uint8 [H, W, 3]."""
-
-  def _own_action(self, action: Any) -> np.ndarray:
-    """Returns a copy in the suite's dtype and bounds, which the caller's may not be.
-
-    Float32, which the agent computes in, rounds a float64 bound to either side of it.
-    """
-    action = np.array(action, self._minimum.dtype)
-    if action.shape != self._minimum.shape:
-      raise ValueError(
-        f'action must have shape {self._minimum.shape}, got {action.shape}'
-      )
-    np.maximum(action, self._minimum, out=action)
-    np.minimum(action, self._maximum, out=action)
-    if math.isnan(action.dot(action)):
-      raise ValueError(f'action must have no NaN, got {action}')
-    return action
 
   def _checked_number(self, field: str, value: Any) -> np.float32:
     if not isinstance(value, float):
@@ -243,27 +228,3 @@ class Environment(dm_env.Environment):
         f'{flat[index]} at step {self._episode_length} of an episode'
       )
     return flat
-
-
-def _bounded_action_spec(
-  name: str, minimum: np.ndarray, maximum: np.ndarray
-) -> specs.BoundedArray:
-  """Returns the float32 spec of an action with the task's own bounds.
-
-  Raises:
-    ValueError: the action is no vector, or a bound is not finite or not below its
-      maximum: such an interval has no distinct values to choose from.
-  """
-  minimum, maximum = np.float32(minimum), np.float32(maximum)
-  if minimum.ndim != 1 or minimum.size == 0:
-    raise ValueError(
-      f'the action space of {name!r} must be one non-empty vector, got shape '
-      f'{minimum.shape}'
-    )
-  for i, (low, high) in enumerate(zip(minimum, maximum)):
-    if not (np.isfinite(low) and np.isfinite(high) and low < high):
-      raise ValueError(
-        f'the action space of {name!r} must have finite bounds with minimum < maximum '
-        f'in every dimension, got [{low}, {high}] in dimension {i}'
-      )
-  return specs.BoundedArray(minimum.shape, np.float32, minimum, maximum, name='action')

@@ -87,10 +87,11 @@ class DmEnvironment(base.Environment):
     name = name or str(env)
     self._env = env
     action_spec = env.action_spec()
-    if not isinstance(action_spec, specs.BoundedArray) or action_spec.dtype.kind != 'f':
+    is_bounded = isinstance(action_spec, specs.BoundedArray)
+    if not is_bounded or action_spec.dtype.kind not in 'fiu':
       raise ValueError(
-        f'the action spec of {name!r} must be a BoundedArray of floats (continuous '
-        f'actions), got {action_spec}'
+        f'the action spec of {name!r} must be a BoundedArray of floats or integers, got '
+        f'{action_spec}'
       )
     super().__init__(
       name,

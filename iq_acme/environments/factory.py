@@ -33,7 +33,7 @@ def make_environment(
 
   Args:
     name: suite and task: 'gym:HalfCheetah-v4' (any id of Gymnasium's registry with
-      continuous actions), 'gym:my_package:MyEnv-v0', 'adroit:door' (hammer, pen,
+      supported spaces), 'gym:my_package:MyEnv-v0', 'adroit:door' (hammer, pen,
       relocate), 'dm_control:cheetah:run', or a function that makes a Gymnasium or a
       dm_env environment, 'python:my_package.my_module:make_env'.
     seed: of the environment's random numbers. Two environments with one seed give one
@@ -46,8 +46,8 @@ def make_environment(
       environment or the function.
 
   Returns:
-    The environment: float32 observations [D] and actions [A] in the task's own
-    bounds, np.float32 rewards and discounts, with `episode_metrics()`, `render()` and
+    The environment: float32 observations [D], actions in the task's own bounds, float32
+    [A] or int32 of any shape, np.float32 rewards and discounts, with `episode_metrics()`, `render()` and
     `close()`.
 
   Raises:

@@ -7,7 +7,14 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from iq_acme.environments import base, modules, quiet, rendering, validation
+from iq_acme.environments import (
+  actions,
+  base,
+  modules,
+  quiet,
+  rendering,
+  validation,
+)
 from iq_acme.environments.observations import BadReturnError
 
 # What gymnasium-robotics registers, but for Adroit's hand.
@@ -77,9 +84,10 @@ def make_quietly(task: str, **options: object) -> gymnasium.Env:
 
 
 class GymnasiumEnvironment(base.Environment):
-  """Adapts a gymnasium.Env with bounded actions and any supported observations.
+  """Adapts a gymnasium.Env with any supported actions and observations.
 
-  Observations are flattened, see `observations.FlatObservations`. If the environment
+  Actions are those of a Box, Discrete, MultiDiscrete or MultiBinary in its own units;
+  observations are flattened, see `observations.FlatObservations`. If the environment
   (or a wrapper around it) has a method `episode_metrics`, this class's
   `episode_metrics` returns what it returns.
   """
@@ -105,14 +113,8 @@ class GymnasiumEnvironment(base.Environment):
     self._env = env
     try:
       _check_reset(name, env)
-      _check_action_space(name, env.action_space)
-      super().__init__(
-        name,
-        env.observation_space,
-        env.action_space.low,
-        env.action_space.high,
-        env.render_mode,
-      )
+      bounds = actions.bounds_of_space(name, env.action_space)
+      super().__init__(name, env.observation_space, *bounds, env.render_mode)
     except ValueError:
       # What is refused may be unfit to close, too.
       with contextlib.suppress(Exception):
@@ -206,14 +208,6 @@ def _check_reset(name: str, env: gymnasium.Env) -> None:
     if not isinstance(layer, gymnasium.Wrapper):
       return
     layer = layer.env
-
-
-def _check_action_space(name: str, space: gymnasium.Space) -> None:
-  if not isinstance(space, gymnasium.spaces.Box) or space.dtype.kind != 'f':
-    raise ValueError(
-      f'the action space of {name!r} must be a Box of floats (continuous actions), '
-      f'got {space}'
-    )
 
 
 def _check_is_not_of_robotics(env_id: str) -> None:

@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from iq_acme.config import IQConfig
-from iq_acme.policies import base, multicategorical
+from iq_acme.policies import base, multicategorical, temperature
+from iq_acme.policies.grid import Grid
 
 # Hidden units of the head that sees the dimensions before.
 HEAD_WIDTH = 64
@@ -46,8 +47,9 @@ def make_autoregressive_policy(environment_spec: Any, config: IQConfig) -> base.
   multicategorical one.
 
   Args:
-    environment_spec: the environment's specs, with an action vector [D].
-    config: the number of values n, the network's size, the scaling of the logits.
+    environment_spec: the environment's specs, with actions of floats [D] or integers.
+    config: the number of values n of floats, the network's size, the scaling of the
+      logits.
 
   Returns:
     A policy whose `log_prob` is exact and maps actions to values as the
@@ -57,16 +59,15 @@ def make_autoregressive_policy(environment_spec: Any, config: IQConfig) -> base.
     that is on average the entropy of pi.
   """
   factorised = multicategorical.make_multicategorical_policy(environment_spec, config)
-  minimum, maximum = base.action_bounds(environment_spec.actions)
-  num_dimensions, num_values = len(minimum), config.num_action_values
-  values = multicategorical.action_values(minimum, maximum, num_values)
-  network = _make_network(num_dimensions, config)
+  grid = Grid(environment_spec.actions, config)
+  num_dimensions, num_values = grid.exists.shape
+  network = _make_network(grid, config)
 
   def conditionals(
     params: base.Params, observation: base.Observation, action: jax.Array
   ) -> tuple[distrax.Categorical, jax.Array]:
     """Returns the D distributions [B, D] given an action, and its indices [B, D]."""
-    index = multicategorical.action_to_index(action, minimum, maximum, num_values)
+    index = grid.to_index(action)
     logits = _logits_along(network.apply(params, observation), index)
     return distrax.Categorical(logits=logits), index
 
@@ -82,10 +83,8 @@ def make_autoregressive_policy(environment_spec: Any, config: IQConfig) -> base.
     # The largest of logits and Gumbel noise is a sample of their softmax.
     batch_size = jax.tree.leaves(observation)[0].shape[0]
     noise = jax.random.gumbel(key, (batch_size, num_dimensions, num_values))
-    return to_action(_decode(network.apply(params, observation), noise.swapaxes(0, 1)))
-
-  def to_action(index: jax.Array) -> jax.Array:
-    return jnp.asarray(values)[jnp.arange(num_dimensions), index]  # [B, D]
+    net = network.apply(params, observation)
+    return grid.to_action(_decode(net, noise.swapaxes(0, 1)))
 
   zeros = base.zeros_observation(environment_spec.observations)
   return dataclasses.replace(
@@ -93,27 +92,28 @@ def make_autoregressive_policy(environment_spec: Any, config: IQConfig) -> base.
     init=lambda key: network.init(key, zeros),
     log_prob=log_prob,
     sample=sample,
-    mode=lambda params, obs: to_action(_decode(network.apply(params, obs), 0.0)),
+    mode=lambda params, obs: grid.to_action(_decode(network.apply(params, obs), 0.0)),
     entropy=lambda *args: conditionals(*args)[0].entropy().sum(-1),
     entropy_name='conditional_entropy',
   )
 
 
-def _make_network(num_dimensions: int, config: IQConfig) -> hk.Transformed:
+def _make_network(grid: Grid, config: IQConfig) -> hk.Transformed:
   """Makes the torso and the head, from an observation to a `_Network`."""
-  num_values = config.num_action_values
-  scale = 1 / config.temperature if config.scale_logits_by_temperature else 1.0
+  num_dimensions, num_values = grid.exists.shape
 
   def network(observation: base.Observation) -> _Network:
+    scale = temperature.logit_scale(config)
     torso = base.torso(observation, config)
-    logits = base.output_layer(torso, config, num_dimensions * num_values)
+    logits = base.output_layer(torso, config, grid.exists.size)
     sizes = num_dimensions, num_values, HEAD_WIDTH
     w_init = base.uniform_fan_in(1.0)
     output_weights = hk.get_parameter(
       'output_weights', (sizes[0], sizes[2], sizes[1]), init=jnp.zeros
     )
     return _Network(
-      scale * logits.reshape(-1, num_dimensions, num_values).swapaxes(0, 1),
+      # What the head adds is nothing beside the logit of a value that does not exist.
+      scale * grid.to_logits(logits).swapaxes(0, 1),
       hk.Linear(HEAD_WIDTH, w_init=w_init, name='head')(torso),
       hk.get_parameter('value_weights', sizes, init=w_init),
       scale * output_weights,

@@ -1,6 +1,6 @@
 """The contract of a policy family, and the torso that the families share.
 
-Shapes: B batch, D action dimensions.
+Shapes: B batch, A the shape of an action: (D,), or of integers any, also ().
 """
 
 import dataclasses
@@ -22,18 +22,18 @@ Observation = Any  # A nest of arrays [B, ...].
 class Policy:
   """A family of action distributions, as pure functions of its parameters.
 
-  Actions are in the environment's own units throughout.
+  Actions are in the environment's own units throughout, float32 or int32.
 
   Attributes:
     init: key -> parameters.
-    log_prob: (parameters, observation [B, ...], action [B, D]) -> [B], the exact,
+    log_prob: (parameters, observation [B, ...], action [B, *A]) -> [B], the exact,
       differentiable log-probability in nats.
-    sample: (parameters, key, observation [B, ...]) -> action [B, D].
-    mode: (parameters, observation [B, ...]) -> action [B, D], the most likely one; of
+    sample: (parameters, key, observation [B, ...]) -> action [B, *A].
+    mode: (parameters, observation [B, ...]) -> action [B, *A], the most likely one; of
       autoregressive policies the one that is decoded greedily.
-    entropy: (parameters, observation [B, ...], action [B, D]) -> [B], in nats; the
+    entropy: (parameters, observation [B, ...], action [B, *A]) -> [B], in nats; the
       action is for families whose dimensions depend on one another.
-    sample_uniform: (key, batch size) -> action [B, D], for exploration before
+    sample_uniform: (key, batch size) -> action [B, *A], for exploration before
       learning starts.
     entropy_name: what `entropy` is the entropy of, as a metric's name.
   """
@@ -86,7 +86,7 @@ def uniform_fan_in(scale: float) -> hk.initializers.Initializer:
 
 
 def action_bounds(action_spec: Any) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the least and the largest action, float32 [D] each."""
+  """Returns the least and the largest action, float32 [*A] each."""
   shape = action_spec.shape
   minimum = np.broadcast_to(action_spec.minimum, shape).astype(np.float32)
   return minimum, np.broadcast_to(action_spec.maximum, shape).astype(np.float32)

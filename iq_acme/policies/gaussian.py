@@ -27,7 +27,7 @@ def make_gaussian_policy(environment_spec: Any, config: IQConfig) -> base.Policy
   """Returns a diagonal Gaussian squashed by tanh onto the action's bounds.
 
   Args:
-    environment_spec: the environment's specs, with an action vector [D].
+    environment_spec: the environment's specs, with an action vector [D] of floats.
     config: the network's size.
 
   Returns:

@@ -26,7 +26,7 @@ class Algorithm:
     init: (key, numbers) -> the state before the first SGD step.
     sgd_step: (state, transitions [B, ...], numbers) -> (state, metrics). The metrics are
       scalars; one that is not finite stops its member, so the gradient's norm is one.
-    act: (state, key, observation [...], exploring, deterministic) -> action [D], in the
+    act: (state, key, observation [...], exploring, deterministic) -> action, in the
       environment's units. `exploring`, a bool array, takes uniform actions; where
       `deterministic`, a Python bool, the action is the policy's mode.
     assess: (state, observations [B, ...]) -> values by name, each [B]: what the member

@@ -80,8 +80,9 @@ class Population:
     """
     if packing.dtype != np.float32:
       raise ValueError(
-        "A population's observations, actions, rewards and discounts must all be float32, "
-        "as those of `iq_acme.make_environment` are; the environment's specs are not."
+        "A population's observations, rewards and discounts must be float32, and actions "
+        "that or integers, as those of `iq_acme.make_environment` are; the environment's "
+        'specs are not.'
       )
     self.algorithm = algorithm
     self._packing = packing
@@ -107,7 +108,7 @@ class Population:
     return self._rings.shape[0]
 
   def act(self, step: int, observations: Any, exploring: bool) -> np.ndarray:
-    """Returns the actions that collect data, [M, D]; waits for them.
+    """Returns the actions that collect data, [M, ...]; waits for them.
 
     Args:
       step: environment steps so far, of which each takes keys of its own.
@@ -128,7 +129,7 @@ class Population:
   def act_in_evaluation(
     self, keys: jax.Array, step: int, observations: Any, deterministic: bool
   ) -> np.ndarray:
-    """Returns actions that are no data, [M, D].
+    """Returns actions that are no data, [M, ...].
 
     Args:
       keys: of each member, uint32 [M, 2].

@@ -190,7 +190,7 @@ class EnvironmentBatch:
     """Starts a step; `receive` is to be called before the next one.
 
     Args:
-      actions: [N, D].
+      actions: [N, ...], of the action spec's shape.
       active: [N], which environments take the step; all that have not failed if None.
 
     Raises:
@@ -256,7 +256,8 @@ class EnvironmentBatch:
         int(share.stop),
         len(seeds),
         spec.observations.shape,
-        *spec.actions.shape,
+        spec.actions.shape,
+        np.dtype(spec.actions.dtype).name,
       )
       if worker is workers[0]:
         self._rows = environment_worker.map_rows(opening, file)

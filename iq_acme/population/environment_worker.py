@@ -39,7 +39,8 @@ class Opening(NamedTuple):
     stop: one beyond its last.
     num_environments: of the whole batch.
     observation_shape: of one observation.
-    num_dimensions: of an action.
+    action_shape: of one action.
+    action_dtype: its name.
   """
 
   batch: int
@@ -47,7 +48,8 @@ class Opening(NamedTuple):
   stop: int
   num_environments: int
   observation_shape: tuple[int, ...]
-  num_dimensions: int
+  action_shape: tuple[int, ...]
+  action_dtype: str
 
 
 class Closing(NamedTuple):
@@ -69,7 +71,7 @@ class Rows(NamedTuple):
 
   Attributes:
     seeds: [N] int64.
-    actions: [N, D] float32.
+    actions: [N, ...], of the environment's dtype.
     observations: [N, ...] float32, to act on next.
     next_observations: [N, ...] float32, that the last step led to.
     rewards: [N] float32.
@@ -93,7 +95,7 @@ def map_rows(opening: Opening, file: int) -> Rows:
   n, shape = opening.num_environments, opening.observation_shape
   fields = Rows(
     seeds=((n,), np.int64),
-    actions=((n, opening.num_dimensions), np.float32),
+    actions=((n, *opening.action_shape), np.dtype(opening.action_dtype)),
     observations=((n, *shape), np.float32),
     next_observations=((n, *shape), np.float32),
     rewards=((n,), np.float32),

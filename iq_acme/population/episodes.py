@@ -105,7 +105,7 @@ def _keys(seeds: np.ndarray) -> jax.Array:
 def _actions(
   population: Population, keys: Sequence[jax.Array], step: int, observations: np.ndarray
 ) -> np.ndarray:
-  """Returns the actions of all modes, then of all samples, [2M, D]."""
+  """Returns the actions of all modes, then of all samples, [2M, ...]."""
   halves = np.split(observations, len(evaluation.POLICY_MODES))
   return np.concatenate(
     [

@@ -47,7 +47,7 @@ class NStepRows:
 
     Args:
       observation: [M, ...].
-      action: [M, D].
+      action: [M, ...].
       reward: [M].
       discount: [M].
       next_observation: what the step led to, [M, ...].

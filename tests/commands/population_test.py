@@ -2,11 +2,14 @@
 
 import importlib.util
 import os
+import re
 
+import numpy as np
 import pytest
 from small_population import SMALL, bad, evaluated
 
-from iq_acme.commands import population, population_flags, run_flags, train
+from iq_acme import load_policy
+from iq_acme.commands import evaluate, population, population_flags, run_flags, train
 from iq_acme.training.run_directory import RunDirectory
 
 pytestmark = pytest.mark.core
@@ -137,7 +140,6 @@ def test_mistakes_are_refused_in_one_line_and_leave_no_folder(
   ('arguments', 'message'),
   [
     ('--env_name=gym:NoSuchTask-v0', "'NoSuchTask-v0' is not in Gymnasium's registry"),
-    ('--env_name=gym:CartPole-v1', 'must be a Box of floats (continuous actions)'),
     ('--env_option=wheels=4', "unexpected keyword argument 'wheels'"),
   ],
 )
@@ -245,3 +247,53 @@ def test_a_member_that_is_stopped_is_named_and_not_tried_again(tmp_path, capsys)
   assert run(tmp_path, *arguments) == 1
   out = capsys.readouterr().out
   assert line in out and '2 of 2 have already reached 40 steps.' in out
+
+
+@pytest.mark.parametrize(
+  ('algorithm', 'words'),
+  [
+    ('iq_gaussian', "DiscreteArray.*IQConfig.policy_family 'gaussian' takes floats"),
+    ('sac', 'DiscreteArray.*SAC takes floats alone'),
+  ],
+)
+def test_an_algorithm_for_floats_alone_is_refused_for_integer_actions(
+  algorithm, words, tmp_path, capsys
+):
+  flags = [x for x in SMALL if 'num_action_values' not in x and 'env_name' not in x]
+  flags += ['--env_name=gym:CartPole-v1', f'--algorithm={algorithm}', '--seeds=0-1']
+  assert train.run_command([f'--workdir={tmp_path / "runs"}', *flags]) == 2
+  error = capsys.readouterr().err
+  assert re.search(words, error) and error.count('\n') == 1
+  assert not (tmp_path / 'runs').exists()
+
+
+@pytest.mark.parametrize('space', ['discrete', 'multi_discrete', 'multi_binary'])
+def test_integer_actions_train_are_stored_and_evaluated(space, tmp_path, capsys):
+  task = ['--env_name=python:discrete_environments:make', f'--env_option=space={space}']
+  arguments = ['--algorithm=m_iq,iq_autoregressive', '--seeds=0-1', '--num_steps=40']
+  assert run(tmp_path, *task, *arguments) == 0
+  folders = [path.parent for path in tmp_path.rglob('policy.npz')]
+  assert len(folders) == 4
+  for folder in folders:
+    assert evaluated(folder) == [0, 20, 40]
+    policy = load_policy(str(folder / 'policy.npz'))
+    spec = policy.environment_spec.actions
+    assert np.issubdtype(spec.dtype, np.integer)
+    for sampled in (False, True):
+      spec.validate(policy(np.zeros(2, np.float32), deterministic=not sampled))
+    for ring in folder.glob(
+      'checkpoints/*/replay_0000.npy'
+    ):  # In the first member's folder: rows of (s, a, r, discount, s').
+      size = int(np.prod(spec.shape))
+      actions = np.load(ring)[:, 2 : 2 + size].reshape(-1, *spec.shape)
+      for action in actions:
+        spec.validate(action.astype(np.int32))
+      assert len(np.unique(actions, axis=0)) > 2
+  status = evaluate.run_command(
+    [f'--policy={folders[0] / "policy.npz"}', '--num_episodes=2', *task]
+  )
+  assert status == 0 and '2 episodes' in capsys.readouterr().out
+  other = ['--env_name=python:discrete_environments:make', '--env_option=space=other']
+  assert evaluate.run_command([f'--policy={folders[0] / "policy.npz"}', *other]) == 2
+  found = capsys.readouterr().err
+  assert 'this policy gives' in found and found.count('\n') == 1

@@ -38,7 +38,7 @@ class MyEnv(gymnasium.Env):
 
 def make_unfit():
   env = MyEnv()
-  env.action_space, env.close = gymnasium.spaces.Discrete(2), lambda: 1 / 0
+  env.action_space, env.close = gymnasium.spaces.Text(2), lambda: 1 / 0
   return env
 
 
@@ -159,7 +159,7 @@ def test_environments_of_one_s_own_are_drawn(name):
     ('python:./own_tasks:MyEnv', {}, "must name a module as .*, got './own_tasks'"),
     ('gym:.own_tasks:MyEnv-v0', {}, "must name a module as .*, got '.own_tasks'"),
     ('python:script_tasks:MyEnv', {}, "'script_tasks' exits .*no such flag.*__main__"),
-    ('python:own_tasks:make_unfit', {}, 'action space .* must be a Box of floats'),
+    ('python:own_tasks:make_unfit', {}, 'action space .* must be a Box of numbers'),
     ('python:own_tasks:make_nothing', {}, "must return.*got 'no environment'"),
     (
       'python:own_tasks:make_shifted',

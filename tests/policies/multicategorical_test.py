@@ -10,7 +10,7 @@ from dm_env import specs
 
 from iq_acme import losses, policies
 from iq_acme.config import POLICY_FAMILIES, IQConfig
-from iq_acme.policies import multicategorical
+from iq_acme.policies import grid
 
 OBSERVATION = np.array([0.3, -1.2, 2.0], np.float32)
 BOUNDS = (
@@ -80,7 +80,7 @@ def enumerated():
 @pytest.mark.parametrize(('minimum', 'maximum'), BOUNDS)
 @pytest.mark.parametrize('n', [2, 3, 11, 101])
 def test_values_are_evenly_spaced_and_include_the_end_points(minimum, maximum, n):
-  values = multicategorical.action_values(minimum, maximum, n)
+  values = grid.action_values(minimum, maximum, n)
   assert values.dtype == np.float32
   np.testing.assert_allclose(values, values_by_hand(minimum, maximum, n), atol=1e-6)
   np.testing.assert_array_equal(values[:, 0], np.float32(minimum))
@@ -91,10 +91,8 @@ def test_values_are_evenly_spaced_and_include_the_end_points(minimum, maximum, n
 @pytest.mark.parametrize('n', [2, 3, 11, 101])
 def test_each_value_maps_back_to_its_own_index(minimum, maximum, n):
   minimum, maximum = np.float32(minimum), np.float32(maximum)
-  values = multicategorical.action_values(minimum, maximum, n)
-  index = jax.jit(multicategorical.action_to_index, static_argnums=3)(
-    values.T, minimum, maximum, n
-  )
+  values = grid.action_values(minimum, maximum, n)
+  index = jax.jit(grid.action_to_index, static_argnums=3)(values.T, minimum, maximum, n)
   np.testing.assert_array_equal(index, np.arange(n)[:, None] * np.ones((1, 2), int))
 
 
@@ -119,7 +117,7 @@ def test_each_value_maps_back_to_its_own_index(minimum, maximum, n):
 )
 def test_foreign_action_maps_to_the_nearest_value(action, index):
   args = jnp.float32([action]), jnp.float32([-1]), jnp.float32([3])
-  assert multicategorical.action_to_index(*args, 5).tolist() == [index]
+  assert grid.action_to_index(*args, 5).tolist() == [index]
 
 
 # --- Its probabilities --------------------------------------------------------------

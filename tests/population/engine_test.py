@@ -31,6 +31,11 @@ CONFIGS = [
   IQConfig(temperature=0.1, munchausen_coefficient=0.5, discount=0.9, **SIZES),
   IQConfig(temperature=1.0, target_update_rate=0.1, **SIZES),
 ]
+# Temperatures that adapt, each at its own rate to its own entropy.
+ADAPTIVE = [
+  IQConfig(target_entropy_per_dim=entropy, temperature_learning_rate=rate, **SIZES)
+  for entropy, rate in ((0.5, 0.1), (2.0, 0.1), (2.0, 0.01))
+]
 
 # Its place differs between the versions of JAX.
 enable_x64 = (
@@ -65,17 +70,18 @@ def single_step(config):
   return networks, jax.jit(step)
 
 
-def test_members_take_the_steps_that_they_would_take_alone():
+@pytest.mark.parametrize(('configs', 'num_steps'), [(CONFIGS, 100), (ADAPTIVE, 20)])
+def test_members_take_the_steps_that_they_would_take_alone(configs, num_steps):
   with enable_x64(True):
-    algorithm = iq.make(CONFIGS, SPEC)
-    numbers = stacked(CONFIGS)
-    keys = jnp.stack([jax.random.PRNGKey(seed) for seed in range(4)])
+    algorithm = iq.make(configs, SPEC)
+    numbers = stacked(configs)
+    keys = jnp.stack([jax.random.PRNGKey(seed) for seed in range(len(configs))])
     states = jax.vmap(algorithm.init)(keys, numbers)
     step = jax.jit(jax.vmap(algorithm.sgd_step, in_axes=(0, None, 0)))
-    stream = batches(100, np.float64)
+    stream = batches(num_steps, np.float64)
     for batch in stream:
       states, _ = step(states, batch, numbers)
-    for i, config in enumerate(CONFIGS):
+    for i, config in enumerate(configs):
       networks, alone = single_step(config)
       state = update.init_state(keys[i], networks, config)
       for batch in stream:

@@ -25,11 +25,17 @@ from iq_acme.baselines.sac.builder import ResidentSACBuilder
 from iq_acme.baselines.sac.config import SACHyperparameters
 from iq_acme.baselines.sac.learner import MetricsWindow, SavableSACLearner
 from iq_acme.baselines.sac.networks import make_assess, make_networks
+from iq_acme.spec_checks import check_continuous
 from iq_acme.transitions import Transition
 
 
 def canonical(environment: dm_env.Environment) -> dm_env.Environment:
-  """Returns the same environment with actions in [-1, 1], where SAC acts."""
+  """Returns the same environment with actions in [-1, 1], where SAC acts.
+
+  Raises:
+    ValueError: if its actions are integers.
+  """
+  check_continuous(environment.action_spec(), 'SAC')
   return wrappers.CanonicalSpecWrapper(environment, clip=True)
 
 

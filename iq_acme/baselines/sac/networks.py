@@ -22,7 +22,7 @@ from iq_acme.baselines.sac.config import SACHyperparameters
 from iq_acme.normalization import normalize
 from iq_acme.policies import base
 from iq_acme.policies.gaussian import MIN_SCALE
-from iq_acme.spec_checks import check_environment_spec
+from iq_acme.spec_checks import check_continuous, check_environment_spec
 
 # Beyond it, the tanh-normal's density is the mean over what is left of the interval.
 THRESHOLD = 0.999
@@ -66,6 +66,7 @@ def make_networks(environment_spec: Any, config: SACHyperparameters) -> SACNetwo
     ValueError: if the observation is not one vector, or actions are not supported.
   """
   check_environment_spec(environment_spec)
+  check_continuous(environment_spec.actions, 'SAC')
   observations, actions = environment_spec.observations, environment_spec.actions
   if len(getattr(observations, 'shape', ())) != 1:
     raise ValueError(

@@ -57,3 +57,18 @@ def test_damaged_random_scores_are_refused_and_left(tmp_path, capsys):
   flags = [f'--random_output={path}']
   assert parsing.run(random_scores.main, random_scores.FLAGS, None, flags) == 2
   assert f'{path} is damaged' in capsys.readouterr().err and path.read_text() == '['
+
+
+def test_random_integers_are_uniform_with_both_ends():
+  from dm_env import specs
+
+  for spec, values in (
+    (specs.DiscreteArray(3), [0, 1, 2]),
+    (specs.BoundedArray((2, 1), np.int64, -1, [[1], [1]]), [-1, 0, 1]),
+  ):
+    actor = random_scores.UniformActor(spec, seed=0)
+    actions = np.array([actor.select_action(None) for _ in range(900)])
+    assert actions.dtype == spec.dtype and actions.shape[1:] == spec.shape
+    found, counts = np.unique(actions, return_counts=True)
+    assert found.tolist() == values
+    np.testing.assert_allclose(counts / actions.size, 1 / 3, atol=0.06)

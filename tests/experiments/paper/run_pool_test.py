@@ -223,6 +223,7 @@ def test_second_signal_kills_runs_that_hang(tmp_path):
   while not all('hanging' in _read(os.path.join(f, 'log.txt')) for f in folders):
     assert time.monotonic() < deadline
     time.sleep(0.05)
+  time.sleep(1.0)  # Those that come at once are one request.
   process.send_signal(signal.SIGINT)
   out, _ = process.communicate(timeout=60)
   assert process.returncode == 130 and out.split() == ['0', '0', '2']
