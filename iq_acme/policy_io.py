@@ -10,11 +10,7 @@ import numpy as np
 
 from iq_acme import acting, policies, spec_json
 from iq_acme.config import IQConfig
-from iq_acme.networks import (
-  IQNetworks,
-  check_made_from,
-  make_networks,
-)
+from iq_acme.networks import IQNetworks, check_made_from, make_networks
 from iq_acme.normalization import init_statistics
 from iq_acme.spec_checks import EnvironmentSpec, check_observation_structure
 from iq_acme.storage import serialization

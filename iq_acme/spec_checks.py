@@ -54,8 +54,9 @@ def check_environment_spec(spec: Any) -> None:
   Raises:
     ValueError: naming the part of the spec, what it is, and what would be right:
       one action, a float vector [D] with finite bounds, minimum below maximum, or
-      integers of any shape with bounds within `MOST_INTEGER` of 0; observations that are float vectors or scalars, possibly nested, and one float
-      scalar each as reward and discount.
+      integers of any shape with bounds within `MOST_INTEGER` of 0; observations that
+      are float vectors or scalars, possibly nested; and one float scalar each as reward
+      and discount.
   """
   _check_action_spec(spec.actions)
   _check_observation_spec(spec.observations)

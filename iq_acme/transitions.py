@@ -103,11 +103,11 @@ class TransitionPacking:
     """
     row = np.empty(self.width, self.dtype)
     for field, leaf in zip(self._fields, self._structure.flatten_up_to(transition)):
-      array = np.asarray(leaf, field.dtype)
       if field.dtype == np.int32 and np.asarray(leaf).dtype.kind not in 'biu':
         raise ValueError(
           f'A transition has the action {leaf!r}; the environment spec says integers.'
         )
+      array = np.asarray(leaf, field.dtype)
       if array.shape != field.shape:
         raise ValueError(
           f'A transition has an array of shape {array.shape}; the environment '
@@ -122,7 +122,7 @@ class TransitionPacking:
     """Packs transitions, on the host.
 
     Args:
-      transitions: arrays [N, ...] of the spec's shapes.
+      transitions: arrays [N, ...] of the spec's shapes and dtypes.
 
     Returns:
       Rows, [N, width].
@@ -131,9 +131,9 @@ class TransitionPacking:
     rows = np.empty((len(transitions.reward), self.width), self.dtype)
     for field, leaf in zip(self._fields, leaves):
       columns = np.ascontiguousarray(leaf, field.dtype).reshape(len(rows), -1)
-      rows[:, field.start : field.stop] = (
-        columns.view(np.uint8) if self._is_bytes else columns
-      )
+      if self._is_bytes:
+        columns = columns.view(np.uint8)
+      rows[:, field.start : field.stop] = columns
     return rows
 
   def unpack(self, rows: Any) -> Transition:

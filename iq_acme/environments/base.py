@@ -44,9 +44,8 @@ class Environment(dm_env.Environment):
 
   Observations are float32 arrays [D], actions float32 arrays [A] in the task's own
   bounds, or its integers as int32 of any shape; rewards and discounts are np.float32
-  scalars. Termination gives LAST with
-  discount 0; a time limit gives LAST with discount 1, so that a learner bootstraps
-  from the last state.
+  scalars. Termination gives LAST with discount 0; a time limit gives LAST with discount
+  1, so that a learner bootstraps from the last state.
 
   This is the border to foreign code. The suite's environment gets each action in its
   own dtype, within its own bounds, in an array that is its to keep; what it returns is

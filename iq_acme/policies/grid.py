@@ -43,7 +43,9 @@ class Grid:
     offsets = np.arange(self.num_values.max())
     self.exists = offsets < self.num_values[:, None]
     if self._is_integer:
-      self._minimum = self._minimum.astype(np.int32).reshape(-1)
+      self._minimum, self._maximum = (
+        bound.astype(np.int32).reshape(-1) for bound in (self._minimum, self._maximum)
+      )
       self.values = self._minimum[:, None] + offsets.astype(np.int32)
     else:
       self.values = action_values(self._minimum, self._maximum, len(offsets))
@@ -61,8 +63,8 @@ class Grid:
     if not self._is_integer:
       num_values = self.values.shape[1]
       return action_to_index(action, self._minimum, self._maximum, num_values)
-    index = action.reshape(action.shape[0], -1) - self._minimum
-    return jnp.clip(index, 0, self.num_values - 1)
+    action = action.reshape(action.shape[0], -1)
+    return jnp.clip(action, self._minimum, self._maximum) - self._minimum
 
   def to_action(self, index: jax.Array) -> jax.Array:
     """Returns the actions of indices [B, D], float32 or int32 [B, *shape]."""

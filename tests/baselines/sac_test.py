@@ -11,7 +11,7 @@ import runner_fakes
 from dm_env import specs
 from tiny_environments import Driver, NumberedEnvironment, spec_of
 
-from iq_acme import NonFiniteLossError
+from iq_acme import NonFiniteLossError, make_environment
 from iq_acme.baselines.sac import agent as sac_agent
 from iq_acme.baselines.sac import policy_file
 from iq_acme.baselines.sac.agent import SACAgent
@@ -71,6 +71,12 @@ def _equal(a, b):
 def test_environment_that_is_not_canonical_is_refused():
   with pytest.raises(ValueError, match='canonical'):
     SACAgent(spec_of(NumberedEnvironment()), TINY)
+
+
+def test_integer_actions_are_refused():
+  environment = make_environment('gym:CartPole-v1')
+  with pytest.raises(ValueError, match=r'DiscreteArray.*SAC takes floats alone'):
+    sac_agent.canonical(environment)
 
 
 def test_normalising_observations_is_refused_by_acmes_agent():

@@ -129,7 +129,7 @@ def test_gradients_are_finite_and_none_goes_through_what_does_not_exist(family, 
 @pytest.mark.parametrize('family', FAMILIES)
 def test_an_action_beyond_the_bounds_is_the_end_point_it_is_beyond(family):
   policy, params, _ = make('unequal', family)
-  foreign = np.array([[-4, 99, 0], [2**30, -(2**30), 7]], np.int32)
+  foreign = np.array([[-4, 99, 0], [2**31 - 1, -(2**31), 7]], np.int32)
   nearest = np.array([[0, 3, 5], [1, -2, 5]], np.int32)
   np.testing.assert_array_equal(
     policy.log_prob(params, tiled(2), foreign),

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from experiments.paper import estimates, plans
+from experiments.paper import estimates, jobs, plans
 from experiments.paper.settings import PLANS, SUITES, Study, Variant
 from iq_acme.commands import algorithms, environment_flags
 from iq_acme.training.run_directory import RunDirectory
@@ -79,6 +79,30 @@ def test_flags_describe_the_run():
     '--seed=2',
   ]
   assert '--num_steps=500' in run.flags(500)
+
+
+def test_discrete_tasks_have_settings_and_evaluations_of_their_own():
+  runs = plans.expand(PLANS['discrete'])
+  assert {run.task for run in runs} == {'gym:CartPole-v1', 'gym:Acrobot-v1'}
+  # Other seeds than those that the settings were chosen on.
+  assert sorted(run.seed for run in runs) == [3, 3, 4, 4, 5, 5]
+  for run in runs:
+    assert run.num_steps == 50_000
+    assert 'hidden_layer_sizes=64x64' in run.folder
+    assert '--hidden_layer_sizes=64,64' in run.flags()
+    command = jobs.make_job(run, jobs.JobSettings('r', 10, True), bool).command(None)
+    assert '--evaluation_episodes=20' in command
+
+
+def test_a_run_of_other_evaluations_is_refused(tmp_path):
+  (study, _) = PLANS['discrete']
+  run = plans.study_runs(study)[0]
+  directory = RunDirectory(str(tmp_path / run.folder))
+  os.makedirs(directory.path)
+  directory.write_config({'evaluation_episodes': 5})
+  with pytest.raises(ValueError, match='evaluation_episodes'):
+    plans.check_settings(run, str(tmp_path))
+  plans.check_settings(dataclasses.replace(run, evaluation_episodes=5), str(tmp_path))
 
 
 def test_budget_shrinks():
