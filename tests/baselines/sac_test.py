@@ -94,6 +94,28 @@ def test_actions_reach_the_task_in_its_own_bounds(make_agent):
     np.testing.assert_allclose(taken, 2.0 * chosen + 1.0, rtol=1e-6)
 
 
+def test_demonstrations_of_the_tasks_own_units_are_read_in_the_agents(tmp_path):
+  path = str(tmp_path / 'x.npz')
+  taken = np.float32([[-1, 3], [1, 2]])
+  observation = np.zeros((2, 2), np.float32)
+  np.savez(
+    path,
+    observation=observation,
+    action=taken,
+    reward=np.zeros(2),
+    discount=np.ones(2),
+    next_observation=observation,
+  )
+  environment = _environment()
+  found = algorithms.read_demonstrations(TINY, environment, path)
+  np.testing.assert_allclose(found.action, [[-1, 1], [0, 0.5]])
+  environment.reset()
+  for action in found.action:  # What the agent would do is what the file says was done.
+    environment.step(action)
+  done = [action for _, action, *_ in environment.transitions]
+  np.testing.assert_allclose(done, taken)
+
+
 def test_first_steps_are_uniform_and_learning_begins_with_the_next(make_agent):
   logger = Rows()
   agent = make_agent(logger=logger)

@@ -123,6 +123,20 @@ def test_nested_observations_go_by_their_keys(tmp_path):
   assert {*recorder.arrays()} == {*values, 'last'}
 
 
+def test_integer_actions_stay_integers_and_floats_are_refused(tmp_path):
+  spec = SPEC._replace(actions=specs.BoundedArray((), np.int64, 5, 7))
+  path = write(tmp_path / 'x.npz', arrays(action=np.array([5, 6, 7, 5], np.uint8)))
+  found = datasets.read_transitions(path, spec)
+  assert found.action.dtype == np.int64
+  np.testing.assert_array_equal(found.action, [5, 6, 7, 5])
+  for action, message in (
+    (np.array([5.0, 6, 7, 5]), 'action has dtype float64; it must be int64'),
+    (np.array([5, 8, 7, 5]), 'action is 8 in row 1, beyond'),
+  ):
+    with pytest.raises(ValueError, match=message):
+      datasets.read_transitions(write(path, arrays(action=action)), spec)
+
+
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
