@@ -22,7 +22,7 @@ def test_nan_from_the_environment_stops_the_run(make_agent):
   ('replaced', 'message'),
   [
     ({'actions': specs.Array((1,), np.float32)}, 'no bounds'),
-    ({'actions': specs.DiscreteArray(3)}, 'dtype int32'),
+    ({'actions': specs.BoundedArray((1,), bool, False, True)}, 'dtype bool'),
     ({'actions': specs.BoundedArray((1,), np.float32, 1.0, 1.0)}, r'\[1.0, 1.0\]'),
     ({'actions': specs.BoundedArray((1,), np.float32, -np.inf, 1.0)}, '-inf'),
     ({'actions': {'arm': SPEC.actions}}, 'nested'),
