@@ -14,9 +14,9 @@ import iq_acme  # noqa: F401  # Lets test files import Acme before this package.
 # Or each of the many processes that tests start would compile this package and Acme anew.
 os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
 
-# Most of the suite's time was LLVM's, on programs that run for a moment. `XLA_FLAGS= make
+# Half of the suite's time was LLVM's, for programs that run for a moment. `XLA_FLAGS= make
 # test` compiles as a user does.
-os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
+os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=1')
 
 # Under nohup, processes would be started that ignore a terminal that closes, which tests
 # close; a handler, unlike SIG_IGN, is not inherited.
