@@ -14,9 +14,13 @@ import iq_acme  # noqa: F401  # Lets test files import Acme before this package.
 # Or each of the many processes that tests start would compile this package and Acme anew.
 os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
 
-# Half of the suite's time was LLVM's, for programs that run for a moment. `XLA_FLAGS= make
-# test` compiles as a user does.
-os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=1')
+# Half of the suite's time was LLVM's, for programs that run for a moment: those of the
+# processes that tests start more so than the tests' own, some of which compute for long.
+# `XLA_FLAGS= make test` compiles as a user does.
+if 'XLA_FLAGS' not in os.environ:
+  os.environ['XLA_FLAGS'] = '--xla_backend_optimization_level=1'
+  jax.devices()  # XLA reads its flags once.
+  os.environ['XLA_FLAGS'] = '--xla_backend_optimization_level=0'
 
 # Under nohup, processes would be started that ignore a terminal that closes, which tests
 # close; a handler, unlike SIG_IGN, is not inherited.
