@@ -14,14 +14,6 @@ import iq_acme  # noqa: F401  # Lets test files import Acme before this package.
 # Or each of the many processes that tests start would compile this package and Acme anew.
 os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
 
-# Half of the suite's time was LLVM's, for programs that run for a moment: those of the
-# processes that tests start more so than the tests' own, some of which compute for long.
-# `XLA_FLAGS= make test` compiles as a user does.
-if 'XLA_FLAGS' not in os.environ:
-  os.environ['XLA_FLAGS'] = '--xla_backend_optimization_level=1'
-  jax.devices()  # XLA reads its flags once.
-  os.environ['XLA_FLAGS'] = '--xla_backend_optimization_level=0'
-
 # Under nohup, processes would be started that ignore a terminal that closes, which tests
 # close; a handler, unlike SIG_IGN, is not inherited.
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
@@ -43,6 +35,7 @@ def pytest_configure(config):
   them over and over would compile the same few programs hundreds of times. The cache
   is new in every session and serves this process alone: children start as a user's do.
   """
+  _optimise_less(config)
   folder = tempfile.TemporaryDirectory(prefix='iq_acme_compiled_')
   config.add_cleanup(folder.cleanup)
   jax.config.update('jax_compilation_cache_dir', folder.name)
@@ -50,6 +43,22 @@ def pytest_configure(config):
   jax.config.update('jax_persistent_cache_min_entry_size_bytes', 0)
   # A program that cannot be read back is a failure, not a warning among others.
   jax.config.update('jax_raise_persistent_cache_errors', True)
+
+
+def _optimise_less(config):
+  """Saves LLVM's time, half of the suite's, unless `XLA_FLAGS= make test` forbids it.
+
+  Most programs run for a moment, those of the processes that tests start more so than the
+  tests' own, of which some compute for long.
+  """
+  starts_workers = config.getoption('numprocesses', None) and not hasattr(
+    config, 'workerinput'
+  )
+  if 'XLA_FLAGS' in os.environ or starts_workers:  # Workers would inherit it.
+    return
+  os.environ['XLA_FLAGS'] = '--xla_backend_optimization_level=1'
+  jax.devices()  # XLA reads its flags once.
+  os.environ['XLA_FLAGS'] = '--xla_backend_optimization_level=0'
 
 
 # Files whose tests start programs of processes, whole commands, or train for long.
