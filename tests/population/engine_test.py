@@ -17,6 +17,8 @@ from iq_acme.population.algorithm import Algorithm
 from iq_acme.spec_checks import EnvironmentSpec
 from iq_acme.transitions import TransitionPacking
 
+pytestmark = pytest.mark.core
+
 SPEC = EnvironmentSpec(
   observations=specs.Array((3,), np.float32),
   actions=specs.BoundedArray((2,), np.float32, -1.0, 1.0),
@@ -34,7 +36,7 @@ CONFIGS = [
 # Temperatures that adapt, each at its own rate to its own entropy.
 ADAPTIVE = [
   IQConfig(target_entropy_per_dim=entropy, temperature_learning_rate=rate, **SIZES)
-  for entropy, rate in ((0.5, 0.1), (2.0, 0.1), (2.0, 0.01))
+  for entropy, rate in ((0.5, 0.1), (2.0, 0.01))
 ]
 
 # Its place differs between the versions of JAX.

@@ -20,6 +20,8 @@ from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
 from iq_acme.training.settings import RunSettings
 from iq_acme.transitions import TransitionPacking
 
+pytestmark = pytest.mark.core
+
 CONFIG = IQConfig(
   hidden_layer_sizes=(8,),
   num_action_values=3,

@@ -13,6 +13,8 @@ from experiments.theory import bridge
 from experiments.theory.factorisation import factorised_iterates
 from iq_acme import tabular
 
+pytestmark = pytest.mark.core
+
 TOLERANCE = 1e-4
 NUM_UPDATES = 4
 
