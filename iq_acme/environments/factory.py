@@ -47,8 +47,8 @@ def make_environment(
 
   Returns:
     The environment: float32 observations [D], actions in the task's own bounds, float32
-    [A] or int32 of any shape, np.float32 rewards and discounts, with `episode_metrics()`, `render()` and
-    `close()`.
+    [A] or int32 of any shape, np.float32 rewards and discounts, with
+    `episode_metrics()`, `render()` and `close()`.
 
   Raises:
     ValueError: the name, the seed, an option or a space of the task is not supported;

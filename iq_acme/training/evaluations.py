@@ -37,8 +37,9 @@ def read_evaluations(folder: str, metric: str) -> Evaluations | None:
     ValueError: if `eval.csv` has no such column, or a file is damaged.
   """
   directory = RunDirectory(folder)
-  rows = metrics_files.read_rows(directory.evaluations, directory.step_column)
   config = directory.read_config()
+  step_column = metrics_files.step_column(config or {})
+  rows = metrics_files.read_rows(directory.evaluations, step_column)
   if not rows or config is None:
     return None
   needed = ['env_name', 'algorithm', 'seed']
@@ -55,8 +56,7 @@ def read_evaluations(folder: str, metric: str) -> Evaluations | None:
     )
   values: dict[int, float] = {}
   for row in rows:  # Of two that were due at one step, the first is nearer to it.
-    step = int(row[directory.step_column])
-    values.setdefault(_due_step(step, config), row[metric])
+    values.setdefault(_due_step(int(row[step_column]), config), row[metric])
   return Evaluations(config, values)
 
 

@@ -18,6 +18,11 @@ STEP_COLUMNS = (STEP_COLUMN, 'learner_steps')
 _TAIL_BYTES = 4_000  # More than a row has.
 
 
+def step_column(config: Mapping[str, Any]) -> str:
+  """Returns which of `STEP_COLUMNS` a run counts; older `config.json` do not say."""
+  return config.get('counted_steps') or STEP_COLUMN
+
+
 class Logger(Protocol):
   """What Acme calls a logger."""
 

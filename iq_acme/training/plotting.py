@@ -10,7 +10,7 @@ import numpy as np
 from iq_acme.config import IQConfig
 from iq_acme.evaluation import POLICY_MODES
 from iq_acme.training import metrics_files, panels
-from iq_acme.training.evaluations import read_evaluations
+from iq_acme.training.evaluations import Evaluations, read_evaluations
 from iq_acme.training.panels import Curve
 from iq_acme.training.run_directory import RunDirectory
 
@@ -66,10 +66,11 @@ def plot_runs(
     ValueError: if no folder holds evaluations, the column is missing, or of the runs
       some are offline and others not.
   """
-  groups = group_runs(run_dirs, metric)
+  found = read_runs(run_dirs, metric)
+  groups = group_runs(found)
   if not groups:
     raise ValueError(f'None of {list(run_dirs)} holds the evaluations of a run.')
-  step_column = _shared_step_column(run_dirs, metric)
+  step_column = _shared_step_column(found)
   tasks = sorted({task for task, _ in groups})
   figure, all_axes = panels.make_panels(len(tasks))
   for axes, task in zip(all_axes, tasks):
@@ -84,17 +85,13 @@ def plot_runs(
   panels.save_figure(figure, output)
 
 
-def _shared_step_column(run_dirs: Sequence[str], metric: str) -> str:
+def _shared_step_column(found: Sequence[tuple[str, Evaluations]]) -> str:
   """Returns what the steps of all runs are.
 
   Raises:
     ValueError: if some count SGD steps and others environment steps.
   """
-  folders = {
-    RunDirectory(folder).step_column: folder
-    for folder in run_dirs
-    if read_evaluations(folder, metric) is not None
-  }
+  folders = {metrics_files.step_column(run.config): folder for folder, run in found}
   if len(folders) > 1:
     raise ValueError(
       f'{folders["learner_steps"]} is an offline run, over SGD steps, and '
@@ -126,23 +123,27 @@ def mean_over_seeds(runs: Sequence[Mapping[int, float]], label: str = '') -> Cur
   return Curve.of_seeds(np.array(steps), values, label)
 
 
+def read_runs(run_dirs: Sequence[str], metric: str) -> list[tuple[str, Evaluations]]:
+  """Reads the evaluations of those folders that hold some, each with its folder."""
+  found = [(folder, read_evaluations(folder, metric)) for folder in run_dirs]
+  return [(folder, run) for folder, run in found if run is not None]
+
+
 def group_runs(
-  run_dirs: Sequence[str], metric: str
+  found: Sequence[tuple[str, Evaluations]],
 ) -> dict[tuple[str, str], list[dict[int, float]]]:
   """Collects runs by task and by a label that tells their settings apart.
+
+  Args:
+    found: what `read_runs` returns.
 
   Raises:
     ValueError: if two folders hold the same run.
   """
-  found, folders = [], []
-  for run_dir in run_dirs:
-    if (run := read_evaluations(run_dir, metric)) is not None:
-      found.append(run)
-      folders.append(run_dir)
-  varying = _varying_settings([config for config, _ in found])
+  varying = _varying_settings([run.config for _, run in found])
   groups = collections.defaultdict(list)
   known: dict[tuple[str, str, int], str] = {}
-  for folder, (config, run) in zip(folders, found):
+  for folder, (config, run) in found:
     settings = _settings(config)
     task, algorithm = config['env_name'], config['algorithm']
     parts = [f'{name}={settings.get(name)}' for name in varying[task, algorithm]]

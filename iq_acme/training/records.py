@@ -50,7 +50,8 @@ class RunRecords:
       seconds: of training until then.
     """
     rows = metrics_files.read_rows(self._directory.evaluations)
-    self.evaluated = {int(row[self._directory.step_column]) for row in rows}
+    column = self._directory.step_column
+    self.evaluated = {int(row[column]) for row in rows}
     self._last_evaluation = (step, seconds)
 
   def add_episode(self, episode: Episode, seconds: float) -> None:

@@ -153,8 +153,7 @@ class RunDirectory:
   @property
   def step_column(self) -> str:
     """What the run's steps are: 'actor_steps', or offline 'learner_steps'."""
-    column = self._step_column or (self.read_config() or {}).get('counted_steps')
-    return column or metrics_files.STEP_COLUMN
+    return self._step_column or metrics_files.step_column(self.read_config() or {})
 
   def _tables(self) -> dict[str, str]:
     """Returns the CSV files, and the steps by which a checkpoint knows their rows.

@@ -1,10 +1,10 @@
 """A local agent whose replay begins with transitions from elsewhere."""
 
-import jax
 import numpy as np
 import pytest
 from tiny_agents import SPEC, agents_in, steps_in_replay
 from tiny_environments import MARKER, REPLAYS, Driver, NumberedEnvironment, tiny_config
+from tiny_learners import as_bytes
 
 from iq_acme.transitions import Transition
 
@@ -28,10 +28,6 @@ def demonstrations(count):
 def make_agent(tmp_path):
   with agents_in(tmp_path) as make:
     yield make
-
-
-def as_bytes(tree):
-  return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)]
 
 
 @pytest.mark.parametrize('kind', REPLAYS)

@@ -21,6 +21,7 @@ from tiny_environments import (
   NumberedEnvironment,
   tiny_config,
 )
+from tiny_learners import as_bytes
 
 from iq_acme import NonFiniteLossError, make_iq_agent
 from iq_acme.agent.checkpoints import WorkdirInUseError
@@ -32,10 +33,6 @@ from iq_acme.training.run_directory import RunDirectory
 def make_agent(tmp_path):
   with agents_in(tmp_path) as make:
     yield make
-
-
-def as_bytes(tree):
-  return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)]
 
 
 def num_uniform(actions):

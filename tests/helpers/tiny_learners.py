@@ -66,4 +66,4 @@ def run(learner, num_steps):
 
 
 def as_bytes(tree):
-  return b''.join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree))
+  return tuple(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree))

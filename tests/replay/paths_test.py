@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 from tiny_environments import Driver, NumberedEnvironment, spec_of, tiny_config
+from tiny_learners import as_bytes
 
 from iq_acme import make_iq_agent, make_networks
 from iq_acme.agent.learner import IQLearner
@@ -27,10 +28,6 @@ def make_agent():
   yield make
   for agent in agents:
     agent.close()
-
-
-def as_bytes(tree):
-  return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)]
 
 
 def test_packed_batches_give_the_updates_of_separate_columns():

@@ -64,7 +64,7 @@ def test_runs_are_grouped_by_everything_but_their_seed(tmp_path):
     _write_run(tmp_path / 'c', {0: 7.0}, name='sac'),
     _write_run(tmp_path / 'd', {0: 9.0}, env='gym:B'),
   ]
-  groups = plotting.group_runs(folders, 'mode_return_mean')
+  groups = plotting.group_runs(plotting.read_runs(folders, 'mode_return_mean'))
   assert groups == {
     ('gym:A', 'm_iq temperature=0.01'): [{0: 1.0}, {0: 3.0}],
     ('gym:A', 'm_iq temperature=0.1'): [{0: 5.0}],
@@ -85,7 +85,9 @@ def test_settings_that_an_older_folder_does_not_name_are_their_defaults(tmp_path
     config['agent'].update(more)
     with open(path, 'w') as file:
       json.dump(config, file)
-  groups = plotting.group_runs([old, new, other], 'mode_return_mean')
+  groups = plotting.group_runs(
+    plotting.read_runs([old, new, other], 'mode_return_mean')
+  )
   assert groups == {
     ('gym:A', 'm_iq num_pairs=1'): [{0: 1.0}, {0: 1.0}],
     ('gym:A', 'm_iq num_pairs=2'): [{0: 1.0}],
@@ -100,7 +102,9 @@ def test_distributed_seeds_meet_at_the_steps_their_evaluations_were_due_at(tmp_p
   config |= {'distributed': True, 'evaluation_period': 10, 'num_steps': 35}
   with open(os.path.join(folder, 'config.json'), 'w') as file:
     json.dump(config, file)
-  assert plotting.group_runs([local, folder], 'mode_return_mean') == {
+  assert plotting.group_runs(
+    plotting.read_runs([local, folder], 'mode_return_mean')
+  ) == {
     ('gym:A', 'm_iq distributed=False'): [{0: 1.0, 10: 2.0}],
     ('gym:A', 'm_iq distributed=True'): [{0: 1.0, 10: 3.0, 20: 4.0, 35: 5.0}],
   }
@@ -146,7 +150,7 @@ def test_missing_column_is_named_with_those_there_are(tmp_path):
 def test_the_same_run_twice_is_no_second_seed(tmp_path):
   folders = [_write_run(tmp_path / name, {0: 1.0}, seed=3) for name in ('a', 'b')]
   with pytest.raises(ValueError, match=r'a and .*b are both m_iq on gym:A with seed 3'):
-    plotting.group_runs(folders, 'mode_return_mean')
+    plotting.group_runs(plotting.read_runs(folders, 'mode_return_mean'))
 
 
 def test_seeds_evaluated_at_different_steps_are_refused():
@@ -225,7 +229,9 @@ def test_offline_runs_are_drawn_over_sgd_steps_and_apart_from_others(
   plotting.plot_curve(runs[0])
   plotting.plot_runs(runs[2:], str(tmp_path / 'x.png'))
   assert labels == ['SGD steps', 'SGD steps', 'environment steps']
-  assert sorted(plotting.group_runs(runs[:2], 'mode_return_mean')) == [
+  assert sorted(
+    plotting.group_runs(plotting.read_runs(runs[:2], 'mode_return_mean'))
+  ) == [
     ('gym:A', 'm_iq demonstrations=a'),
     ('gym:A', 'm_iq demonstrations=b'),
   ]
