@@ -15,11 +15,13 @@ class Screen:
   """What the runs came to, by task and row of the design.
 
   Attributes:
+    tasks: those whose 16 runs are whole.
     scores: means over training of the mode's return [tasks, 16].
     overestimation: at the end, as a fraction of the discounted return [tasks, 16].
     folders: of the runs, by task, then row.
   """
 
+  tasks: tuple[str, ...]
   scores: np.ndarray
   overestimation: np.ndarray
   folders: tuple[str, ...]
@@ -37,6 +39,8 @@ class Effect:
     returns: its effect on the mean return of each task [tasks].
     return_margins: half their intervals [tasks].
     overestimation: medians at today's level and the other.
+    is_adopted: whether the rule takes the other level; only a main effect has one, and
+      it is taken only if the screen has all tasks.
   """
 
   name: str
@@ -46,13 +50,7 @@ class Effect:
   returns: np.ndarray
   return_margins: np.ndarray
   overestimation: tuple[float, float]
-
-  @property
-  def is_adopted(self) -> bool:
-    """Whether the rule takes the other level; only a main effect has one."""
-    today, other = self.overestimation
-    is_main = len(self.name) == 1
-    return is_main and self.score - self.margin > 0 and other <= today
+  is_adopted: bool
 
 
 def analyse(screen: Screen) -> list[Effect]:
@@ -67,20 +65,26 @@ def analyse(screen: Screen) -> list[Effect]:
   returns = columns @ screen.scores.T / half  # [15, tasks]
   margin = lenth_margin(effects)
   return_margins = np.array([lenth_margin(one) for one in returns.T])
-  return [
-    Effect(
+
+  def effect(i: int, name: str, aliases: tuple[str, ...]) -> Effect:
+    today, other = (
+      float(np.median(screen.overestimation[:, columns[i] == s])) for s in (-1, 1)
+    )
+    return Effect(
       name,
       aliases,
       float(effects[i]),
       margin,
       returns[i],
       return_margins,
-      tuple(
-        float(np.median(screen.overestimation[:, columns[i] == s])) for s in (-1, 1)
-      ),
+      (today, other),
+      is_adopted=screen.tasks == design.TASKS
+      and len(name) == 1
+      and effects[i] - margin > 0
+      and other <= today,
     )
-    for i, (name, aliases) in enumerate(contrasts.items())
-  ]
+
+  return [effect(i, *contrast) for i, contrast in enumerate(contrasts.items())]
 
 
 def lenth_margin(effects: np.ndarray) -> float:

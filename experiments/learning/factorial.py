@@ -18,8 +18,11 @@ The score and the rule of choice, written before any run:
 - The other level is adopted if the whole interval is above 0 and its over-estimation
   does not exceed the baseline's. Else today's level stays.
 
-Nothing is stopped early or left out: without all 32 runs there is no analysis. Writes
-`factorial.csv`, `.md`, `.png` and the scores of all runs, `factorial_runs.csv`.
+Nothing is stopped early or left out: a task without all of its 16 runs is not analysed,
+and nothing is adopted until both are. (Until 27 November 2026, when three runs of each
+task were made and the best return of one of each had been seen, no task was to be shown
+without the other; what is adopted, and when, is unchanged.) Writes `factorial.csv`, `.md`, `.png` and the scores of
+all runs, `factorial_runs.csv`.
 """
 
 import os
@@ -54,36 +57,42 @@ def main() -> None:
   stem = os.path.join(FLAGS.output_dir, 'factorial')
   tables.write(make_table(screen, effects), stem)
   metrics_files.write_rows(f'{stem}_runs.csv', run_rows(screen))
-  draw(effects, f'{stem}.png')
-  print(verdict(effects))
+  draw(screen, effects, f'{stem}.png')
+  print(verdict(screen, effects))
 
 
 def read(root: str) -> Screen:
-  """Reads all runs of the screen.
+  """Reads the runs of every task that has all of them.
 
   Args:
     root: the folder of all runs.
 
   Raises:
-    ValueError: if a run is missing, unfinished, or of other settings.
+    ValueError: if each task misses a run, or a run is of other settings.
   """
   runs = [
     run for study in LEARNING_PLANS['factorial'] for run in plans.study_runs(study)
   ]
-  missing = [run.name for run in runs if not plans.status(run, root).finished]
-  if missing:
+  missing = [run for run in runs if not plans.status(run, root).finished]
+  tasks = tuple(
+    task for task in design.TASKS if task not in {run.task for run in missing}
+  )
+  if not tasks:
     raise ValueError(
       f'{len(missing)} of {len(runs)} runs of the screen are missing or not finished in '
-      f'{root}, such as {missing[0]}.'
+      f'{root}, such as {missing[0].name}; a task needs all of its {len(design.signs())}.'
     )
-  folders = tuple(os.path.join(root, run.folder) for run in runs)
+  folders = tuple(os.path.join(root, run.folder) for run in runs if run.task in tasks)
   found = np.array([_measure(folder) for folder in folders])  # [tasks * 16, 2]
-  scores, overestimation = found.T.reshape(2, len(design.TASKS), -1)
-  return Screen(scores, overestimation, folders)
+  scores, overestimation = found.T.reshape(2, len(tasks), -1)
+  return Screen(tasks, scores, overestimation, folders)
 
 
-def verdict(effects: Sequence[Effect]) -> str:
+def verdict(screen: Screen, effects: Sequence[Effect]) -> str:
   """Says what the rule adopts, in a line."""
+  absent = [short_name(task) for task in design.TASKS if task not in screen.tasks]
+  if absent:
+    return f'Nothing is adopted yet: {", ".join(absent)} misses runs.'
   titles = {factor.letter: factor.title for factor in design.FACTORS}
   adopted = [titles[effect.name] for effect in effects if effect.is_adopted]
   return f'Adopted, the second level of: {"; ".join(adopted) or "none"}.'
@@ -99,17 +108,17 @@ def run_rows(screen: Screen) -> list[tables.Row]:
       'mean_over_training': float(screen.scores[t, seed]),
       'overestimation': float(screen.overestimation[t, seed]),
     }
-    for t, task in enumerate(design.TASKS)
+    for t, task in enumerate(screen.tasks)
     for seed, run in enumerate(design.signs())
   ]
 
 
 def make_table(screen: Screen, effects: Sequence[Effect]) -> tables.Table:
   """Makes a table of the effects."""
-  rows = [_row(effect) for effect in effects]
-  summary = [_summary_row(effect) for effect in effects]
+  rows = [_row(screen, effect) for effect in effects]
+  summary = [_summary_row(screen, effect) for effect in effects]
   notes = [
-    verdict(effects),
+    verdict(screen, effects),
     "Effects are at the second level less the first; ± is half of Lenth's 95% interval. "
     'The score is in standard deviations of the 16 runs of a task, the returns are means '
     'over training.',
@@ -123,19 +132,19 @@ def make_table(screen: Screen, effects: Sequence[Effect]) -> tables.Table:
     summary,
     notes,
     screen.folders,
-    design.TASKS,
+    screen.tasks,
     {'each run': range(len(design.signs()))},
   )
 
 
-def draw(effects: Sequence[Effect], path: str) -> None:
+def draw(screen: Screen, effects: Sequence[Effect], path: str) -> None:
   """Draws the effects with their intervals: on the score, and on each task's return."""
   names = [_title(effect) for effect in effects]
   figure = panels.make_figure(columns=2, rows=1)
-  all_axes = figure.subplots(1, 1 + len(design.TASKS), sharey=True)
+  all_axes = figure.subplots(1, 1 + len(screen.tasks), sharey=True)
   titles = (
     'score (std of runs)',
-    *(f'return, {short_name(task)}' for task in design.TASKS),
+    *(f'return, {short_name(task)}' for task in screen.tasks),
   )
   for i, (axes, title) in enumerate(zip(all_axes, titles)):
     for y, effect in enumerate(effects):
@@ -174,7 +183,7 @@ def _measure(folder: str) -> tuple[float, float]:
   return float(np.mean(list(returns.values()))), excess
 
 
-def _row(effect: Effect) -> tables.Row:
+def _row(screen: Screen, effect: Effect) -> tables.Row:
   """Returns all there is to say of an effect."""
   row = {
     'effect': effect.name,
@@ -182,20 +191,20 @@ def _row(effect: Effect) -> tables.Row:
     'score': effect.score,
     'score_margin': effect.margin,
   }
-  for task, value, margin in zip(design.TASKS, effect.returns, effect.return_margins):
+  for task, value, margin in zip(screen.tasks, effect.returns, effect.return_margins):
     row[f'return_{short_name(task)}'] = float(value)
     row[f'return_margin_{short_name(task)}'] = float(margin)
   row['overestimation_today'], row['overestimation_other'] = effect.overestimation
   return {**row, 'adopted': int(effect.is_adopted)}
 
 
-def _summary_row(effect: Effect) -> tables.Row:
+def _summary_row(screen: Screen, effect: Effect) -> tables.Row:
   is_main = len(effect.name) == 1
   row = {
     'effect': _title(effect),
     'score': f'{effect.score:+.2f} ± {effect.margin:.2f}',
   }
-  for task, value, margin in zip(design.TASKS, effect.returns, effect.return_margins):
+  for task, value, margin in zip(screen.tasks, effect.returns, effect.return_margins):
     row[f'return, {short_name(task)}'] = f'{value:+,.0f} ± {margin:,.0f}'
   today, other = effect.overestimation
   row['over-estimation'] = f'{today:.0%}, {other:.0%}' if is_main else ''

@@ -12,9 +12,10 @@ Plans are named in experiments/paper/settings.py: block1 to block5 are what the 
 page shows, figure2, figure3, figure4 and others are the paper's own at its budget, which
 --steps, --seeds, --tasks and --algorithms shrink. Runs lie in --root, a folder each,
 whichever plan they belong to: what is finished is never run again, what was stopped goes
-on. `export` copies the small files of finished runs to experiments/results/paper/runs,
-from which `plot` draws, and which count as finished on every machine: --exported=none
-runs them all the same. --root=runs/paper draws from what runs have got so far.
+on. `export` copies the small files of finished runs, and 200 rows of train.csv, to
+experiments/results/paper/runs, from which `plot` draws, and which count as finished on
+every machine: --exported=none runs them all the same. --root=runs/paper draws from what
+runs have got so far.
 
 `commands` prints a shell command for each run that is not finished, for a scheduler of
 whoever has a cluster: docs/cluster.md.
@@ -38,6 +39,8 @@ import shutil
 import sys
 from collections.abc import Sequence
 
+import numpy as np
+
 from experiments import RESULTS
 from experiments.paper import costs, plans, population, random_scores, run_pool
 from experiments.paper import jobs as paper_jobs
@@ -47,6 +50,8 @@ from experiments.paper.settings import MEASURED_PLANS, PAPER_PLANS, Study
 from iq_acme.commands import distribution_flags, environment_flags, parsing
 from iq_acme.environments import imports_code
 from iq_acme.storage import files
+from iq_acme.training import metrics_files
+from iq_acme.training.run_directory import RunDirectory
 
 _NOT_FOR_PLOT = (
   'env_option',
@@ -59,6 +64,8 @@ _NOT_FOR_PLOT = (
 )
 # The summary last: it is what says that a run is finished.
 _EXPORTED_FILES = ('config.json', 'versions.json', 'eval.csv', 'summary.json')
+# Of train.csv, so that causes can be read later.
+_EXPORTED_TRAINING_ROWS = 200
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -141,15 +148,26 @@ def export(names: Sequence[str]) -> int:
     if plans.status(run, _root()).finished and not is_longer:
       source = os.path.join(_root(), run.folder)
       target = os.path.join(_exported(), run.folder)
-      os.makedirs(target, exist_ok=True)
-      for name in _EXPORTED_FILES:
-        with files.replacing(os.path.join(target, name)) as temporary:
-          shutil.copyfile(os.path.join(source, name), temporary)
+      _export_run(source, target)
       count += 1
     else:
       there += exported
   print(f'{count} of {len(runs)} runs are exported, {there} were there: {_exported()}')
   return 0
+
+
+def _export_run(source: str, target: str) -> None:
+  """Copies the small files of a run, and rows of its train.csv at equal distances."""
+  os.makedirs(target, exist_ok=True)
+  rows = metrics_files.read_rows(RunDirectory(source).train)
+  if rows:
+    path = RunDirectory(target).train
+    kept = np.linspace(0, len(rows) - 1, min(len(rows), _EXPORTED_TRAINING_ROWS))
+    rows = [rows[i] for i in kept.round().astype(int)]
+    metrics_files.write_rows(path, rows, digits=8)
+  for name in _EXPORTED_FILES:
+    with files.replacing(os.path.join(target, name)) as temporary:
+      shutil.copyfile(os.path.join(source, name), temporary)
 
 
 def plot(names: Sequence[str]) -> int:

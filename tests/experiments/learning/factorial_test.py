@@ -28,7 +28,7 @@ def screen_of(scores, overestimation=None):
   scores = np.array([scores, 10.0 * np.asarray(scores) + 3])
   if overestimation is None:
     overestimation = np.zeros_like(scores)
-  return effects.Screen(scores, overestimation, ())
+  return effects.Screen(design.TASKS, scores, overestimation, ())
 
 
 def effects_of(*arguments):
@@ -104,7 +104,19 @@ def test_planted_effect_is_recovered_and_adopted():
   assert found['B'].is_adopted
   # Of 14 intervals of noise, one or the other may miss 0.
   assert sum(abs(e.score) > e.margin for e in found.values()) <= 3
-  assert 'raw, normalised' in factorial.verdict(list(found.values()))
+  assert 'raw, normalised' in factorial.verdict(screen_of(scores), list(found.values()))
+
+
+def test_one_task_alone_adopts_nothing():
+  scores = 100 + 50 * column('B') + np.random.default_rng(0).normal(size=16)
+  both = screen_of(scores)
+  one = effects.Screen(design.TASKS[:1], both.scores[:1], both.overestimation[:1], ())
+  found = effects.analyse(one)
+  assert found[1].name == 'B' and found[1].score > found[1].margin
+  assert not any(effect.is_adopted for effect in found)
+  assert factorial.verdict(one, found) == (
+    'Nothing is adopted yet: Walker2d-v4 misses runs.'
+  )
 
 
 def test_harmful_or_overestimating_level_is_not_adopted():
@@ -153,11 +165,19 @@ def write_run(root, run, final_return):
 def test_runs_are_read_and_tabulated(tmp_path):
   root = str(tmp_path / 'runs')
   for i, run in enumerate(PLAN[:-1]):
-    write_run(root, run, final_return=i)
+    if i != 15:
+      write_run(root, run, final_return=i)
   with pytest.raises(
-    ValueError, match=r'^1 of 32 runs .* gym:Walker2d-v4 m_iq seed 15'
+    ValueError, match=r'^2 of 32 runs .* gym:HalfCheetah-v4 m_iq seed 15; .* its 16\.$'
   ):
     factorial.read(root)
+  write_run(root, PLAN[15], final_return=15)
+  alone = factorial.read(root)
+  assert alone.tasks == ('gym:HalfCheetah-v4',)
+  np.testing.assert_array_equal(alone.scores, [np.arange(16) / 2])
+  table = factorial.make_table(alone, effects.analyse(alone))
+  assert 'return_HalfCheetah-v4' in table.rows[0]
+  assert 'return_Walker2d-v4' not in table.rows[0]
   write_run(root, PLAN[-1], final_return=31)
   screen = factorial.read(root)
   # Means of 0 and the last; (30 - -20) / 20.
@@ -170,5 +190,5 @@ def test_runs_are_read_and_tabulated(tmp_path):
   assert len(table.rows) == 15
   assert table.summary[0]['effect'] == 'policy step ratio: 1, 0.1'
   assert factorial.run_rows(screen)[31]['mean_over_training'] == 15.5
-  factorial.draw(found, str(tmp_path / 'effects.png'))
+  factorial.draw(screen, found, str(tmp_path / 'effects.png'))
   assert (tmp_path / 'effects.png').stat().st_size > 10_000

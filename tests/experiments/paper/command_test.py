@@ -1,6 +1,8 @@
 """The paper's command, on runs written by hand; real runs as a user starts them."""
 
+import itertools
 import json
+import math
 import os
 import pathlib
 import shlex
@@ -15,6 +17,7 @@ from written_runs import HOPPER, write_run
 from experiments.paper import command
 from experiments.paper.settings import Variant
 from iq_acme.commands import parsing
+from iq_acme.training import metrics_files
 
 
 @pytest.fixture
@@ -59,6 +62,29 @@ def test_export_copies_the_small_files_of_finished_runs(paper, root, tmp_path):
   ]
   source = pathlib.Path(root) / 'gym_HalfCheetah-v4' / 'sac' / 'seed_1'
   assert (folder / 'eval.csv').read_text() == (source / 'eval.csv').read_text()
+
+
+def test_export_thins_the_metrics_of_training(paper, root, tmp_path):
+  of_sac = pathlib.Path('gym_HalfCheetah-v4', 'sac')
+  for seed, steps in ((0, range(1, 1001)), (1, range(1, 4))):
+    rows = [{'actor_steps': 1000 * step, 'loss': step / 3} for step in steps]
+    rows[-1]['loss'] = math.nan
+    metrics_files.write_rows(
+      str(pathlib.Path(root) / of_sac / f'seed_{seed}' / 'train.csv'), rows
+    )
+  options = ('block1', f'--root={root}', f'--exported={tmp_path}', '--steps=20')
+  assert paper('export', *options).returncode == 0
+  long, short = (
+    metrics_files.read_rows(str(tmp_path / of_sac / f'seed_{seed}' / 'train.csv'))
+    for seed in (0, 1)
+  )
+  assert len(long) == 200 and len(short) == 3
+  steps = [row['actor_steps'] for row in long]
+  assert (steps[0], steps[-1]) == (1000, 1_000_000)
+  # Of 999 distances 199 are kept, all as equal as they can be.
+  assert {b - a for a, b in itertools.pairwise(steps)} == {5000, 6000}
+  assert long[100]['loss'] == pytest.approx(steps[100] / 3000, rel=1e-7)
+  assert math.isnan(long[-1]['loss'])
 
 
 @pytest.mark.parametrize(
