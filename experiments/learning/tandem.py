@@ -1,0 +1,189 @@
+"""Learns from what another algorithm does, step by step, without acting itself.
+
+    python -m experiments.learning.tandem --learning=m_iq --acting=sac
+    python -m experiments.learning.tandem --learning=sac --acting=m_iq --seed=1
+
+The algorithm that acts trains as it does alone, with the same seed. The other gets every
+transition of its, in a replay of its own, takes as many SGD steps, and is the one that is
+evaluated. If it does well, its own data were what it lacked (exploration); if it does
+badly, it is the data of its own actions that it cannot do without, or learning itself.
+See Ostrovski et al. (2021), "The Difficulty of Passive Learning in Deep Reinforcement
+Learning", https://arxiv.org/abs/2110.14020.
+
+Both act in [-1, 1], as SAC does. A run's folder is that of any run, `--root/<task>/
+<learning>_from_<acting>/seed_<n>`, for `python -m iq_acme plot`; its curve of training is
+that of the algorithm that acts, whose policy is `acting/policy.npz`. The same command
+goes on.
+"""
+
+import contextlib
+import dataclasses
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from iq_acme import process
+from iq_acme.commands import algorithms, config_flags, parsing
+from iq_acme.storage import files
+from iq_acme.training.settings import RunSettings
+
+if TYPE_CHECKING:
+  import dm_env
+  import numpy as np
+
+  from iq_acme.training.metrics_files import Logger
+  from iq_acme.training.protocols import Agent
+
+FLAGS = parsing.new_flags()
+_define = parsing.definers(FLAGS)
+_define.enum('learning', 'm_iq', algorithms.NAMES, 'What is evaluated; never acts.')
+_define.enum('acting', 'sac', algorithms.NAMES, 'What acts.')
+_define.string('root', os.path.join('runs', 'tandem'), 'Folder of all runs.')
+_define.integer('cpu_core', None, 'Bind the run to this core.', lower_bound=0)
+config_flags.define_flags(
+  RunSettings,
+  FLAGS,
+  ('env_name', 'num_steps', 'seed', 'evaluation_period', 'checkpoint_period'),
+  {'env_name': 'gym:HalfCheetah-v4', 'num_steps': 200_000},
+)
+
+
+class TandemAgent:
+  """An agent that is evaluated, and another that acts for both.
+
+  Whatever is not here is of the one that is evaluated: its counts, its evaluations, the
+  policy that is saved.
+  """
+
+  def __init__(
+    self,
+    learning: 'Agent',
+    acting: 'Agent',
+    acting_policy: str,
+    metadata: Mapping[str, Any],
+  ):
+    """Joins two agents that have seen the same steps.
+
+    Args:
+      learning: is evaluated.
+      acting: chooses the actions.
+      acting_policy: where its policy is saved with each checkpoint.
+      metadata: what is saved beside that.
+
+    Raises:
+      ValueError: if their checkpoints are of other steps, as a kill between both leaves
+        them.
+    """
+    self._learning = learning
+    self._acting = acting
+    self._acting_policy, self._metadata = acting_policy, metadata
+    if learning.actor_steps != acting.actor_steps:
+      newer = max(learning, acting, key=lambda agent: agent.actor_steps)
+      raise ValueError(
+        f'The checkpoints are of steps {learning.actor_steps:,} and '
+        f'{acting.actor_steps:,}: the run was killed between them. Move '
+        f'{newer.restored_from} away.'
+      )
+
+  def __getattr__(self, name: str) -> Any:
+    return getattr(self._learning, name)
+
+  def select_action(self, observation: Any) -> 'np.ndarray':
+    """Returns the other's action."""
+    return self._acting.select_action(observation)
+
+  def observe_first(self, timestep: 'dm_env.TimeStep') -> None:
+    """Shows both the first step of an episode."""
+    self._acting.observe_first(timestep)
+    self._learning.observe_first(timestep)
+
+  def observe(self, action: 'np.ndarray', next_timestep: 'dm_env.TimeStep') -> None:
+    """Shows both a step."""
+    self._acting.observe(action, next_timestep)
+    self._learning.observe(action, next_timestep)
+
+  def update(self) -> None:
+    """Lets both learn, if it is time to."""
+    self._acting.update()
+    self._learning.update()
+
+  def save(self) -> Any:
+    """Saves both, the one that is evaluated last."""
+    self._acting.save()
+    metadata = {**self._metadata, 'actor_steps': self.actor_steps}
+    self._acting.save_policy(self._acting_policy, metadata=metadata)
+    return self._learning.save()
+
+  def close(self) -> None:
+    """Closes both."""
+    with contextlib.closing(self._acting):
+      self._learning.close()
+
+
+def make_settings() -> RunSettings:
+  """Makes the settings that the flags describe.
+
+  Raises:
+    ValueError: for a value that makes no sense.
+  """
+  configs = _make_configs()
+  task = FLAGS.env_name.replace(':', '_').replace('/', '_')
+  name = f'{FLAGS.learning}_from_{FLAGS.acting}'
+  return RunSettings(
+    **config_flags.given(RunSettings, FLAGS),
+    algorithm=name,
+    workdir=os.path.join(FLAGS.root, task, name, f'seed_{FLAGS.seed}'),
+    agent_config={
+      role: files.as_json(dataclasses.asdict(config))
+      for role, config in configs.items()
+    },
+    tensorboard=False,
+  )
+
+
+def main() -> int:
+  """Runs, or goes on with, what the flags say; returns the exit status."""
+  from iq_acme import make_environment
+  from iq_acme.baselines.sac.agent import canonical
+  from iq_acme.training import metrics_files, quiet, run_directory, runner
+
+  with parsing.refusing(ValueError):
+    settings = make_settings()
+    process.limit_threads(1, FLAGS.cpu_core)
+  quiet.quiet_logs()
+
+  def make_task(seed: int) -> 'dm_env.Environment':
+    with parsing.refusing(ValueError, RuntimeError):
+      return canonical(make_environment(settings.env_name, seed))
+
+  def make_agent(
+    environment: 'dm_env.Environment', workdir: str, logger: 'Logger'
+  ) -> TandemAgent:
+    folders = {'learning': workdir, 'acting': os.path.join(workdir, 'acting')}
+    loggers = {'learning': logger, 'acting': metrics_files.MultiLogger([])}
+    agents = {
+      role: algorithms.make_agent(
+        config, environment, folders[role], loggers[role], seed=settings.seed
+      )
+      for role, config in _make_configs().items()
+    }
+    policy = os.path.join(folders['acting'], 'policy.npz')
+    metadata = {**settings.metadata(), 'algorithm': FLAGS.acting}
+    with parsing.refusing(ValueError):
+      return TandemAgent(**agents, acting_policy=policy, metadata=metadata)
+
+  with parsing.refusing(run_directory.RunDirectoryError, files.DamagedFileError):
+    return runner.run(settings, make_task, make_agent).exit_status
+
+
+def _make_configs() -> dict[str, algorithms.Config]:
+  """Returns the configuration of either role."""
+  return {
+    role: algorithms.make_config(FLAGS[role].value, FLAGS.env_name)
+    for role in ('learning', 'acting')
+  }
+
+
+if __name__ == '__main__':
+  sys.exit(parsing.run(main, FLAGS, __doc__))
