@@ -22,7 +22,7 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 # Where there is no Acme, only the core is tested.
 if importlib.util.find_spec('acme') is None:
   collect_ignore = ['agent', 'compat', 'distributed', 'supervisor']
-  collect_ignore += ['baselines/sac_test.py']
+  collect_ignore += ['baselines/sac_test.py', 'experiments/learning/tandem_test.py']
   collect_ignore += [
     f'replay/{name}_test.py' for name in ('paths', 'reverb', 'watchdog')
   ]
@@ -90,6 +90,7 @@ SLOW = {
   'distributed/parts_test',
   'distributed/programs_test',
   'experiments/learning/probe_test',
+  'experiments/learning/tandem_test',
   'experiments/paper/command_test',
   'experiments/paper/run_pool_test',
   'experiments/theory/bridge_test',

@@ -162,16 +162,15 @@ def assess(path: str) -> Iterator[Row]:
   from iq_acme import make_environment
   from iq_acme.spec_checks import make_environment_spec
 
-  header = serialization.load_header(path)
-  metadata = header['metadata']
-  task, options = metadata['env_name'], metadata.get('env_options', {})
-
-  def make(seed: int) -> Any:
-    return make_environment(task, seed, **options)
-
-  with contextlib.closing(make(0)) as environment:
-    spec = make_environment_spec(environment)
-  policy = _load(path, header, spec)
+  with parsing.refusing(OSError, ValueError):
+    header = serialization.load_header(path)
+    metadata = header.get('metadata', {})
+    if not (task := metadata.get('env_name')):
+      raise ValueError(f'{path} names no task: it is of no run.')
+    make = functools.partial(make_environment, task, **metadata.get('env_options', {}))
+    with contextlib.closing(make(seed=0)) as environment:
+      spec = make_environment_spec(environment)
+    policy = _load(path, header, spec)
 
   def row(form: str, values: int | None, evaluated: _Evaluated, **more: float) -> Row:
     found = evaluation.evaluate_agent(
@@ -196,7 +195,7 @@ def assess(path: str) -> Iterator[Row]:
   for n in map(int, FLAGS.num_action_values):
     rounded = functools.partial(RoundedActor, action_spec=spec.actions, num_values=n)
     yield row('rounded', n, _Evaluated(policy, rounded))
-  env_seed, actor_seed = seeding.derive_seeds(FLAGS.seed, 'cloning', 0, 2)
+  env_seed, actor_seed = seeding.derive_seeds(FLAGS.seed, 'training', 0, 2)
   recorder = Recorder(PolicyActor(policy, deterministic=False, seed=actor_seed))
   with contextlib.closing(make(env_seed)) as environment:
     run_episodes(recorder, environment, FLAGS.data_episodes)
@@ -213,10 +212,9 @@ def main() -> None:
   process.limit_threads(1)
   rows: list[Row] = []
   for path in FLAGS.policy:
-    with parsing.refusing(OSError, ValueError):
-      for row in assess(path):
-        rows.append(row)
-        print(' '.join(f'{name}={_shown(row[name])}' for name in row), flush=True)
+    for row in assess(path):
+      rows.append(row)
+      print(' '.join(f'{name}={_shown(row[name])}' for name in row), flush=True)
   os.makedirs(FLAGS.output_dir, exist_ok=True)
   stem = os.path.join(FLAGS.output_dir, 'representation')
   metrics_files.write_rows(f'{stem}.csv', rows, digits=6)
