@@ -1,12 +1,13 @@
 """Learns from what another algorithm does, step by step, without acting itself.
 
     python -m experiments.learning.tandem --learning=m_iq --acting=sac
-    python -m experiments.learning.tandem --learning=sac --acting=m_iq --seed=1
+    python -m experiments.learning.tandem --learning=sac --acting=sac --learning_seed=100
 
 The algorithm that acts trains as it does alone, with the same seed. The other gets every
 transition of its, in a replay of its own, takes as many SGD steps, and is the one that is
-evaluated. If it does well, its own data were what it lacked (exploration); if it does
-badly, it is the data of its own actions that it cannot do without, or learning itself.
+evaluated. If it does better than when it acts, its own data were what held it back
+(exploration). If it does worse, that says little by itself, for most algorithms learn
+worse from what others do: hold it against the acting algorithm learning so from itself.
 See Ostrovski et al. (2021), "The Difficulty of Passive Learning in Deep Reinforcement
 Learning", https://arxiv.org/abs/2110.14020.
 
@@ -39,6 +40,12 @@ FLAGS = parsing.new_flags()
 _define = parsing.definers(FLAGS)
 _define.enum('learning', 'm_iq', algorithms.NAMES, 'What is evaluated; never acts.')
 _define.enum('acting', 'sac', algorithms.NAMES, 'What acts.')
+_define.integer(
+  'learning_seed',
+  None,
+  'What the one that learns is made from; unset: --seed, as the one that acts.',
+  lower_bound=0,
+)
 _define.string('root', os.path.join('runs', 'tandem'), 'Folder of all runs.')
 _define.integer('cpu_core', None, 'Bind the run to this core.', lower_bound=0)
 config_flags.define_flags(
@@ -127,17 +134,24 @@ def make_settings() -> RunSettings:
   Raises:
     ValueError: for a value that makes no sense.
   """
-  configs = _make_configs()
+  if FLAGS.learning == FLAGS.acting and _learning_seed() == FLAGS.seed:
+    raise ValueError(
+      f'Both are {FLAGS.acting} of seed {FLAGS.seed}, and so the same to the last digit: '
+      'give --learning_seed.'
+    )
+  agent_config: dict[str, Any] = {
+    role: files.as_json(dataclasses.asdict(config))
+    for role, config in _make_configs().items()
+  }
+  if _learning_seed() != FLAGS.seed:
+    agent_config['learning_seed'] = _learning_seed()
   task = FLAGS.env_name.replace(':', '_').replace('/', '_')
   name = f'{FLAGS.learning}_from_{FLAGS.acting}'
   return RunSettings(
     **config_flags.given(RunSettings, FLAGS),
     algorithm=name,
     workdir=os.path.join(FLAGS.root, task, name, f'seed_{FLAGS.seed}'),
-    agent_config={
-      role: files.as_json(dataclasses.asdict(config))
-      for role, config in configs.items()
-    },
+    agent_config=agent_config,
     tensorboard=False,
   )
 
@@ -162,9 +176,10 @@ def main() -> int:
   ) -> TandemAgent:
     folders = {'learning': workdir, 'acting': os.path.join(workdir, 'acting')}
     loggers = {'learning': logger, 'acting': metrics_files.MultiLogger([])}
+    seeds = {'learning': _learning_seed(), 'acting': settings.seed}
     agents = {
       role: algorithms.make_agent(
-        config, environment, folders[role], loggers[role], seed=settings.seed
+        config, environment, folders[role], loggers[role], seed=seeds[role]
       )
       for role, config in _make_configs().items()
     }
@@ -175,6 +190,10 @@ def main() -> int:
 
   with parsing.refusing(run_directory.RunDirectoryError, files.DamagedFileError):
     return runner.run(settings, make_task, make_agent).exit_status
+
+
+def _learning_seed() -> int:
+  return FLAGS.seed if FLAGS.learning_seed is None else FLAGS.learning_seed
 
 
 def _make_configs() -> dict[str, algorithms.Config]:

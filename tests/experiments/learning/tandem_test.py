@@ -131,3 +131,7 @@ def test_command_trains_evaluates_and_refuses(tmp_path):
   result = run(*options, '--acting=pcl')
   assert result.returncode == 2
   assert 'agent.acting.temperature' in result.stderr
+  # Two of the same seed would be one agent twice.
+  result = run(*options, '--acting=m_iq')
+  assert result.returncode == 2
+  assert 'give --learning_seed' in result.stderr
