@@ -1,6 +1,7 @@
 """Learns from what another algorithm does, step by step, without acting itself.
 
     python -m experiments.learning.tandem --learning=m_iq --acting=sac
+    python -m experiments.learning.tandem --learning_fields='{"advantage_bound": 1}'
     python -m experiments.learning.tandem --learning=sac --acting=sac --learning_seed=100
 
 The algorithm that acts trains as it does alone, with the same seed. The other gets every
@@ -19,11 +20,14 @@ goes on.
 
 import contextlib
 import dataclasses
+import json
 import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from experiments.paper import plans
+from experiments.paper.settings import Variant
 from iq_acme import process
 from iq_acme.commands import algorithms, config_flags, parsing
 from iq_acme.storage import files
@@ -45,6 +49,11 @@ _define.integer(
   None,
   'What the one that learns is made from; unset: --seed, as the one that acts.',
   lower_bound=0,
+)
+_define.string(
+  'learning_fields',
+  '{}',
+  "Settings of the one that learns, beside the paper's, as JSON.",
 )
 _define.string('root', os.path.join('runs', 'tandem'), 'Folder of all runs.')
 _define.integer('cpu_core', None, 'Bind the run to this core.', lower_bound=0)
@@ -146,7 +155,9 @@ def make_settings() -> RunSettings:
   if _learning_seed() != FLAGS.seed:
     agent_config['learning_seed'] = _learning_seed()
   task = FLAGS.env_name.replace(':', '_').replace('/', '_')
-  name = f'{FLAGS.learning}_from_{FLAGS.acting}'
+  learning = Variant(FLAGS.learning, _learning_fields())
+  variant = plans.make_run(FLAGS.env_name, learning, 0, 1).variant
+  name = f'{variant}_from_{FLAGS.acting}'
   return RunSettings(
     **config_flags.given(RunSettings, FLAGS),
     algorithm=name,
@@ -196,11 +207,22 @@ def _learning_seed() -> int:
   return FLAGS.seed if FLAGS.learning_seed is None else FLAGS.learning_seed
 
 
+def _learning_fields() -> dict[str, Any]:
+  try:
+    found = json.loads(FLAGS.learning_fields)
+  except ValueError as error:
+    raise ValueError(f'--learning_fields={FLAGS.learning_fields}: {error}.') from None
+  if not isinstance(found, dict):
+    raise ValueError(f'--learning_fields={FLAGS.learning_fields} is no object of JSON.')
+  return found
+
+
 def _make_configs() -> dict[str, algorithms.Config]:
   """Returns the configuration of either role."""
+  task = FLAGS.env_name
   return {
-    role: algorithms.make_config(FLAGS[role].value, FLAGS.env_name)
-    for role in ('learning', 'acting')
+    'learning': algorithms.make_config(FLAGS.learning, task, _learning_fields()),
+    'acting': algorithms.make_config(FLAGS.acting, task),
   }
 
 

@@ -131,6 +131,9 @@ def test_command_trains_evaluates_and_refuses(tmp_path):
   result = run(*options, '--acting=pcl')
   assert result.returncode == 2
   assert 'agent.acting.temperature' in result.stderr
+  result = run(*options, '--learning_fields={"advantage_bound": -1}')
+  assert result.returncode == 2
+  assert 'advantage_bound is -1' in result.stderr
   # Two of the same seed would be one agent twice.
   result = run(*options, '--acting=m_iq')
   assert result.returncode == 2
