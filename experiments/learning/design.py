@@ -11,6 +11,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+# A second screen, of the same rows: its runs take a fifth of the time.
+SMALL = {'hidden_layer_sizes': (64, 64), 'batch_size': 64}
 TASKS = ('gym:HalfCheetah-v4', 'gym:Walker2d-v4')
 NUM_STEPS = 200_000
 

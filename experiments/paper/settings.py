@@ -116,6 +116,22 @@ def _sweep(
   return tuple(Variant(algorithm, {field: value}) for value in values)
 
 
+def _screen(title: str, overrides: Mapping[str, Any]) -> tuple[Study, ...]:
+  """Makes a study of each run: what is changed is of its task, its seed its own."""
+  return tuple(
+    Study(
+      title,
+      (task,),
+      (Variant('m_iq', {**design.overrides(task, run), **overrides}),),
+      num_seeds=1,
+      num_steps=design.NUM_STEPS,
+      first_seed=seed,
+    )
+    for task in design.TASKS
+    for seed, run in enumerate(design.signs())
+  )
+
+
 @dataclasses.dataclass(frozen=True)
 class Comparison:
   """A claim of Section 6 that one algorithm is ahead of another.
@@ -246,19 +262,8 @@ LEARNING_PLANS: dict[str, tuple[Study, ...]] = {
     Study('What mends the collapse', (task,), REMEDIES, num_seeds=2, num_steps=100_000)
     for task in ('gym:Hopper-v4', 'gym:Walker2d-v4')
   ),
-  # What is changed is of each task, and each run has a seed of its own.
-  'factorial': tuple(
-    Study(
-      'Screen of seven settings',
-      (task,),
-      (Variant('m_iq', design.overrides(task, run)),),
-      num_seeds=1,
-      num_steps=design.NUM_STEPS,
-      first_seed=seed,
-    )
-    for task in design.TASKS
-    for seed, run in enumerate(design.signs())
-  ),
+  'factorial': _screen('Screen of seven settings', {}),
+  'factorial_small': _screen('The same screen, small networks', design.SMALL),
 }
 
 # Of docs/discrete.md, with settings of their own: the paper has no such task. They were

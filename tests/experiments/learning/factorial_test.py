@@ -78,6 +78,15 @@ def test_plan_runs_each_row_once_on_each_task_with_the_rows_seed():
   assert (changes[0], changes[15]) == (7, 0)
 
 
+def test_small_screen_is_the_same_rows_with_smaller_networks():
+  small = [run for study in PLANS['factorial_small'] for run in plans.study_runs(study)]
+  assert len(small) == 32
+  for run, other in zip(small, PLAN):
+    assert (run.task, run.seed, run.num_steps) == (other.task, other.seed, 200_000)
+    assert dict(run.overrides) == dict(other.overrides) | design.SMALL
+    assert run.folder != other.folder
+
+
 def test_policy_step_is_a_tenth_of_the_tasks():
   assert design.FACTORS[0].field == 'policy_learning_rate'
   for task, value in design.FACTORS[0].other.items():
