@@ -1,14 +1,18 @@
 """Over-estimation over training: V at the first state less the return that follows.
 
     python -m experiments.learning.overestimation --root=runs/learning
+    python -m experiments.learning.overestimation --stem=tandem --runs='runs/tandem/*/*/*'
 
-For each task of a plan: a figure with the mode's return, V at the first state less the
+For each task of a plan, or of the folders that are given, by what each calls its
+algorithm: a figure with the mode's return, V at the first state less the
 discounted return from there, and the entropy per dimension along the mode's episodes,
 over environment steps, a line per variant; and the same at the last step as a table.
-Runs that have not come to the plan's last step are left out. Writes
-`overestimation_<task>.csv`, `.md` and `.png` to `experiments/results/learning`.
+Runs that have not come to the plan's last step are left out; those of folders are cut to
+the shortest of their line. Writes `<stem>_<task>.csv`, `.md` and `.png` to
+`experiments/results/learning`.
 """
 
+import glob
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +26,7 @@ from experiments.paper.settings import LEARNING_PLANS, Study, Variant
 from iq_acme.commands import parsing
 from iq_acme.storage import files
 from iq_acme.training import panels
+from iq_acme.training.evaluations import read_evaluations
 
 COLUMNS = RETURN, VALUE, DISCOUNTED, ENTROPY = (
   'mode_return_mean',
@@ -35,7 +40,11 @@ _LINEAR = 10.0
 
 FLAGS = parsing.new_flags()
 _define = parsing.definers(FLAGS)
-_define.string('root', None, 'Folder of all runs.', required=True)
+_define.string('root', None, 'Folder of all runs of the plan.')
+_define.multi_string(
+  'runs', [], 'Folders of runs instead, as a pattern; may be repeated.'
+)
+_define.string('stem', 'overestimation', 'What the names of the files begin with.')
 _define.string('output_dir', str(RESULTS / 'learning'), 'Folder of tables and figures.')
 _define.enum(
   'plan', 'remedies', list(LEARNING_PLANS), 'Of experiments/paper/settings.py.'
@@ -45,20 +54,52 @@ _define.enum(
 def main() -> None:
   """Writes figures and tables, and says which."""
   with parsing.refusing(ValueError):
-    written = write_all(FLAGS.root, FLAGS.output_dir, LEARNING_PLANS[FLAGS.plan])
+    if bool(FLAGS.root) == bool(FLAGS.runs):
+      raise ValueError('Give --root, of a plan, or --runs, and not both.')
+    if FLAGS.root:
+      found, notes = load_plan(FLAGS.root, LEARNING_PLANS[FLAGS.plan])
+    else:
+      found, notes = load_folders(FLAGS.runs), {}
+    written = write_all(found, os.path.join(FLAGS.output_dir, FLAGS.stem), notes)
   print('\n'.join(written))
 
 
-def write_all(root: str, output: str, studies: Sequence[Study]) -> list[str]:
-  """Writes figure and tables of each task that a finished run is of.
+def write_all(
+  found: Mapping[str, dict[str, Assessed]], stem: str, notes: Mapping[str, str] = {}
+) -> list[str]:
+  """Writes figure and tables of each task.
 
   Args:
-    root: the folder of all runs.
-    output: the folder to write to.
-    studies: of a plan; those of the same task share a figure.
+    found: by task and variant's label.
+    stem: path that the names of the files begin with.
+    notes: how much of a plan that is, by task.
 
   Returns:
     A line for each task, of what was written and how many runs are in it.
+  """
+  written = []
+  for task, variants in found.items():
+    path = f'{stem}_{plans.short_name(task)}'
+    count = sum(len(assessed[RETURN].seeds) for assessed in variants.values())
+    note = notes.get(task, f'{count} runs are shown.')
+    tables.write(make_table(task, variants, note), path)
+    draw(task, variants, f'{path}.png')
+    written.append(f'{files.readable_path(path)}.csv, .md, .png: {note}')
+  return written
+
+
+def load_plan(
+  root: str, studies: Sequence[Study]
+) -> tuple[dict[str, dict[str, Assessed]], dict[str, str]]:
+  """Reads the finished runs of a plan.
+
+  Args:
+    root: the folder of all runs.
+    studies: of a plan; those of the same task share a figure.
+
+  Returns:
+    What was found by task and variant's label, and how much of the plan that is, by
+    task.
 
   Raises:
     ValueError: if no run is finished, or one has other settings or no such columns.
@@ -74,15 +115,53 @@ def write_all(root: str, output: str, studies: Sequence[Study]) -> list[str]:
           found.setdefault(task, {})[variant.label] = assessed
   if not found:
     raise ValueError(f'No run of {len(studies)} studies is finished in {root}.')
-  written = []
-  for task, variants in found.items():
-    stem = os.path.join(output, f'overestimation_{plans.short_name(task)}')
-    count = sum(len(assessed[RETURN].seeds) for assessed in variants.values())
-    note = f'{count} of {wanted[task]} runs are finished and shown.'
-    tables.write(make_table(task, variants, note), stem)
-    draw(task, variants, f'{stem}.png')
-    written.append(f'{files.readable_path(stem)}.csv, .md, .png: {note}')
-  return written
+  counts = {
+    task: sum(len(assessed[RETURN].seeds) for assessed in variants.values())
+    for task, variants in found.items()
+  }
+  return found, {
+    task: f'{count} of {wanted[task]} runs are finished and shown.'
+    for task, count in counts.items()
+  }
+
+
+def load_folders(patterns: Sequence[str]) -> dict[str, dict[str, Assessed]]:
+  """Reads runs by their folders.
+
+  Args:
+    patterns: of folders.
+
+  Returns:
+    What was found, by task and the runs' own names of their algorithms.
+
+  Raises:
+    ValueError: if there is no evaluation, or not of such columns.
+  """
+  runs: dict[tuple[str, str], dict[int, str]] = {}
+  for folder in sorted({path for one in patterns for path in glob.glob(one)}):
+    if (found := read_evaluations(folder, RETURN)) is not None:
+      key = found.config['env_name'], found.config['algorithm']
+      runs.setdefault(key, {})[found.config['seed']] = folder
+  if not runs:
+    raise ValueError(f'No evaluations of a run are in {", ".join(patterns)}.')
+  by_task: dict[str, dict[str, Assessed]] = {}
+  for (task, algorithm), folders in runs.items():
+    by_task.setdefault(task, {})[algorithm] = {
+      column: _curves(folders, column) for column in COLUMNS
+    }
+  return by_task
+
+
+def _curves(folders: Mapping[int, str], column: str) -> data.Curves:
+  """Reads a column of runs, by seed, at the steps that all of them have."""
+  values = [read_evaluations(folder, column).values for folder in folders.values()]
+  steps = sorted(set.intersection(*map(set, values)))
+  return data.Curves(
+    np.array(steps),
+    np.array([[one[step] for step in steps] for one in values]),
+    tuple(folders),
+    tuple(folders.values()),
+  )
 
 
 def load(root: str, task: str, variant: Variant, num_steps: int) -> Assessed | None:

@@ -1,6 +1,7 @@
 """Over-estimation of tiny runs written by hand."""
 
 import csv
+import glob
 import json
 import os
 
@@ -10,6 +11,8 @@ import pytest
 from experiments.learning import overestimation
 from experiments.paper import plans
 from experiments.paper.settings import Study, Variant
+from iq_acme.commands import parsing
+from iq_acme.storage import files
 
 HOPPER = 'gym:Hopper-v4'
 TODAY = Variant('m_iq')
@@ -51,9 +54,14 @@ def root(tmp_path):
   return path
 
 
+def write_all(root, output):
+  found, notes = overestimation.load_plan(root, STUDIES)
+  return overestimation.write_all(found, f'{output}/overestimation', notes)
+
+
 def test_table_by_hand_leaves_out_what_is_not_finished(root, tmp_path):
   output = str(tmp_path / 'out')
-  (line,) = overestimation.write_all(root, output, STUDIES)
+  (line,) = write_all(root, output)
   assert line.endswith('.csv, .md, .png: 3 of 4 runs are finished and shown.')
   page = (tmp_path / 'out' / 'overestimation_Hopper-v4.md').read_text()
   # 500 / 100 and 200 / 200; (600 + 400) / 2; returns of training (100 + 200) / 2 and
@@ -83,10 +91,45 @@ def test_excess_is_of_each_seed_and_step(root):
 
 
 def test_picture_is_drawn(root, tmp_path):
-  overestimation.write_all(root, str(tmp_path), STUDIES)
+  write_all(root, tmp_path)
   assert (tmp_path / 'overestimation_Hopper-v4.png').stat().st_size > 10_000
 
 
 def test_no_finished_run_is_said(tmp_path):
   with pytest.raises(ValueError, match='No run of 1 studies is finished'):
-    overestimation.write_all(str(tmp_path), str(tmp_path), STUDIES)
+    overestimation.load_plan(str(tmp_path), STUDIES)
+
+
+def test_folders_are_lines_by_what_they_call_their_algorithm(root, tmp_path, capsys):
+  pattern = os.path.join(root, 'gym_Hopper-v4', '*', 'seed_*')
+  for folder in glob.glob(pattern):
+    path = os.path.join(folder, 'config.json')
+    config = files.read_json(path)
+    name = 'bounded' if 'advantage_bound' in config['agent'] else 'plain'
+    files.write_json(path, {**config, 'algorithm': name})
+  options = [f'--runs={pattern}', f'--output_dir={tmp_path}', '--stem=tandem']
+  assert run(*options) == 0
+  assert '.csv, .md, .png: 4 runs are shown.' in capsys.readouterr().out
+  page = (tmp_path / 'tandem_Hopper-v4.md').read_text()
+  assert '| plain | 2 | 20 | 250.0 ± 70.7 |' in page
+  # Cut to the shorter of its two.
+  assert '| bounded | 2 | 10 | 50.0 ± 0.0 |' in page
+  assert (tmp_path / 'tandem_Hopper-v4.png').exists()
+
+
+def run(*options):
+  module = overestimation
+  return parsing.run(module.main, module.FLAGS, module.__doc__, options)
+
+
+@pytest.mark.parametrize(
+  ('options', 'message'),
+  [
+    ((), 'Give --root, of a plan, or --runs'),
+    (('--root=x', '--runs=y'), 'Give --root, of a plan, or --runs'),
+    (('--runs=no/such/*',), 'No evaluations of a run are in no/such/*.'),
+  ],
+)
+def test_bad_flags_are_refused(options, message, capsys):
+  assert run(*options) == 2
+  assert message in capsys.readouterr().err
