@@ -26,12 +26,12 @@ import numpy as np
 from experiments import RESULTS
 from experiments.paper import tables
 from iq_acme import evaluation, process, seeding
-from iq_acme.commands import parsing
+from iq_acme.commands import parsing, policy_files
 from iq_acme.commands.evaluate import PolicyActor
 from iq_acme.config import IQConfig
 from iq_acme.datasets.recorder import Recorder
 from iq_acme.episodes import Actor, run_episodes
-from iq_acme.storage import files, serialization
+from iq_acme.storage import files
 from iq_acme.training import metrics_files, versions
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ FLAGS = parsing.new_flags()
 _define = parsing.definers(FLAGS)
 _define.multi_string('policy', None, 'Policy file; may be repeated.', required=True)
 _define.list(
-  'num_action_values', ['11', '5', '3'], 'Values per dimension, each a form.'
+  'num_action_values', ['11', '5', '3'], 'Values per dimension, a form for each.'
 )
 _define.integer('num_episodes', 20, 'Episodes of each evaluation.', lower_bound=1)
 _define.integer('data_episodes', 100, 'Episodes that a clone learns from.', 2)
@@ -103,7 +103,8 @@ def clone(
   """Trains a multicategorical policy by maximum likelihood.
 
   Args:
-    data: 'observation' [R, ...] and 'action' [R, D] in the environment's units.
+    data: 'observation' [R, ...], of one array, and 'action' [R, D] in the environment's
+      units.
     environment_spec: of the environment.
     num_values: values per dimension.
     num_sgd_steps: steps of Adam, on `BATCH_SIZE` of the first nine tenths of the rows.
@@ -150,27 +151,27 @@ def clone(
   return LoadedPolicy(networks, variables, config, {}), seen, held_out
 
 
-def assess(path: str) -> Iterator[Row]:
+def assess(path: str, num_values: Sequence[int]) -> Iterator[Row]:
   """Evaluates a policy and its forms.
 
   Args:
     path: of the policy.
+    num_values: per dimension, a form for each.
 
   Yields:
     A row each.
   """
   from iq_acme import make_environment
-  from iq_acme.spec_checks import make_environment_spec
+  from iq_acme.spec_checks import check_continuous, make_environment_spec
 
   with parsing.refusing(OSError, ValueError):
-    header = serialization.load_header(path)
-    metadata = header.get('metadata', {})
-    if not (task := metadata.get('env_name')):
-      raise ValueError(f'{path} names no task: it is of no run.')
-    make = functools.partial(make_environment, task, **metadata.get('env_options', {}))
-    with contextlib.closing(make(seed=0)) as environment:
+    file = policy_files.read(path)
+    make = functools.partial(make_environment, file.env_name, **file.env_options)
+    with contextlib.closing(make(0)) as environment:
       spec = make_environment_spec(environment)
-    policy = _load(path, header, spec)
+      check_continuous(spec.actions, 'rounding')
+      policy = file.load(environment)
+  metadata = file.metadata
 
   def row(form: str, values: int | None, evaluated: _Evaluated, **more: float) -> Row:
     found = evaluation.evaluate_agent(
@@ -178,7 +179,7 @@ def assess(path: str) -> Iterator[Row]:
     )
     return {
       'policy': f'{metadata.get("algorithm", "sac")} seed {metadata.get("seed")}',
-      'task': task,
+      'task': file.env_name,
       'steps': metadata.get('actor_steps'),
       'form': form,
       'num_values': values,
@@ -192,7 +193,7 @@ def assess(path: str) -> Iterator[Row]:
     }
 
   yield row('as trained', None, _Evaluated(policy))
-  for n in map(int, FLAGS.num_action_values):
+  for n in num_values:
     rounded = functools.partial(RoundedActor, action_spec=spec.actions, num_values=n)
     yield row('rounded', n, _Evaluated(policy, rounded))
   env_seed, actor_seed = seeding.derive_seeds(FLAGS.seed, 'training', 0, 2)
@@ -200,7 +201,7 @@ def assess(path: str) -> Iterator[Row]:
   with contextlib.closing(make(env_seed)) as environment:
     run_episodes(recorder, environment, FLAGS.data_episodes)
   data = recorder.arrays()
-  for n in map(int, FLAGS.num_action_values):
+  for n in num_values:
     cloned, seen, held_out = clone(
       data, spec, n, num_sgd_steps=FLAGS.num_sgd_steps, seed=FLAGS.seed
     )
@@ -210,9 +211,11 @@ def assess(path: str) -> Iterator[Row]:
 def main() -> None:
   """Assesses every policy, and writes the tables."""
   process.limit_threads(1)
+  with parsing.refusing(ValueError):
+    num_values = _num_values()
   rows: list[Row] = []
   for path in FLAGS.policy:
-    for row in assess(path):
+    for row in assess(path, num_values):
       rows.append(row)
       print(' '.join(f'{name}={_shown(row[name])}' for name in row), flush=True)
   os.makedirs(FLAGS.output_dir, exist_ok=True)
@@ -223,14 +226,14 @@ def main() -> None:
   print(f'Written to {files.readable_path(FLAGS.output_dir)}.')
 
 
-def _load(path: str, header: Mapping[str, Any], spec: Any) -> 'LoadedPolicy':
-  from iq_acme import load_policy
-  from iq_acme.baselines.sac import policy_file
-  from iq_acme.baselines.sac.config import POLICY_FORMAT
-
-  if header.get('format') == POLICY_FORMAT:
-    return policy_file.load_policy(path, spec)
-  return load_policy(path)
+def _num_values() -> list[int]:
+  given = FLAGS.num_action_values
+  if not all(n.isdigit() and int(n) >= 2 for n in given):
+    raise ValueError(
+      f'num_action_values is {",".join(given)}; it must be integers of at least 2, such '
+      'as 11,5.'
+    )
+  return list(map(int, given))
 
 
 def _shown(value: Any) -> str:
@@ -257,6 +260,11 @@ def _markdown(rows: Sequence[Row]) -> str:
         'held out': f'{row["nats_held_out"]:.2f}' if is_clone else '',
       }
     )
+  made_with = versions.collect_versions()
+  packages = ''.join(
+    f'- {name}: {made_with["packages"].get(name)}\n'
+    for name in ('jax', 'gymnasium', 'mujoco', 'numpy')
+  )
   return (
     '# What a policy loses by rounding and by cloning\n\n'
     f'{tables.markdown_rows(shown)}\n'
@@ -265,7 +273,7 @@ def _markdown(rows: Sequence[Row]) -> str:
     f'- Clones: {FLAGS.num_sgd_steps:,} SGD steps on the sampled actions of '
     f'{FLAGS.data_episodes} episodes, a tenth of them held out.\n\n'
     'Every number is in [representation.csv](representation.csv).\n\n'
-    f'- command: `{versions.command_line()}`\n'
+    f'- command: `{made_with["command"]}`\n- commit: {made_with["commit"]}\n{packages}'
   )
 
 

@@ -14,11 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from iq_acme import seeding
-from iq_acme.baselines.sac import config
-from iq_acme.commands import environment_flags, parsing
+from iq_acme.commands import environment_flags, parsing, policy_files
 from iq_acme.datasets import npz_files
 from iq_acme.datasets.recorder import Recorder
-from iq_acme.environments import BadReturnError, imports_code
+from iq_acme.environments import BadReturnError
 from iq_acme.environments.rendering import RenderingError
 from iq_acme.episodes import Actor, Episode, run_episodes, summarize
 from iq_acme.storage import files
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
   import numpy as np
 
   from iq_acme import LoadedPolicy
-
-  PolicyFactory = Callable[[dm_env.Environment], LoadedPolicy]
 
 FLAGS = parsing.new_flags()
 _define = parsing.definers(FLAGS)
@@ -119,17 +116,15 @@ def main() -> int:
   """Runs the command; returns its exit status."""
   quiet.quiet_logs()
   from iq_acme import NonFiniteActionError
-  from iq_acme.storage import serialization
 
   with parsing.refusing(OSError, ValueError):
     _check_video()
     _check_transitions()
-    header = serialization.load_header(FLAGS.policy)
-    is_sac = header.get('format') == config.POLICY_FORMAT
-    make_policy = _load_sac if is_sac else _load_iq()
-    name, options = _task(header.get('metadata'))
+    policy = policy_files.read(FLAGS.policy, FLAGS.env_name)
+    given = environment_flags.parse_options(FLAGS.env_option)
+    name, options = policy.env_name, {**policy.env_options, **given}
   try:
-    episodes = _run(make_policy, name, options)
+    episodes = _run(policy.load, name, options)
   except (*_FAILURES, NonFiniteActionError, VideoError) as error:
     print(error, file=sys.stderr)
     return _FAILED
@@ -155,57 +150,10 @@ def _check_transitions() -> None:
     raise ValueError(f'transitions is {path}; it must be a file that ends in .npz.')
 
 
-def _task(metadata: Any) -> tuple[str, Mapping[str, Any]]:
-  """Returns the task and its options: those that the file says, unless flags do.
-
-  Raises:
-    ValueError: there is no task, or the file's would import code, which only a user
-      may ask for: the file may be a stranger's.
-  """
-  trained_on, options = (
-    (metadata.get('env_name'), metadata.get('env_options', {}))
-    if isinstance(metadata, dict)
-    else (None, None)
-  )
-  if not isinstance(options, dict) or not isinstance(trained_on, (str, type(None))):
-    raise ValueError(f'{FLAGS.policy} is damaged: its metadata are {metadata!r}.')
-  name = FLAGS.env_name or trained_on
-  if name is None:
-    raise ValueError(f'{FLAGS.policy} names no task; give one with --env_name.')
-  if FLAGS.env_name is None and imports_code(name):
-    raise ValueError(
-      f'{FLAGS.policy} says that it was trained on {name!r} with the options {options}. '
-      'That name imports code, so it is not taken from a file: if you know the code, '
-      'give it with --env_name.'
-    )
-  given = environment_flags.parse_options(FLAGS.env_option)
-  return name, {**(options if name == trained_on else {}), **given}
-
-
-def _load_iq() -> 'PolicyFactory':
-  from iq_acme import load_policy
-  from iq_acme.spec_checks import check_observation_structure, check_same_actions
-
-  policy = load_policy(FLAGS.policy)
-
-  def check(environment: 'dm_env.Environment') -> 'LoadedPolicy':
-    spec = policy.environment_spec
-    check_observation_structure(environment.observation_spec(), spec.observations)
-    check_same_actions(environment.action_spec(), spec.actions)
-    return policy
-
-  return check
-
-
-def _load_sac(environment: 'dm_env.Environment') -> 'LoadedPolicy':
-  from iq_acme.baselines.sac import policy_file
-  from iq_acme.spec_checks import make_environment_spec
-
-  return policy_file.load_policy(FLAGS.policy, make_environment_spec(environment))
-
-
 def _run(
-  make_policy: 'PolicyFactory', name: str, options: Mapping[str, Any]
+  load_policy: 'Callable[[dm_env.Environment], LoadedPolicy]',
+  name: str,
+  options: Mapping[str, Any],
 ) -> list[Episode]:
   from iq_acme import make_environment
 
@@ -217,7 +165,7 @@ def _run(
       environment = make_environment(name, env_seed, **options)
     stack.enter_context(contextlib.closing(environment))
     with parsing.refusing(ValueError):
-      policy = make_policy(environment)
+      policy = load_policy(environment)
     actor = PolicyActor(policy, FLAGS.deterministic, actor_seed)
     show = {}
     if FLAGS.video:

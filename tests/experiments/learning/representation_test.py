@@ -5,6 +5,7 @@ import csv
 import jax
 import numpy as np
 import pytest
+from saved_policies import rewrite_header
 
 from experiments.learning import representation
 from iq_acme import acting, policy_io
@@ -113,11 +114,26 @@ def test_command_writes_a_row_for_each_form(tmp_path, spec, save):
   assert returns[0] != returns[2]
 
 
-def test_command_refuses_a_missing_policy(tmp_path, capsys):
+def save_foreign(path, spec):
+  save_iq(path, spec)
+  rewrite_header(path, metadata={'env_name': 'python:somewhere:make'})
+
+
+@pytest.mark.parametrize(
+  ('save', 'option', 'message'),
+  [
+    (lambda path, spec: None, '--seed=0', 'policy.npz'),
+    (save_iq, '--num_action_values=11,x', 'num_action_values is 11,x; it must be'),
+    (save_iq, '--num_action_values=1', 'num_action_values is 1; it must be'),
+    # A file may be a stranger's.
+    (save_foreign, '--seed=0', 'That name imports code'),
+  ],
+)
+def test_bad_input_is_refused(tmp_path, capsys, spec, save, option, message):
+  path = str(tmp_path / 'policy.npz')
+  save(path, spec)
+  options = [f'--policy={path}', f'--output_dir={tmp_path}', option]
   status = parsing.run(
-    representation.main,
-    representation.FLAGS,
-    representation.__doc__,
-    [f'--policy={tmp_path}/no.npz', f'--output_dir={tmp_path}'],
+    representation.main, representation.FLAGS, representation.__doc__, options
   )
-  assert status == 2 and 'no.npz' in capsys.readouterr().err
+  assert status == 2 and message in capsys.readouterr().err
