@@ -133,10 +133,14 @@ def test_resume_goes_on_where_the_signal_came(stopped_run):
 
 def test_policy_of_the_run_can_be_loaded_and_knows_its_task(stopped_run):
   directory, *_ = stopped_run
-  for path in (directory.policy, directory.best_policy):
+  saved = {
+    directory.policy: [directory.read_summary()['actor_steps']],
+    directory.best_policy: _steps(directory.evaluations),
+  }
+  for path, steps in saved.items():
     policy = load_policy(path)
     assert policy.metadata['env_name'] == 'gym:Pendulum-v1'
-    assert policy.metadata['actor_steps'] in _steps(directory.evaluations)
+    assert policy.metadata['actor_steps'] in steps
     action = policy(np.zeros(3, np.float32))
     assert action.shape == (1,) and abs(action[0]) <= 2.0
 
