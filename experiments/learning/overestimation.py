@@ -81,7 +81,7 @@ def write_all(
   for task, variants in found.items():
     path = f'{stem}_{plans.short_name(task)}'
     count = sum(len(assessed[RETURN].seeds) for assessed in variants.values())
-    note = notes.get(task, f'{count} runs are shown.')
+    note = notes.get(task, f'Runs shown: {count}.')
     tables.write(make_table(task, variants, note), path)
     draw(task, variants, f'{path}.png')
     written.append(f'{files.readable_path(path)}.csv, .md, .png: {note}')

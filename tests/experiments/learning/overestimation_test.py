@@ -109,7 +109,7 @@ def test_folders_are_lines_by_what_they_call_their_algorithm(root, tmp_path, cap
     files.write_json(path, {**config, 'algorithm': name})
   options = [f'--runs={pattern}', f'--output_dir={tmp_path}', '--stem=tandem']
   assert run(*options) == 0
-  assert '.csv, .md, .png: 4 runs are shown.' in capsys.readouterr().out
+  assert '.csv, .md, .png: Runs shown: 4.' in capsys.readouterr().out
   page = (tmp_path / 'tandem_Hopper-v4.md').read_text()
   assert '| plain | 2 | 20 | 250.0 ± 70.7 |' in page
   # Cut to the shorter of its two.
