@@ -25,8 +25,7 @@ from experiments.paper import data, plans, tables
 from experiments.paper.settings import LEARNING_PLANS, Study, Variant
 from iq_acme.commands import parsing
 from iq_acme.storage import files
-from iq_acme.training import panels
-from iq_acme.training.evaluations import read_evaluations
+from iq_acme.training import panels, plotting
 
 COLUMNS = RETURN, VALUE, DISCOUNTED, ENTROPY = (
   'mode_return_mean',
@@ -57,22 +56,22 @@ def main() -> None:
     if bool(FLAGS.root) == bool(FLAGS.runs):
       raise ValueError('Give --root, of a plan, or --runs, and not both.')
     if FLAGS.root:
-      found, notes = load_plan(FLAGS.root, LEARNING_PLANS[FLAGS.plan])
+      found, planned = load_plan(FLAGS.root, LEARNING_PLANS[FLAGS.plan])
     else:
-      found, notes = load_folders(FLAGS.runs), {}
-    written = write_all(found, os.path.join(FLAGS.output_dir, FLAGS.stem), notes)
+      found, planned = load_folders(FLAGS.runs), {}
+    written = write_all(found, os.path.join(FLAGS.output_dir, FLAGS.stem), planned)
   print('\n'.join(written))
 
 
 def write_all(
-  found: Mapping[str, dict[str, Assessed]], stem: str, notes: Mapping[str, str] = {}
+  found: Mapping[str, dict[str, Assessed]], stem: str, planned: Mapping[str, int] = {}
 ) -> list[str]:
   """Writes figure and tables of each task.
 
   Args:
     found: by task and variant's label.
     stem: path that the names of the files begin with.
-    notes: how much of a plan that is, by task.
+    planned: how many runs the plan has that they are of, by task.
 
   Returns:
     A line for each task, of what was written and how many runs are in it.
@@ -81,7 +80,9 @@ def write_all(
   for task, variants in found.items():
     path = f'{stem}_{plans.short_name(task)}'
     count = sum(len(assessed[RETURN].seeds) for assessed in variants.values())
-    note = notes.get(task, f'Runs shown: {count}.')
+    note = f'Runs shown: {count}.'
+    if task in planned:
+      note = f'{count} of {planned[task]} runs are finished and shown.'
     tables.write(make_table(task, variants, note), path)
     draw(task, variants, f'{path}.png')
     written.append(f'{files.readable_path(path)}.csv, .md, .png: {note}')
@@ -90,7 +91,7 @@ def write_all(
 
 def load_plan(
   root: str, studies: Sequence[Study]
-) -> tuple[dict[str, dict[str, Assessed]], dict[str, str]]:
+) -> tuple[dict[str, dict[str, Assessed]], dict[str, int]]:
   """Reads the finished runs of a plan.
 
   Args:
@@ -98,31 +99,23 @@ def load_plan(
     studies: of a plan; those of the same task share a figure.
 
   Returns:
-    What was found by task and variant's label, and how much of the plan that is, by
-    task.
+    What was found by task and variant's label, and how many runs the plan has, by task.
 
   Raises:
     ValueError: if no run is finished, or one has other settings or no such columns.
   """
   found: dict[str, dict[str, Assessed]] = {}
-  wanted = dict.fromkeys((task for study in studies for task in study.tasks), 0)
+  planned = dict.fromkeys((task for study in studies for task in study.tasks), 0)
   for study in studies:
     for task in study.tasks:
-      wanted[task] += len(study.variants) * study.num_seeds
+      planned[task] += len(study.variants) * study.num_seeds
       for variant in study.variants:
         assessed = load(root, task, variant, study.num_steps)
         if assessed is not None:
           found.setdefault(task, {})[variant.label] = assessed
   if not found:
     raise ValueError(f'No run of {len(studies)} studies is finished in {root}.')
-  counts = {
-    task: sum(len(assessed[RETURN].seeds) for assessed in variants.values())
-    for task, variants in found.items()
-  }
-  return found, {
-    task: f'{count} of {wanted[task]} runs are finished and shown.'
-    for task, count in counts.items()
-  }
+  return found, planned
 
 
 def load_folders(patterns: Sequence[str]) -> dict[str, dict[str, Assessed]]:
@@ -135,13 +128,19 @@ def load_folders(patterns: Sequence[str]) -> dict[str, dict[str, Assessed]]:
     What was found, by task and the runs' own names of their algorithms.
 
   Raises:
-    ValueError: if there is no evaluation, or not of such columns.
+    ValueError: if there is no evaluation, or not of such columns, or two folders are of
+      one algorithm, task and seed.
   """
+  paths = sorted({path for one in patterns for path in glob.glob(one)})
   runs: dict[tuple[str, str], dict[int, str]] = {}
-  for folder in sorted({path for one in patterns for path in glob.glob(one)}):
-    if (found := read_evaluations(folder, RETURN)) is not None:
-      key = found.config['env_name'], found.config['algorithm']
-      runs.setdefault(key, {})[found.config['seed']] = folder
+  for folder, (config, _) in plotting.read_runs(paths, RETURN):
+    seed, line = config['seed'], (config['env_name'], config['algorithm'])
+    known = runs.setdefault(line, {}).setdefault(seed, folder)
+    if known != folder:
+      raise ValueError(
+        f'{known} and {folder} are both {line[1]} on {line[0]} with seed {seed}: leave '
+        'one out.'
+      )
   if not runs:
     raise ValueError(f'No evaluations of a run are in {", ".join(patterns)}.')
   by_task: dict[str, dict[str, Assessed]] = {}
@@ -154,7 +153,8 @@ def load_folders(patterns: Sequence[str]) -> dict[str, dict[str, Assessed]]:
 
 def _curves(folders: Mapping[int, str], column: str) -> data.Curves:
   """Reads a column of runs, by seed, at the steps that all of them have."""
-  values = [read_evaluations(folder, column).values for folder in folders.values()]
+  found = plotting.read_runs(list(folders.values()), column)
+  values = [evaluations.values for _, evaluations in found]
   steps = sorted(set.intersection(*map(set, values)))
   return data.Curves(
     np.array(steps),

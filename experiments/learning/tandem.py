@@ -154,14 +154,14 @@ def make_settings() -> RunSettings:
   }
   if _learning_seed() != FLAGS.seed:
     agent_config['learning_seed'] = _learning_seed()
-  task = FLAGS.env_name.replace(':', '_').replace('/', '_')
   learning = Variant(FLAGS.learning, _learning_fields())
-  variant = plans.make_run(FLAGS.env_name, learning, 0, 1).variant
-  name = f'{variant}_from_{FLAGS.acting}'
+  alone = plans.make_run(FLAGS.env_name, learning, FLAGS.seed, 1)
+  name = f'{alone.variant}_from_{FLAGS.acting}'
+  task, _, seed = alone.folder.split(os.sep)
   return RunSettings(
     **config_flags.given(RunSettings, FLAGS),
     algorithm=name,
-    workdir=os.path.join(FLAGS.root, task, name, f'seed_{FLAGS.seed}'),
+    workdir=os.path.join(FLAGS.root, task, name, seed),
     agent_config=agent_config,
     tensorboard=False,
   )

@@ -55,8 +55,8 @@ def root(tmp_path):
 
 
 def write_all(root, output):
-  found, notes = overestimation.load_plan(root, STUDIES)
-  return overestimation.write_all(found, f'{output}/overestimation', notes)
+  found, planned = overestimation.load_plan(root, STUDIES)
+  return overestimation.write_all(found, f'{output}/overestimation', planned)
 
 
 def test_table_by_hand_leaves_out_what_is_not_finished(root, tmp_path):
@@ -115,6 +115,13 @@ def test_folders_are_lines_by_what_they_call_their_algorithm(root, tmp_path, cap
   # Cut to the shorter of its two.
   assert '| bounded | 2 | 10 | 50.0 ± 0.0 |' in page
   assert (tmp_path / 'tandem_Hopper-v4.png').exists()
+
+
+def test_two_folders_of_one_line_and_seed_are_refused(root, capsys):
+  # Both variants are m_iq to their folders: neither may hide the other.
+  pattern = os.path.join(root, 'gym_Hopper-v4', '*', 'seed_*')
+  assert run(f'--runs={pattern}') == 2
+  assert 'are both m_iq on gym:Hopper-v4 with seed 0' in capsys.readouterr().err
 
 
 def run(*options):
