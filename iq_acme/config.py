@@ -105,6 +105,12 @@ class IQConfig:
     "Divide the logits by the temperature (Section 3.3); the paper's experiments "
     'use them as they are (Section 4).',
   )
+  separate_value: bool = fields.boolean(
+    True,
+    'Whether V is a network of its own (Section 3). If not, the policy network outputs '
+    'Q, a sum over dimensions, and V(s) is its soft value, tau sum_j logsumexp(Q^j / '
+    'tau), so that Eq. 1 holds as before.',
+  )
   hidden_layer_sizes: Sequence[int] = fields.sizes(
     (256, 256),
     "Width of each hidden layer, of both networks (SAC's, Section 6).",
@@ -214,7 +220,25 @@ class IQConfig:
         f'None with policy_family {self.policy_family!r}: the temperature adapts only '
         "'multicategorical' policies, whose entropy is exact",
       )
+    self._check_separate_value()
     fields.check_rising(self, 'batch_size', 'min_replay_size', 'max_replay_size')
+
+  def _check_separate_value(self) -> None:
+    """Raises if what a single network cannot have is asked for."""
+    if self.separate_value:
+      return
+    if self.policy_family != 'multicategorical':
+      allowed = "True unless policy_family is 'multicategorical'"
+      raise fields.error(self, 'separate_value', allowed)
+    if not self.scale_logits_by_temperature:
+      allowed = 'True unless scale_logits_by_temperature: the logits are Q over tau'
+      raise fields.error(self, 'separate_value', allowed)
+    names = ('policy_learning_rate', 'policy_start', 'center_policy_error')
+    defaults = {field.name: field.default for field in dataclasses.fields(self)}
+    for name in names:
+      if (value := getattr(self, name)) != defaults[name]:
+        allowed = f'True with {name} {value!r}: the policy has no value beside it'
+        raise fields.error(self, 'separate_value', allowed)
 
   @property
   def sampled_per_step(self) -> float:

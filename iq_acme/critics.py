@@ -70,7 +70,7 @@ def make_assess(networks: IQNetworks) -> Assess:
     that returns 'value' and 'policy_entropy_per_dim', in nats, or whichever entropy
     the policy family names.
   """
-  policy, value = networks.policy, networks.value
+  policy = networks.policy
   num_dimensions = math.prod(networks.environment_spec.actions.shape)
 
   @jax.jit
@@ -82,8 +82,9 @@ def make_assess(networks: IQNetworks) -> Assess:
     # Only the mode's episodes are assessed, so that this is the action taken.
     action = policy.mode(acting_variables.params, normalized)
     entropy = policy.entropy(acting_variables.params, normalized, action)
+    value = networks.state_value(acting_variables.params, value_params, normalized)
     return {
-      'value': value.apply(value_params, normalized),
+      'value': value,
       f'{policy.entropy_name}_per_dim': entropy / num_dimensions,
     }
 

@@ -32,16 +32,32 @@ class IQNetworks:
 
   Attributes:
     policy: the policy pi.
-    value: the value V.
+    value: the value V; None if V is the policy's `soft_value`.
     environment_spec: the environment that they were made for.
     config: the configuration that they were made from; None for networks that depend on
       none.
   """
 
   policy: policies.Policy
-  value: ValueNetwork
+  value: ValueNetwork | None
   environment_spec: Any
   config: IQConfig | None = None
+
+  def init(self, policy_key: jax.Array, value_key: jax.Array) -> tuple[Any, Any]:
+    """Returns first parameters of the policy and of the value."""
+    value_params = {} if self.value is None else self.value.init(value_key)
+    return self.policy.init(policy_key), value_params
+
+  def state_value(
+    self,
+    policy_params: base.Params,
+    value_params: base.Params,
+    observation: base.Observation,
+  ) -> jax.Array:
+    """Returns V(s), [B] in units of return."""
+    if self.value is None:
+      return self.policy.soft_value(policy_params, observation)
+    return self.value.apply(value_params, observation)
 
 
 def make_networks(environment_spec: Any, config: IQConfig | None = None) -> IQNetworks:
@@ -68,7 +84,9 @@ def make_networks(environment_spec: Any, config: IQConfig | None = None) -> IQNe
   zeros = base.zeros_observation(environment_spec.observations)
   return IQNetworks(
     policy=policies.make_policy(environment_spec, config),
-    value=ValueNetwork(init=lambda key: value.init(key, zeros), apply=value.apply),
+    value=ValueNetwork(lambda key: value.init(key, zeros), value.apply)
+    if config.separate_value
+    else None,
     environment_spec=environment_spec,
     config=config,
   )
@@ -94,7 +112,7 @@ def check_made_from(
     return
   names = fields_of_networks(config)
   if not initialised:
-    names += ['output_init_scale']
+    names += ['output_init_scale', 'separate_value']
   for name in names:
     made_from, used_with = getattr(networks.config, name), getattr(config, name)
     if made_from != used_with:

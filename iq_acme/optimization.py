@@ -125,9 +125,8 @@ def adapt_temperature(
 
 def with_adapted_temperature(config: IQConfig, params: IQParams) -> IQConfig:
   """Returns a configuration whose temperature is the one that parameters adapted to."""
-  ratio = temperature.log_ratio(params.policy)
   return fields.with_numbers(
-    config, {'temperature': config.temperature * jnp.exp(ratio)}
+    config, {'temperature': temperature.current(config, params.policy)}
   )
 
 

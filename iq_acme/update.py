@@ -35,14 +35,10 @@ def init_state(key: jax.Array, networks: IQNetworks, config: IQConfig) -> Traini
     The state before the first SGD step.
   """
   policy_key, value_key, key = jax.random.split(key, 3)
-  params = IQParams(networks.policy.init(policy_key), networks.value.init(value_key))
-  other_keys = [jax.random.fold_in(key, i) for i in range(1, config.num_pairs)]
-  params = params._replace(
-    others=tuple(
-      IQParams(networks.policy.init(policy_key), networks.value.init(value_key))
-      for policy_key, value_key in map(jax.random.split, other_keys)
-    )
-  )
+  other_keys = (jax.random.fold_in(key, i) for i in range(1, config.num_pairs))
+  pair_keys = [(policy_key, value_key), *map(jax.random.split, other_keys)]
+  first, *others = (IQParams(*networks.init(*keys)) for keys in pair_keys)
+  params = first._replace(others=tuple(others))
   normalizer = None
   if config.normalize_observations:
     normalizer = init_statistics(networks.environment_spec.observations)
@@ -184,14 +180,14 @@ def _pair_loss(
   config: IQConfig,
 ) -> tuple[jax.Array, Metrics]:
   """Computes Eq. 2 of one pair; the bootstrap is the smallest V of all pairs."""
-  policy, value = networks.policy, networks.value
+  policy = networks.policy
   observation, action = transitions.observation, transitions.action
 
-  v_tm1 = value.apply(params.value, observation)  # [B]
+  v_tm1 = networks.state_value(params.policy, params.value, observation)  # [B]
   v_t = functools.reduce(
     jnp.minimum,
     [
-      value.apply(pair.value, transitions.next_observation)
+      networks.state_value(pair.policy, pair.value, transitions.next_observation)
       for pair in bootstrap_params.pairs
     ],
   )  # [B]

@@ -59,6 +59,7 @@ OTHERS = {
   'scale_logits_by_temperature': (0, 1, 'True', None, 1.0),
   'normalize_observations': (0, 1, 'False', None),
   'center_policy_error': (0, 1, 'True', None),
+  'separate_value': (0, 1, 'False', None),
   'hidden_layer_sizes': (
     (),
     [],
@@ -97,6 +98,7 @@ ALLOWED = {
   'scale_logits_by_temperature': 'True or False',
   'normalize_observations': 'True or False',
   'center_policy_error': 'True or False',
+  'separate_value': 'True or False',
   'hidden_layer_sizes': 'a non-empty tuple of positive integers',
 }
 
@@ -270,7 +272,8 @@ def test_defaults_are_the_papers():
   assert config.n_step == 1
   # SAC normalises no observations.
   assert not config.normalize_observations
-  # One pair, one learning rate, Eq. 2 as it is printed.
+  # Two networks, one pair, one learning rate, Eq. 2 as it is printed.
+  assert config.separate_value
   assert config.num_pairs == 1
   assert config.policy_learning_rate is None
   assert config.policy_start == 0

@@ -124,6 +124,11 @@ def test_keys_decide_the_parameters():
     ),
     ({}, {'output_init_scale': 1.0}, ('output_init_scale', '0.0001', '1.0')),
     (
+      {'scale_logits_by_temperature': True, 'separate_value': False},
+      {'scale_logits_by_temperature': True},
+      ('separate_value', 'False', 'True'),
+    ),
+    (
       {'scale_logits_by_temperature': True},
       {'scale_logits_by_temperature': False},
       ('scale_logits_by_temperature', 'True', 'False'),

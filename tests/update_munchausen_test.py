@@ -15,8 +15,10 @@ from iq_acme.networks import make_networks
 NUM_ACTIONS, NUM_TRANSITIONS, TEMPERATURE, COEFFICIENT, DISCOUNT = 5, 32, 0.3, 0.9, 0.97
 
 
-@pytest.fixture(scope='module')
-def setup():
+@pytest.fixture(
+  scope='module', params=[True, False], ids=['two_networks', 'one_network']
+)
+def setup(request):
   config = IQConfig(
     hidden_layer_sizes=(16,),
     temperature=TEMPERATURE,
@@ -24,6 +26,8 @@ def setup():
     discount=DISCOUNT,
     batch_size=NUM_TRANSITIONS,
     min_replay_size=NUM_TRANSITIONS,
+    separate_value=request.param,
+    scale_logits_by_temperature=not request.param,
   )
   spec = SimpleNamespace(
     observations=specs.Array((3,), np.float32),
@@ -58,7 +62,7 @@ def q_values(networks, params, observations):
     )
     for action in range(NUM_ACTIONS)
   ]
-  value = networks.value.apply(params.value, observations)
+  value = networks.state_value(params.policy, params.value, observations)
   return TEMPERATURE * jnp.stack(log_probs, axis=1) + value[:, None]
 
 
@@ -104,7 +108,7 @@ def test_value_is_the_soft_value_of_the_implicit_q_function(setup):
   largest = q.max(axis=1)
   differences = np.exp((q - largest[:, None]) / TEMPERATURE)
   soft_value = largest + TEMPERATURE * np.log(differences.sum(axis=1))
-  value = networks.value.apply(params.value, setup.batch.observation)
+  value = networks.state_value(params.policy, params.value, setup.batch.observation)
   np.testing.assert_allclose(value, soft_value, rtol=1e-5, atol=1e-5)
 
 

@@ -257,7 +257,7 @@ def _read_tables(
   temperature: float,
 ) -> tabular.IQIterate:
   log_prob = networks.policy.log_prob(params.policy, batch.observation, batch.action)
-  value = networks.value.apply(params.value, jnp.eye(mdp.num_states))
+  value = networks.state_value(params.policy, params.value, jnp.eye(mdp.num_states))
   return tabular.IQIterate(
     temperature * np.asarray(log_prob, np.float64).reshape(mdp.reward.shape),
     np.asarray(value, np.float64),

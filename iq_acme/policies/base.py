@@ -36,6 +36,8 @@ class Policy:
     sample_uniform: (key, batch size) -> action [B, *A], for exploration before
       learning starts.
     entropy_name: what `entropy` is the entropy of, as a metric's name.
+    soft_value: (parameters, observation [B, ...]) -> [B], the V(s) of Eq. 1 if Q is the
+      network's own output, in units of return; None if the family has none.
   """
 
   init: Callable[[jax.Array], Params]
@@ -45,6 +47,7 @@ class Policy:
   entropy: Callable[[Params, Observation, jax.Array], jax.Array]
   sample_uniform: Callable[[jax.Array, int], jax.Array]
   entropy_name: str = 'policy_entropy'
+  soft_value: Callable[[Params, Observation], jax.Array] | None = None
 
 
 def mlp(observation: Observation, config: IQConfig, output_size: int) -> jax.Array:

@@ -61,6 +61,10 @@ def make_multicategorical_policy(
   ) -> jax.Array:
     return grid.to_action(distribution(params, observation).sample(seed=key))
 
+  def soft_value(params: base.Params, observation: base.Observation) -> jax.Array:
+    log_normalizers = jax.nn.logsumexp(network.apply(params, observation), axis=-1)
+    return temperature.current(config, params) * log_normalizers.sum(-1)  # [B]
+
   zeros = base.zeros_observation(environment_spec.observations)
   return base.Policy(
     init=lambda key: network.init(key, zeros),
@@ -69,4 +73,5 @@ def make_multicategorical_policy(
     mode=lambda params, obs: grid.to_action(distribution(params, obs).mode()),
     entropy=lambda params, obs, action: distribution(params, obs).entropy(),
     sample_uniform=grid.sample_uniform,
+    soft_value=soft_value,
   )

@@ -55,6 +55,13 @@ def logit_scale(config: IQConfig) -> jax.Array | float:
   return scale * jnp.exp(-jax.lax.stop_gradient(ratio))
 
 
+def current(config: IQConfig, params: Any) -> jax.Array | float:
+  """Returns tau: the configuration's, or what it has adapted to in these parameters."""
+  if config.target_entropy_per_dim is None:
+    return config.temperature
+  return config.temperature * jnp.exp(log_ratio(params))
+
+
 def log_ratio(params: Any) -> jax.Array:
   """Returns log(tau / tau_0) of a policy's parameters, a scalar."""
   return params[_MODULE][_NAME]

@@ -194,6 +194,7 @@ def test_statistics_of_observations_grow_by_sampled_batches_only(make_agent, sam
     {'policy_family': 'autoregressive', 'temperature': 1.0},
     {'value_bootstrap': 'online', 'munchausen_coefficient': 0.0},
     {'n_step': 3, 'scale_logits_by_temperature': True},
+    {'separate_value': False, 'scale_logits_by_temperature': True, 'num_pairs': 2},
   ],
   ids=lambda overrides: next(iter(overrides)),
 )

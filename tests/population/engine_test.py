@@ -38,6 +38,18 @@ ADAPTIVE = [
   IQConfig(target_entropy_per_dim=entropy, temperature_learning_rate=rate, **SIZES)
   for entropy, rate in ((0.5, 0.1), (2.0, 0.01))
 ]
+# The value of the policy's own outputs, which holds no parameters.
+ONE_NETWORK = [
+  IQConfig(
+    separate_value=False,
+    scale_logits_by_temperature=True,
+    num_pairs=2,
+    target_entropy_per_dim=entropy,
+    learning_rate=rate,
+    **SIZES,
+  )
+  for entropy, rate in ((0.5, 3e-4), (2.0, 1e-3))
+]
 
 # Its place differs between the versions of JAX.
 enable_x64 = (
@@ -72,7 +84,9 @@ def single_step(config):
   return networks, jax.jit(step)
 
 
-@pytest.mark.parametrize(('configs', 'num_steps'), [(CONFIGS, 100), (ADAPTIVE, 20)])
+@pytest.mark.parametrize(
+  ('configs', 'num_steps'), [(CONFIGS, 100), (ADAPTIVE, 20), (ONE_NETWORK, 20)]
+)
 def test_members_take_the_steps_that_they_would_take_alone(configs, num_steps):
   with enable_x64(True):
     algorithm = iq.make(configs, SPEC)
