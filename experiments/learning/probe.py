@@ -35,6 +35,8 @@ MARKS = (100, 200, 400, 800, 1600, 3200)  # SGD steps that are written down.
 OBSERVATIONS, ACTIONS, ACTION_VALUES = 11, 3, 11  # Hopper's, and the paper's n.
 ROWS = 10_000  # As many as the warm-up brings.
 LEARNING_RATE = 3e-4
+# Q is the output of one network, V its soft value.
+ONE_NETWORK = {'separate_value': False, 'scale_logits_by_temperature': True}
 COLUMNS = (
   'setting',
   'signal',
@@ -71,6 +73,8 @@ SETTINGS = {
   'advantage bound 1': Setting({'advantage_bound': 1.0}),
   'Munchausen bound 10': Setting({'munchausen_bound': 10.0}),
   'two pairs': Setting({'num_pairs': 2}),
+  'one network': Setting(ONE_NETWORK),
+  'one network, two pairs': Setting({**ONE_NETWORK, 'num_pairs': 2}),
   'temperature 1': Setting({'temperature': 1.0}),
   'reward 0': Setting(reward=0.0),
 }

@@ -179,6 +179,13 @@ REMEDIES = (
   Variant('m_iq', {'learning_rate': 3e-5}),
   Variant('m_iq', {'policy_learning_rate': 1e-5}),
 )
+# Q is the output of one network, V its soft value.
+_ONE_NETWORK = {'separate_value': False, 'scale_logits_by_temperature': True}
+_TWO_PAIRS = {'num_pairs': 2}
+_ONE_AND_TWO_NETWORKS = (
+  Variant('m_iq', {**_ONE_NETWORK, **_TWO_PAIRS}),
+  Variant('m_iq'),
+)
 _LOWER_RATE_TASKS = ('gym:Walker2d-v4', 'gym:Humanoid-v4')
 _HALFCHEETAH = ('gym:HalfCheetah-v4',)
 
@@ -264,6 +271,36 @@ LEARNING_PLANS: dict[str, tuple[Study, ...]] = {
   ),
   'factorial': _screen('Screen of seven settings', {}),
   'factorial_small': _screen('The same screen, small networks', design.SMALL),
+  'one_network': tuple(
+    Study(
+      'One network in place of two',
+      (task,),
+      _ONE_AND_TWO_NETWORKS,
+      num_seeds=4,
+      num_steps=num_steps,
+      first_seed=20,
+    )
+    for task, num_steps in (('gym:HalfCheetah-v4', 200_000), ('gym:Hopper-v4', 500_000))
+  ),
+  'one_network_small': tuple(
+    Study(
+      'One network in place of two, small networks',
+      (task,),
+      tuple(
+        Variant(variant.algorithm, {**variant.overrides, **design.SMALL})
+        for variant in (
+          *_ONE_AND_TWO_NETWORKS,
+          Variant('sac'),
+          Variant('m_iq', _ONE_NETWORK),
+          Variant('m_iq', _TWO_PAIRS),
+        )
+      ),
+      num_seeds=4,
+      num_steps=100_000,
+      first_seed=20,
+    )
+    for task in ('gym:HalfCheetah-v4', 'gym:Hopper-v4', 'gym:Walker2d-v4')
+  ),
 }
 
 # Of docs/discrete.md, with settings of their own: the paper has no such task. They were
