@@ -6,7 +6,8 @@
 For each task of a plan, or of the folders that are given, by what each calls its
 algorithm: a figure with the mode's return, V at the first state less the
 discounted return from there, and the entropy per dimension along the mode's episodes,
-over environment steps, a line per variant; and the same at the last step as a table.
+over environment steps, a line per variant; and the same at the last step as a table,
+with what each is ahead of the M-IQ of the fewest changes, which is today's.
 Runs that have not come to the plan's last step are left out; those of folders are cut to
 the shortest of their line. Writes `<stem>_<task>.csv`, `.md` and `.png` to
 `experiments/results/learning`.
@@ -22,6 +23,7 @@ import numpy as np
 from experiments import RESULTS
 from experiments.learning import lines
 from experiments.paper import data, plans, tables
+from experiments.paper.comparisons import permutation_p_value
 from experiments.paper.settings import LEARNING_PLANS, Study, Variant
 from iq_acme.commands import parsing
 from iq_acme.storage import files
@@ -99,7 +101,8 @@ def load_plan(
     studies: of a plan; those of the same task share a figure.
 
   Returns:
-    What was found by task and variant's label, and how many runs the plan has, by task.
+    What was found by task and the variant's label, less the changes that all variants
+    of the task have, and how many runs the plan has, by task.
 
   Raises:
     ValueError: if no run is finished, or one has other settings or no such columns.
@@ -115,7 +118,17 @@ def load_plan(
           found.setdefault(task, {})[variant.label] = assessed
   if not found:
     raise ValueError(f'No run of {len(studies)} studies is finished in {root}.')
-  return found, planned
+  return {task: _without_shared(variants) for task, variants in found.items()}, planned
+
+
+def _without_shared(variants: dict[str, Assessed]) -> dict[str, Assessed]:
+  """Takes out of labels the changes that all of them name."""
+  changes = [set(label.split()[1:]) for label in variants]
+  shared = set.intersection(*changes) if len(changes) > 1 else set()
+  return {
+    ' '.join(word for word in label.split() if word not in shared): assessed
+    for label, assessed in variants.items()
+  }
 
 
 def load_folders(patterns: Sequence[str]) -> dict[str, dict[str, Assessed]]:
@@ -201,10 +214,21 @@ def make_table(task: str, variants: dict[str, Assessed], note: str) -> tables.Ta
     'Over-estimation: (V - discounted return) / |discounted return|, mean over seeds, '
     'and each of them.',
   ]
+  baseline = min(variants, key=lambda label: (label[:4] != 'm_iq', len(label.split())))
+  scores = {label: data.over_training(one[RETURN]) for label, one in variants.items()}
+  if any(len(score) > 1 for score in scores.values()):
+    notes.append(
+      f'Ahead: mean over training less that of `{baseline}`, and p of an exact '
+      'one-sided permutation test of the seeds, of the side that it is on.'
+    )
   return tables.Table(
     f'Over-estimation on {task}',
     rows,
-    [_summary(label, assessed) for label, assessed in variants.items()],
+    [
+      _summary(label, assessed)
+      | {'ahead': '' if label == baseline else _lead(scores[label], scores[baseline])}
+      for label, assessed in variants.items()
+    ],
     notes,
     tuple(
       folder for assessed in variants.values() for folder in assessed[RETURN].folders
@@ -264,6 +288,14 @@ def _summary(label: str, assessed: Assessed) -> tables.Row:
     'over-estimation': f'{fractions.mean():+.0%}{each}',
     'entropy per dimension': tables.over_seeds(entropy.values[:, -1], 3),
   }
+
+
+def _lead(scores: np.ndarray, baseline: np.ndarray) -> str:
+  """Shows by how much scores [seeds] are ahead of others, and how surely."""
+  lead = scores.mean() - baseline.mean()
+  ahead, behind = (scores, baseline) if lead > 0 else (baseline, scores)
+  p_value = permutation_p_value(ahead, behind)
+  return f'{lead:+,.0f}' + ('' if np.isnan(p_value) else f' (p {p_value:.3f})')
 
 
 if __name__ == '__main__':

@@ -68,11 +68,12 @@ def test_table_by_hand_leaves_out_what_is_not_finished(root, tmp_path):
   # (120 + 300) / 2.
   assert (
     '| m_iq | 2 | 20 | 250.0 ± 70.7 | 180.0 ± 42.4 | 500.0 ± 141.4 | 150.0 ± 70.7 | '
-    '+300% (+500%, +100%) | 0.020 ± 0.014 |'
+    '+300% (+500%, +100%) | 0.020 ± 0.014 |  |'
   ) in page
   # (30 - -40) / |-40|.
   assert (
-    '| m_iq advantage_bound=10 | 1 | 20 | 60.0 | 55.0 | 30.0 | -40.0 | +175% | 1.000 |'
+    '| m_iq advantage_bound=10 | 1 | 20 | 60.0 | 55.0 | 30.0 | -40.0 | +175% | 1.000 | '
+    '-125 |'
   ) in page
   with open(tmp_path / 'out' / 'overestimation_Hopper-v4.csv', newline='') as file:
     rows = list(csv.DictReader(file))
@@ -82,6 +83,31 @@ def test_table_by_hand_leaves_out_what_is_not_finished(root, tmp_path):
     '20',
     '400.0',
   )
+
+
+def test_leads_are_over_the_fewest_changes_and_labels_lack_what_all_have(tmp_path):
+  small = {'batch_size': 64}
+  variants = (
+    Variant('m_iq', {**BOUND.overrides, **small}),
+    Variant('sac', small),
+    Variant('m_iq', small),
+  )
+  for variant, level in zip(variants, (2, 1, 4)):
+    for seed in (0, 1):
+      rows = [(0, 1, 1, 1), *[(100 * level + seed, 1, 1, 1)] * 2]
+      write_run(tmp_path, variant, rows, seed)
+  studies = [Study('Small', (HOPPER,), variants, num_seeds=2, num_steps=20)]
+  found, planned = overestimation.load_plan(tmp_path, studies)
+  overestimation.write_all(found, str(tmp_path / 'small'), planned)
+  page = (tmp_path / 'small_Hopper-v4.md').read_text()
+  leads = [line.split('|')[1::9] for line in page.splitlines() if ' seeds ' not in line]
+  # One of the six ways to deal four seeds out.
+  assert [lead for lead in leads if len(lead) > 1][1:] == [
+    [' m_iq advantage_bound=10 ', ' -200 (p 0.167) '],
+    [' sac ', ' -300 (p 0.167) '],
+    [' m_iq ', '  '],
+  ]
+  assert 'less that of `m_iq`' in page
 
 
 def test_excess_is_of_each_seed_and_step(root):
