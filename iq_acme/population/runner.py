@@ -2,31 +2,23 @@
 
 import contextlib
 import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import dm_env
-import jax
 import numpy as np
 
 from iq_acme import process, seeding
 from iq_acme.population.checkpoints import PopulationCheckpoints
 from iq_acme.population.environment_pool import EnvironmentPool
-from iq_acme.population.episodes import evaluate_members
+from iq_acme.population.evaluations import MemberEvaluations
 from iq_acme.population.folders import Folders, describe_spread, population_line
 from iq_acme.population.members import Member, make_population
+from iq_acme.population.waiting import EnvironmentHangsError, Patience
 from iq_acme.schedule import Progress, UpdateSchedule
 from iq_acme.storage import files
 from iq_acme.training import progress, quiet
 from iq_acme.training.opening import Outcome
-
-# How long a request to stop waits for environments that do not return.
-_STOP_PATIENCE_SECONDS = 3.0
-
-
-class _EnvironmentHangs(Exception):
-  """An environment does not return, and the run was told to stop."""
 
 
 class _ProcessLost(Exception):
@@ -90,7 +82,6 @@ class PopulationRun:
     self._settings = settings = members[0].settings
     self._config = config = members[0].config
     self._step = self._sgd_steps = 0
-    self._quiet = 0.0
     self._progress: progress.Progress | None = None
     self._folders = Folders(members, stack, self._position)
     self._checkpoints = PopulationCheckpoints(self._folders.first, keep_checkpoints)
@@ -99,11 +90,12 @@ class PopulationRun:
         'finishing this step and saving. Once more ends the run at once, unsaved.'
       )
     )
+    patience = Patience(settings.environment_patience, self._stop, self._say)
     self._pool = stack.enter_context(
-      EnvironmentPool(make_environment, num_workers, waiting=self._wait)
+      EnvironmentPool(make_environment, num_workers, waiting=patience.wait)
     )
     self._population, self._rows = make_population(members, self._pool.environment_spec)
-    self._assess = jax.jit(self._population.algorithm.assess)
+    self._evaluations = MemberEvaluations(members, self._population, self._pool)
     self._schedule = UpdateSchedule(
       samples_per_step=getattr(config, 'sampled_per_step', config.batch_size),
       batch_size=config.batch_size,
@@ -132,6 +124,7 @@ class PopulationRun:
         )
       )
     )
+    patience.has_begun = True
 
   def run(self) -> Outcome:
     """Trains until the last step or a signal, and leaves everything saved."""
@@ -151,7 +144,7 @@ class PopulationRun:
         self._progress.update(self._step, self._clock.seconds)
       if not self._stop.requested():
         self._evaluate()  # If the last step is not on the grid.
-    except _EnvironmentHangs:
+    except EnvironmentHangsError:
       pass  # What the step under way would have brought is lost, nothing else.
     except _ProcessLost:
       self._progress.say(f'{self._pool.lost} The same command goes on from here.')
@@ -259,17 +252,8 @@ class PopulationRun:
     if not any(going):
       return
     try:
-      found = evaluate_members(
-        self._population,
-        self._pool,
-        self._assess,
-        [member.config.discount for member in self._members],
-        [member.settings for member in self._members],
-        going,
-        self._step,
-        self._stop.requested,
-      )
-    except _EnvironmentHangs:
+      found = self._evaluations.run(going, self._step, self._stop.requested)
+    except EnvironmentHangsError:
       return
     self._check_processes()
     if found is None:
@@ -328,15 +312,6 @@ class PopulationRun:
       )
 
     return write
-
-  def _wait(self, seconds: float) -> None:
-    """Says that a step takes long; gives it up if the run was told to stop."""
-    if self._stop.requested() and seconds > _STOP_PATIENCE_SECONDS:
-      # Before the first step there is nothing to save.
-      raise KeyboardInterrupt if self._progress is None else _EnvironmentHangs
-    if seconds > self._settings.environment_patience and time.monotonic() > self._quiet:
-      self._quiet = time.monotonic() + seconds
-      self._say(f'An environment has not returned for {seconds:,.0f} s.')
 
   def _check_processes(self) -> None:
     if self._pool.lost is not None:

@@ -13,7 +13,7 @@ from iq_acme.environments.watch import EnvironmentWatch
 from iq_acme.process import SECONDS_OF_ONE_REQUEST, StopSignals
 
 # How long a request to stop waits before it says for what.
-_STOP_PATIENCE_SECONDS = 3.0
+STOP_PATIENCE_SECONDS = 3.0
 _LOOK_SECONDS = 0.5
 
 
@@ -50,7 +50,7 @@ def naming_hangs(
       call, seconds = watch.waits_for()
       stopping = stop.requested() or bool(requests.received)
       if stopping != was_stopping or seconds < _LOOK_SECONDS:
-        next_line = min(patience, _STOP_PATIENCE_SECONDS) if stopping else patience
+        next_line = min(patience, STOP_PATIENCE_SECONDS) if stopping else patience
         was_stopping = stopping
       # Not before another signal is a second request, as the line says it is.
       if seconds > next_line and not requests.is_recent():

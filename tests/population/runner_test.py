@@ -8,66 +8,18 @@ import pathlib
 import numpy as np
 import pool_environments
 import pytest
+from counting_members import directories, member, members, run
 
 from iq_acme import evaluation, policy_io, seeding
-from iq_acme.config import IQConfig
-from iq_acme.population import engine, iq, runner
+from iq_acme.population import engine, runner
 from iq_acme.population.folders import MemberFolder, describe_spread
-from iq_acme.population.members import Member, group
+from iq_acme.population.members import group
 from iq_acme.spec_checks import make_environment_spec
 from iq_acme.training import metrics_files, opening
 from iq_acme.training.run_directory import RunDirectory, RunDirectoryError
-from iq_acme.training.settings import RunSettings
 from iq_acme.transitions import TransitionPacking
 
 pytestmark = pytest.mark.core
-
-CONFIG = IQConfig(
-  hidden_layer_sizes=(8,),
-  num_action_values=3,
-  batch_size=8,
-  min_replay_size=10,
-  max_replay_size=1000,
-  log_period=10,
-)
-
-
-def member(root, seed, num_steps=40, **fields):
-  config = dataclasses.replace(CONFIG, **fields)
-  name = '-'.join(f'{k}={v}' for k, v in fields.items())
-  settings = RunSettings(
-    env_name='counting',
-    algorithm='m_iq',
-    workdir=str(root / f'{name}seed_{seed}'),
-    num_steps=num_steps,
-    seed=seed,
-    agent_config=dataclasses.asdict(config),
-    evaluation_period=20,
-    evaluation_episodes=2,
-    checkpoint_period=20,
-    tensorboard=False,
-    engine='population',
-  )
-  return Member(settings, config, iq.FAMILY)
-
-
-def members(root, num_steps=40):
-  """Returns three seeds, of which one has another temperature and coefficient."""
-  return [
-    member(root, 0, num_steps),
-    member(root, 1, num_steps),
-    member(
-      root, 2, num_steps, temperature=0.1, munchausen_coefficient=0.0, discount=0.9
-    ),
-  ]
-
-
-def run(root, make=pool_environments.make_small, num_steps=40):
-  return runner.run(members(root, num_steps), make, num_workers=1)
-
-
-def directories(root):
-  return [RunDirectory(x.settings.workdir) for x in members(root)]
 
 
 def columns(path, name):
@@ -352,35 +304,6 @@ def test_a_folder_in_use_is_refused(finished):
     pytest.raises(RunDirectoryError, match='in use by another run'),
   ):
     run(finished, num_steps=60)
-
-
-def test_groups_are_of_one_program(tmp_path):
-  numbers = [member(tmp_path, 0, temperature=x) for x in (0.1, 0.2)]
-  zero = member(tmp_path, 0, munchausen_coefficient=0.0)
-  sizes = member(tmp_path, 0, num_action_values=5)
-  bounded = [member(tmp_path, 0, advantage_bound=x) for x in (1.0, 2.0)]
-  scaled = [
-    member(tmp_path, 0, temperature=x, scale_logits_by_temperature=True)
-    for x in (0.1, 0.2)
-  ]
-  longer = member(tmp_path, 5, num_steps=80)
-  groups = group([*numbers, zero, sizes, *bounded, *scaled, longer])
-  expected = [[*numbers, zero], [sizes], bounded, [scaled[0]], [scaled[1]], [longer]]
-  assert groups == expected
-
-
-def test_groups_are_no_larger_than_what_fits_but_for_those_that_have_begun(finished):
-  seeds = [member(finished, seed) for seed in range(3, 6)]
-  begun = members(finished)
-  assert group(seeds, at_once=2) == [seeds[:2], seeds[2:]]
-  mixed = [seeds[0], begun[0], begun[1], seeds[1], begun[2]]
-  assert group(mixed, at_once=2) == [seeds[:2]]
-  longer = [
-    dataclasses.replace(x, settings=dataclasses.replace(x.settings, num_steps=60))
-    for x in mixed
-  ]
-  theirs = [longer[1], longer[2], longer[4]]
-  assert group(longer, at_once=1) == [theirs, [longer[0]], [longer[3]]]
 
 
 def test_the_spread_of_members_is_median_and_range():
