@@ -103,7 +103,7 @@ def test_members_take_the_steps_that_they_would_take_alone(configs, num_steps):
       for batch in stream:
         state, _ = alone(state, batch)
       together = jax.tree.map(lambda x, i=i: np.asarray(x[i]), states)
-      assert together.params.value['output']['w'].dtype == np.float64
+      assert together.params.policy['output']['w'].dtype == np.float64
       jax.tree.map(
         lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=1e-9),
         together,
