@@ -73,6 +73,7 @@ SETTINGS = {
   'advantage bound 1': Setting({'advantage_bound': 1.0}),
   'Munchausen bound 10': Setting({'munchausen_bound': 10.0}),
   'two pairs': Setting({'num_pairs': 2}),
+  'logits over temperature': Setting({'scale_logits_by_temperature': True}),
   'one network': Setting(ONE_NETWORK),
   'one network, two pairs': Setting({**ONE_NETWORK, 'num_pairs': 2}),
   'temperature 1': Setting({'temperature': 1.0}),
@@ -202,26 +203,31 @@ def main() -> None:
 
 
 def draw(rows: Sequence[Row], path: str) -> None:
-  """Draws the entropy over SGD steps, a panel without and one with a signal.
+  """Draws the entropy without and with a signal, and what is learnt of the signal.
 
   Args:
     rows: of `COLUMNS`.
     path: the picture to write.
   """
-  figure, all_axes = panels.make_panels(2)
-  for signal, axes in enumerate(all_axes):
+  figure, all_axes = panels.make_panels(3)
+  entropy, fraction = 'policy_entropy_per_dim', 'signal_fraction'
+  shown = ((False, entropy), (True, entropy), (True, fraction))
+  for axes, (signal, column) in zip(all_axes, shown):
     for index, name in enumerate(dict.fromkeys(row['setting'] for row in rows)):
       chosen = [r for r in rows if r['setting'] == name and r['signal'] == signal]
       steps = [row['sgd_step'] for row in chosen]
-      entropy = [row['policy_entropy_per_dim'] for row in chosen]
-      panels.draw_line(axes, steps, entropy, entropy, entropy, index, name)
-    lines.mark_uniform(axes, math.log(ACTION_VALUES))
-    axes.set(xscale='log', xlabel='SGD steps', ylim=(-0.05, 2.6))
+      values = [row[column] for row in chosen]
+      panels.draw_line(axes, steps, values, values, values, index, name)
+    axes.set(xscale='log', xlabel='SGD steps')
     axes.set_xticks(MARKS, [f'{mark:,}' for mark in MARKS])
     axes.minorticks_off()
-    axes.set_ylabel('entropy of the policy, nats per dimension')
+  for axes in all_axes[:2]:
+    lines.mark_uniform(axes, math.log(ACTION_VALUES))
+    axes.set(ylim=(-0.05, 2.6), ylabel='entropy of the policy, nats per dimension')
+  all_axes[2].set(ylim=(0.25, 1), ylabel='reward of the mode, of the best 1')
   all_axes[0].set_title('noise: every action is paid the same')
   all_axes[1].set_title('signal: the best action depends on the state')
+  all_axes[2].set_title('what the policy has learnt of the signal')
   lines.legend_below(figure, all_axes[0])
   panels.save_figure(figure, path)
 

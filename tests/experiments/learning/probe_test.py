@@ -26,6 +26,15 @@ def test_policy_stays_nearly_uniform(name):
   assert 2.3 < entropy_after_400(name) <= UNIFORM
 
 
+def test_one_network_learns_a_signal_that_two_have_not_seen_yet():
+  learnt = {}
+  for name in ('today', 'one network'):
+    (row,) = probe.run(probe.SETTINGS[name], signal=True, marks=(200,))
+    learnt[name] = row['signal_fraction']
+  # Of 1; the middle value everywhere gets 0.40.
+  assert learnt['one network'] > 0.75 and learnt['today'] < 0.55
+
+
 def test_rewards_of_noise_are_alike_and_those_of_a_signal_by_hand():
   assert set(probe.make_data(1.0, signal=False).rewards) == {1.0}
   rewards = probe.make_data(1.0, signal=True).rewards
