@@ -20,6 +20,7 @@ from iq_acme.training.differences import list_differences
 from iq_acme.training.evaluations import read_evaluations
 from iq_acme.training.metrics_files import STEP_COLUMN
 from iq_acme.training.run_directory import RunDirectory
+from iq_acme.training.settings import task_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +53,7 @@ class Run:
   @property
   def folder(self) -> str:
     """Where it lies, relative to the folder of all runs; the same in every plan."""
-    task = self.task.replace(':', '_').replace('/', '_')
-    return os.path.join(task, self.variant, f'seed_{self.seed}')
+    return os.path.join(task_folder(self.task), self.variant, f'seed_{self.seed}')
 
   @property
   def name(self) -> str:

@@ -14,7 +14,7 @@ from iq_acme.commands import (
   population_flags,
 )
 from iq_acme.config import IQConfig
-from iq_acme.training.settings import RunSettings
+from iq_acme.training.settings import RunSettings, task_folder
 
 _SETTINGS = (
   'env_name',
@@ -142,12 +142,11 @@ def make_settings(
     **_data_settings(config),
     **changes,
   }
-  task = FLAGS.env_name.replace(':', '_').replace('/', '_')
   root = given.pop('workdir', None)
   if not folder and root is None:
     folder = (algorithm, f'seed_{FLAGS.seed}')
   if root is None:
-    root = os.path.join('runs', task)
+    root = os.path.join('runs', task_folder(FLAGS.env_name))
   return RunSettings(
     **{
       'engine': 'agent',

@@ -109,3 +109,8 @@ class RunSettings:
       'algorithm': self.algorithm,
       'seed': self.seed,
     }
+
+
+def task_folder(env_name: str) -> str:
+  """Returns a task's name as a folder's, such as 'gym_Hopper-v4'."""
+  return env_name.replace(':', '_').replace('/', '_')
