@@ -56,10 +56,13 @@ def logit_scale(config: IQConfig) -> jax.Array | float:
 
 
 def current(config: IQConfig, params: Any) -> jax.Array | float:
-  """Returns tau: the configuration's, or what it has adapted to in these parameters."""
+  """Returns tau: the configuration's, or what it has adapted to in these parameters.
+
+  No gradient goes through it.
+  """
   if config.target_entropy_per_dim is None:
     return config.temperature
-  return config.temperature * jnp.exp(log_ratio(params))
+  return config.temperature * jnp.exp(jax.lax.stop_gradient(log_ratio(params)))
 
 
 def log_ratio(params: Any) -> jax.Array:

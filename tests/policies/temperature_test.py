@@ -113,9 +113,13 @@ def test_a_step_moves_one_temperature_by_the_entropy_that_is_missing(num_pairs):
       )
 
 
-def test_adam_and_the_loss_leave_the_temperature_alone():
-  networks, state, _ = start()
-  config = dataclasses.replace(CONFIG, temperature=0.7)
+@pytest.mark.parametrize('separate', [True, False])
+def test_adam_and_the_loss_leave_the_temperature_alone(separate):
+  config = dataclasses.replace(
+    CONFIG, separate_value=separate, scale_logits_by_temperature=not separate
+  )
+  networks, state, _ = start(config)
+  config = dataclasses.replace(config, temperature=0.7)
   gradient, _ = jax.grad(update.batch_loss, has_aux=True)(
     state.params, state.target_params, batch_of(8), networks=networks, config=config
   )
