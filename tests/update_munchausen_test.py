@@ -88,14 +88,17 @@ def munchausen_dqn_loss(networks, params, target_params, batch):
 
 def test_loss_and_gradient_are_those_of_munchausen_dqn(setup):
   networks, state, batch = setup.networks, setup.state, setup.batch
-  found, gradient = jax.value_and_grad(
-    lambda params: update.batch_loss(
+
+  def iq_loss(params):
+    return update.batch_loss(
       params, state.target_params, batch, networks=networks, config=setup.config
     )[0]
-  )(state.params)
-  expected, closed_form = jax.value_and_grad(
-    lambda params: munchausen_dqn_loss(networks, params, state.target_params, batch)
-  )(state.params)
+
+  def dqn_loss(params):
+    return munchausen_dqn_loss(networks, params, state.target_params, batch)
+
+  found, gradient = jax.jit(jax.value_and_grad(iq_loss))(state.params)
+  expected, closed_form = jax.jit(jax.value_and_grad(dqn_loss))(state.params)
   np.testing.assert_allclose(found, expected, rtol=1e-5)
   for ours, theirs in zip(jax.tree.leaves(gradient), jax.tree.leaves(closed_form)):
     assert np.abs(theirs).max() > 1e-3
