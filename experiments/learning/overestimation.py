@@ -13,6 +13,7 @@ the shortest of their line. Writes `<stem>_<task>.csv`, `.md` and `.png` to
 `experiments/results/learning`.
 """
 
+import dataclasses
 import glob
 import os
 import sys
@@ -24,7 +25,7 @@ from experiments import RESULTS
 from experiments.learning import lines
 from experiments.paper import data, plans, tables
 from experiments.paper.comparisons import permutation_p_value
-from experiments.paper.settings import LEARNING_PLANS, Study, Variant
+from experiments.paper.settings import BASELINE, LEARNING_PLANS, Study, Variant
 from iq_acme.commands import parsing
 from iq_acme.storage import files
 from iq_acme.training import panels, plotting
@@ -178,12 +179,20 @@ def _curves(folders: Mapping[int, str], column: str) -> data.Curves:
 
 
 def load(root: str, task: str, variant: Variant, num_steps: int) -> Assessed | None:
-  """Reads the finished runs of a variant on a task; None if there is none."""
+  """Reads the finished runs of a variant on a task; None if there is none.
+
+  Acme's SAC writes no entropy: it is NaN there.
+  """
+  has_entropy = variant.algorithm != BASELINE
   found = {
     column: data.load_curves(root, task, variant, column, num_steps)
-    for column in COLUMNS
+    for column in (COLUMNS if has_entropy else COLUMNS[:-1])
   }
-  return None if found[RETURN] is None else found
+  returns = found[RETURN]
+  if returns is not None and not has_entropy:
+    nan = np.full_like(returns.values, np.nan)
+    found[ENTROPY] = dataclasses.replace(returns, values=nan)
+  return None if returns is None else found
 
 
 def excess(assessed: Assessed) -> np.ndarray:
@@ -275,6 +284,7 @@ def draw(task: str, variants: dict[str, Assessed], path: str) -> None:
 def _summary(label: str, assessed: Assessed) -> tables.Row:
   """Returns the last step of a variant."""
   returns, value, discounted, entropy = (assessed[column] for column in COLUMNS)
+  last_entropy = entropy.values[:, -1]
   fractions = excess(assessed)[:, -1] / np.abs(discounted.values[:, -1])
   each = f' ({", ".join(f"{x:+.0%}" for x in fractions)})' if len(fractions) > 1 else ''
   return {
@@ -286,7 +296,9 @@ def _summary(label: str, assessed: Assessed) -> tables.Row:
     'V': tables.over_seeds(value.values[:, -1]),
     'discounted return': tables.over_seeds(discounted.values[:, -1]),
     'over-estimation': f'{fractions.mean():+.0%}{each}',
-    'entropy per dimension': tables.over_seeds(entropy.values[:, -1], 3),
+    'entropy per dimension': (
+      '' if np.isnan(last_entropy).all() else tables.over_seeds(last_entropy, 3)
+    ),
   }
 
 
