@@ -26,8 +26,10 @@ def spec_of_size(size):
 
 
 def test_without_the_package_the_install_command_is_said(monkeypatch):
+  # Whatever of it a test before this one has loaded.
+  for name in [name for name in sys.modules if name.startswith('minari.')]:
+    monkeypatch.delitem(sys.modules, name)
   monkeypatch.setitem(sys.modules, 'minari', None)
-  monkeypatch.delitem(sys.modules, 'minari.storage.datasets_root_dir', raising=False)
   for ask in (datasets.fingerprint, lambda x: datasets.read_transitions(x, None)):
     with pytest.raises(ValueError, match=r"pip install 'iq_acme\[minari\]'") as refusal:
       ask('minari:some/data-v0')
