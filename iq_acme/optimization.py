@@ -18,7 +18,8 @@ class IQParams(NamedTuple):
 
   Attributes:
     policy: of the policy that acts.
-    value: of its value; Eq. 1 holds for each pair by itself.
+    value: of its value, empty if that is the policy's own; Eq. 1 holds for each pair by
+      itself.
     others: the further pairs; see `IQConfig.num_pairs`.
   """
 

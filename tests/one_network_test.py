@@ -1,24 +1,18 @@
 """V as the soft value of the policy's own outputs, in place of a network."""
 
 import dataclasses
-import itertools
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from dm_env import specs
+from nine_actions import ACTIONS, OBSERVATIONS, SPEC
 
 from iq_acme import update
 from iq_acme.config import IQConfig
 from iq_acme.networks import make_networks
 from iq_acme.policies import temperature
 
-SPEC = SimpleNamespace(
-  observations=specs.Array((3,), np.float32),
-  actions=specs.BoundedArray((2,), np.float32, -1.0, 1.0),
-)
 CONFIG = IQConfig(
   separate_value=False,
   scale_logits_by_temperature=True,
@@ -27,8 +21,6 @@ CONFIG = IQConfig(
   hidden_layer_sizes=(16,),
   output_init_scale=1.0,
 )
-ACTIONS = np.array(list(itertools.product([-1, 0, 1], repeat=2)), np.float32)
-OBSERVATIONS = np.tile(np.float32([0.5, -1, 2]), (9, 1))
 
 
 def start(config=CONFIG):

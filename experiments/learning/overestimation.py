@@ -223,7 +223,11 @@ def make_table(task: str, variants: dict[str, Assessed], note: str) -> tables.Ta
     'Over-estimation: (V - discounted return) / |discounted return|, mean over seeds, '
     'and each of them.',
   ]
-  baseline = min(variants, key=lambda label: (label[:4] != 'm_iq', len(label.split())))
+  # The fewest changes; of the runs' own names, which have no spaces, the shortest.
+  baseline = min(
+    variants,
+    key=lambda label: (not label.startswith('m_iq'), len(label.split()), len(label)),
+  )
   scores = {label: data.over_training(one[RETURN]) for label, one in variants.items()}
   if any(len(score) > 1 for score in scores.values()):
     notes.append(

@@ -26,6 +26,7 @@ from dm_env import specs
 
 from experiments import RESULTS
 from experiments.learning import lines
+from experiments.learning.design import ONE_NETWORK
 from iq_acme import process
 from iq_acme.commands import parsing
 from iq_acme.storage import files
@@ -35,8 +36,6 @@ MARKS = (100, 200, 400, 800, 1600, 3200)  # SGD steps that are written down.
 OBSERVATIONS, ACTIONS, ACTION_VALUES = 11, 3, 11  # Hopper's, and the paper's n.
 ROWS = 10_000  # As many as the warm-up brings.
 LEARNING_RATE = 3e-4
-# Q is the output of one network, V its soft value.
-ONE_NETWORK = {'separate_value': False, 'scale_logits_by_temperature': True}
 COLUMNS = (
   'setting',
   'signal',

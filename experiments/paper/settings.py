@@ -179,11 +179,9 @@ REMEDIES = (
   Variant('m_iq', {'learning_rate': 3e-5}),
   Variant('m_iq', {'policy_learning_rate': 1e-5}),
 )
-# Q is the output of one network, V its soft value.
-_ONE_NETWORK = {'separate_value': False, 'scale_logits_by_temperature': True}
 _TWO_PAIRS = {'num_pairs': 2}
 _ONE_AND_TWO_NETWORKS = (
-  Variant('m_iq', {**_ONE_NETWORK, **_TWO_PAIRS}),
+  Variant('m_iq', {**design.ONE_NETWORK, **_TWO_PAIRS}),
   Variant('m_iq'),
 )
 _LOWER_RATE_TASKS = ('gym:Walker2d-v4', 'gym:Humanoid-v4')
@@ -291,7 +289,7 @@ LEARNING_PLANS: dict[str, tuple[Study, ...]] = {
         for variant in (
           *_ONE_AND_TWO_NETWORKS,
           Variant('sac'),
-          Variant('m_iq', _ONE_NETWORK),
+          Variant('m_iq', design.ONE_NETWORK),
           Variant('m_iq', _TWO_PAIRS),
         )
       ),

@@ -21,7 +21,8 @@ def make_multicategorical_policy(
   """Makes the product of one softmax per dimension over a shared torso, Section 4.
 
   pi(a|s) = prod_j softmax(F^j(s))(a^j). The logits F are used as they are, or divided
-  by the temperature if the configuration says so (Section 3.3).
+  by the temperature if the configuration says so (Section 3.3). Its `soft_value` is
+  V(s) = temperature sum_j logsumexp(logits^j(s)), Section 2's for each dimension.
 
   Args:
     environment_spec: the environment's specs, with actions of floats [D] or integers.

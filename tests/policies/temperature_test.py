@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import itertools
 from types import SimpleNamespace
 
 import jax
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from dm_env import specs
+from nine_actions import ACTIONS, OBSERVATIONS, SPEC
 
 from iq_acme import update
 from iq_acme.acting import ActingVariables
@@ -18,10 +18,6 @@ from iq_acme.networks import make_networks
 from iq_acme.policies import temperature
 from iq_acme.policy_io import load_policy, save_policy
 
-SPEC = SimpleNamespace(
-  observations=specs.Array((3,), np.float32),
-  actions=specs.BoundedArray((2,), np.float32, -1.0, 1.0),
-)
 CONFIG = IQConfig(
   temperature=0.5,
   num_action_values=3,
@@ -32,8 +28,6 @@ CONFIG = IQConfig(
   target_entropy_per_dim=0.6,
   temperature_learning_rate=0.05,
 )
-ACTIONS = np.array(list(itertools.product([-1, 0, 1], repeat=2)), np.float32)
-OBSERVATIONS = np.tile(np.float32([0.5, -1, 2]), (9, 1))
 
 
 def batch_of(size, seed=0):
