@@ -229,11 +229,10 @@ def make_table(task: str, variants: dict[str, Assessed], note: str) -> tables.Ta
     key=lambda label: (not label.startswith('m_iq'), len(label.split()), len(label)),
   )
   scores = {label: data.over_training(one[RETURN]) for label, one in variants.items()}
-  if any(len(score) > 1 for score in scores.values()):
-    notes.append(
-      f'Ahead: mean over training less that of `{baseline}`, and p of an exact '
-      'one-sided permutation test of the seeds, of the side that it is on.'
-    )
+  notes.append(
+    f'Ahead: mean over training less that of `{baseline}`, and of several seeds p of an '
+    'exact one-sided permutation test, of the side that it is on.'
+  )
   return tables.Table(
     f'Over-estimation on {task}',
     rows,

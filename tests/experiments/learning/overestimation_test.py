@@ -112,6 +112,13 @@ def test_leads_are_over_the_fewest_changes_and_labels_lack_what_all_have(tmp_pat
   assert 'less that of `m_iq`' in page
 
 
+def test_todays_is_the_shortest_of_the_names_that_runs_call_themselves_by(root):
+  assessed = overestimation.load(root, HOPPER, TODAY, 20)
+  lines = dict.fromkeys(('m_iq-advantage_bound=1_from_sac', 'm_iq_from_sac'), assessed)
+  table = overestimation.make_table(HOPPER, lines, '')
+  assert 'less that of `m_iq_from_sac`' in table.notes[-1]
+
+
 def test_excess_is_of_each_seed_and_step(root):
   assessed = overestimation.load(root, HOPPER, TODAY, 20)
   expected = [[-1, 210, 500], [-1, 120, 200]]
