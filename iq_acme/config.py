@@ -130,6 +130,12 @@ class IQConfig:
     'Independent pairs (pi, V), each trained by Eq. 2, the smallest of whose '
     'bootstraps all share. The first acts, is evaluated and saved.',
   )
+  num_q_networks: int = fields.integer(
+    1,
+    'Networks of Q, with separate_value off, whose mean makes the policy. Each learns by '
+    'Eq. 2; all share the smallest of what they say the next state is worth under that '
+    'policy.',
+  )
 
   # Optimisation (Section 6; values it does not state are SAC's).
   learning_rate: float = fields.number(
@@ -221,6 +227,7 @@ class IQConfig:
         "'multicategorical' policies, whose entropy is exact",
       )
     self._check_separate_value()
+    self._check_num_q_networks()
     fields.check_rising(self, 'batch_size', 'min_replay_size', 'max_replay_size')
 
   def _check_separate_value(self) -> None:
@@ -239,6 +246,19 @@ class IQConfig:
       if (value := getattr(self, name)) != defaults[name]:
         allowed = f'True with {name} {value!r}: the policy has no value beside it'
         raise fields.error(self, 'separate_value', allowed)
+
+  def _check_num_q_networks(self) -> None:
+    """Raises if several networks of Q are asked for where there can be but one."""
+    if self.num_q_networks == 1:
+      return
+    for name, needed in (
+      ('separate_value', False),
+      ('num_pairs', 1),
+      ('target_entropy_per_dim', None),
+    ):
+      if getattr(self, name) != needed:
+        allowed = f'1 unless {name} is {needed}'
+        raise fields.error(self, 'num_q_networks', allowed)
 
   @property
   def sampled_per_step(self) -> float:

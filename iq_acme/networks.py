@@ -59,6 +59,20 @@ class IQNetworks:
       return self.policy.soft_value(policy_params, observation)
     return self.value.apply(value_params, observation)
 
+  def members(self, policy_params: Any) -> tuple['IQNetworks', tuple[Any, ...]]:
+    """Returns the networks that learn each by themselves, and their parameters.
+
+    Args:
+      policy_params: of the policy.
+
+    Returns:
+      Networks for one member, and the policy's parameters of each: these networks and
+      one, but for an ensemble.
+    """
+    if self.policy.member is None:
+      return self, (policy_params,)
+    return dataclasses.replace(self, policy=self.policy.member), policy_params
+
 
 def make_networks(environment_spec: Any, config: IQConfig | None = None) -> IQNetworks:
   """Networks of SAC's size and initialisation, Section 6.
@@ -128,7 +142,7 @@ def fields_of_networks(config: IQConfig) -> list[str]:
   if config.target_entropy_per_dim is not None:
     names += ['target_entropy_per_dim']
   if config.policy_family != 'gaussian':
-    names += ['num_action_values', 'scale_logits_by_temperature']
+    names += ['num_action_values', 'scale_logits_by_temperature', 'num_q_networks']
     if config.scale_logits_by_temperature:
       names += ['temperature']
   return names

@@ -181,9 +181,10 @@ def _pair_loss(
 ) -> tuple[jax.Array, Metrics]:
   """Computes Eq. 2 of one pair; the bootstrap is the smallest V of all pairs."""
   policy = networks.policy
+  one, members = networks.members(params.policy)
   observation, action = transitions.observation, transitions.action
 
-  v_tm1 = networks.state_value(params.policy, params.value, observation)  # [B]
+  v_tm1 = [one.state_value(p, params.value, observation) for p in members]  # [B] each
   v_t = functools.reduce(
     jnp.minimum,
     [
@@ -191,12 +192,12 @@ def _pair_loss(
       for pair in bootstrap_params.pairs
     ],
   )  # [B]
-  log_prob_tm1 = policy.log_prob(params.policy, observation, action)  # [B]
+  log_prob_tm1 = [one.policy.log_prob(p, observation, action) for p in members]
   # Nothing is paid for it at 0, and it is an eighth of the matrix products. Members of
   # a population have coefficients that are arrays, of which none is zero for all.
   coefficient = config.munchausen_coefficient
   if not isinstance(coefficient, jax.Array) and coefficient == 0:
-    target_log_prob_tm1 = jnp.zeros_like(log_prob_tm1)
+    target_log_prob_tm1 = jnp.zeros_like(log_prob_tm1[0])
   else:
     target_log_prob_tm1 = policy.log_prob(target_params.policy, observation, action)
 
@@ -210,28 +211,33 @@ def _pair_loss(
       stop_bootstrap_gradients=config.value_bootstrap == 'target',
     )
 
-  td_errors = jax.vmap(td_error)(
-    v_tm1,
-    log_prob_tm1,
-    target_log_prob_tm1,
-    transitions.reward,
-    config.discount * transitions.discount,
-    v_t,
-  )
-  loss = losses.iq_loss(td_errors)
+  td_errors = [
+    jax.vmap(td_error)(
+      v,
+      log_prob,
+      target_log_prob_tm1,
+      transitions.reward,
+      config.discount * transitions.discount,
+      v_t,
+    )
+    for v, log_prob in zip(v_tm1, log_prob_tm1)
+  ]
+  loss = functools.reduce(jnp.add, map(losses.iq_loss, td_errors))
   entropy = policy.entropy(params.policy, observation, action)  # [B]
   num_dimensions = math.prod(action.shape[1:])
   munchausen_scale = config.munchausen_coefficient * config.temperature
   metrics = {
     'loss': loss,
-    'td_error_mean': jnp.mean(td_errors),
-    'td_error_abs_mean': jnp.mean(jnp.abs(td_errors)),
-    'value_mean': jnp.mean(v_tm1),
-    'log_policy_mean': jnp.mean(log_prob_tm1),
-    'log_policy_min': jnp.min(log_prob_tm1),
+    'td_error_mean': jnp.mean(td_errors[0]),
+    'td_error_abs_mean': jnp.mean(jnp.abs(td_errors[0])),
+    'value_mean': jnp.mean(v_tm1[0]),
+    'log_policy_mean': jnp.mean(log_prob_tm1[0]),
+    'log_policy_min': jnp.min(log_prob_tm1[0]),
     'munchausen_term_mean': munchausen_scale * jnp.mean(target_log_prob_tm1),
     f'{policy.entropy_name}_per_dim': jnp.mean(entropy) / num_dimensions,
   }
   if config.center_policy_error:
-    loss += losses.policy_control_variate(td_errors, log_prob_tm1, config.temperature)
+    loss += losses.policy_control_variate(
+      td_errors[0], log_prob_tm1[0], config.temperature
+    )
   return loss, metrics

@@ -43,6 +43,7 @@ INTEGERS = {
   'n_step': (0, -1),
   'num_action_values': (1, 0, -11),
   'num_pairs': (0, -1),
+  'num_q_networks': (0, -1),
   'policy_start': (-1,),
   'batch_size': (0, -256),
   'num_sgd_steps_per_step': (0, -1),
@@ -145,6 +146,7 @@ def test_every_field_has_bad_values_above():
     ('advantage_bound', None),
     ('policy_start', 0),
     ('num_pairs', 1),
+    ('num_q_networks', 1),
     ('num_action_values', 2),
     ('prefetch_size', 0),
     ('hidden_layer_sizes', (1,)),
@@ -275,6 +277,7 @@ def test_defaults_are_the_papers():
   # Two networks, one pair, one learning rate, Eq. 2 as it is printed.
   assert config.separate_value
   assert config.num_pairs == 1
+  assert config.num_q_networks == 1
   assert config.policy_learning_rate is None
   assert config.policy_start == 0
   assert not config.center_policy_error

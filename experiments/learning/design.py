@@ -15,6 +15,8 @@ from typing import Any
 SMALL = {'hidden_layer_sizes': (64, 64), 'batch_size': 64}
 # Q is the output of one network, V its soft value.
 ONE_NETWORK = {'separate_value': False, 'scale_logits_by_temperature': True}
+# Two of them, whose mean makes the one policy.
+ENSEMBLE = {**ONE_NETWORK, 'num_q_networks': 2}
 TASKS = ('gym:HalfCheetah-v4', 'gym:Walker2d-v4')
 NUM_STEPS = 200_000
 

@@ -180,10 +180,7 @@ REMEDIES = (
   Variant('m_iq', {'policy_learning_rate': 1e-5}),
 )
 _TWO_PAIRS = {'num_pairs': 2}
-_ONE_AND_TWO_NETWORKS = (
-  Variant('m_iq', {**design.ONE_NETWORK, **_TWO_PAIRS}),
-  Variant('m_iq'),
-)
+_NORMALIZED = {'normalize_observations': True}
 _LOWER_RATE_TASKS = ('gym:Walker2d-v4', 'gym:Humanoid-v4')
 _HALFCHEETAH = ('gym:HalfCheetah-v4',)
 
@@ -269,14 +266,18 @@ LEARNING_PLANS: dict[str, tuple[Study, ...]] = {
   ),
   'factorial': _screen('Screen of seven settings', {}),
   'factorial_small': _screen('The same screen, small networks', design.SMALL),
-  'one_network': tuple(
+  'ensemble': tuple(
     Study(
-      'One network in place of two',
+      'One policy of two Q-networks',
       (task,),
-      _ONE_AND_TWO_NETWORKS,
+      (
+        Variant('m_iq', {**design.ENSEMBLE, **_NORMALIZED}),
+        Variant('m_iq', _NORMALIZED),
+        Variant('m_iq'),
+      ),
       num_seeds=4,
       num_steps=num_steps,
-      first_seed=20,
+      first_seed=30,
     )
     for task, num_steps in (('gym:HalfCheetah-v4', 200_000), ('gym:Hopper-v4', 500_000))
   ),
@@ -287,7 +288,8 @@ LEARNING_PLANS: dict[str, tuple[Study, ...]] = {
       tuple(
         Variant(variant.algorithm, {**variant.overrides, **design.SMALL})
         for variant in (
-          *_ONE_AND_TWO_NETWORKS,
+          Variant('m_iq', {**design.ONE_NETWORK, **_TWO_PAIRS}),
+          Variant('m_iq'),
           Variant('sac'),
           Variant('m_iq', design.ONE_NETWORK),
           Variant('m_iq', _TWO_PAIRS),

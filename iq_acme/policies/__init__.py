@@ -11,6 +11,7 @@ from typing import Any
 from iq_acme.config import IQConfig
 from iq_acme.policies.autoregressive import make_autoregressive_policy
 from iq_acme.policies.base import Policy
+from iq_acme.policies.ensemble import make_ensemble_policy
 from iq_acme.policies.gaussian import make_gaussian_policy
 from iq_acme.policies.grid import count_values
 from iq_acme.policies.multicategorical import make_multicategorical_policy
@@ -31,6 +32,8 @@ def make_policy(environment_spec: Any, config: IQConfig) -> Policy:
     ValueError: if the family is not for such actions.
   """
   check_family(environment_spec, config)
+  if config.num_q_networks > 1:  # Of the multicategorical family.
+    return make_ensemble_policy(environment_spec, config)
   families = {
     'multicategorical': make_multicategorical_policy,
     'autoregressive': make_autoregressive_policy,
@@ -66,6 +69,7 @@ __all__ = [
   'check_family',
   'count_outputs',
   'make_autoregressive_policy',
+  'make_ensemble_policy',
   'make_gaussian_policy',
   'make_multicategorical_policy',
   'make_policy',

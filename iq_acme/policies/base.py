@@ -38,6 +38,8 @@ class Policy:
     entropy_name: what `entropy` is the entropy of, as a metric's name.
     soft_value: (parameters, observation [B, ...]) -> [B], the V(s) of Eq. 1 if Q is the
       network's own output, in units of return; None if the family has none.
+    member: if the parameters are a tuple of networks that learn each by themselves, the
+      policy of one of them; else None.
   """
 
   init: Callable[[jax.Array], Params]
@@ -48,6 +50,7 @@ class Policy:
   sample_uniform: Callable[[jax.Array, int], jax.Array]
   entropy_name: str = 'policy_entropy'
   soft_value: Callable[[Params, Observation], jax.Array] | None = None
+  member: 'Policy | None' = None
 
 
 def mlp(observation: Observation, config: IQConfig, output_size: int) -> jax.Array:

@@ -3,6 +3,7 @@
 Shapes: B batch, D action dimensions, n values per dimension.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import distrax
@@ -36,6 +37,30 @@ def make_multicategorical_policy(
   Raises:
     ValueError: if the entropy that the temperature adapts to is beyond uniform.
   """
+  grid, network = make_grid_and_network(environment_spec, config)
+  zeros = base.zeros_observation(environment_spec.observations)
+
+  def soft_value(params: base.Params, observation: base.Observation) -> jax.Array:
+    log_normalizers = jax.nn.logsumexp(network.apply(params, observation), axis=-1)
+    return temperature.current(config, params) * log_normalizers.sum(-1)  # [B]
+
+  return from_logits(
+    grid, lambda key: network.init(key, zeros), network.apply, soft_value
+  )
+
+
+def make_grid_and_network(
+  environment_spec: Any, config: IQConfig
+) -> tuple[Grid, hk.Transformed]:
+  """Returns the values of each dimension, and a network of their logits [B, D, n].
+
+  Args:
+    environment_spec: as for `make_multicategorical_policy`.
+    config: likewise.
+
+  Raises:
+    ValueError: if the entropy that the temperature adapts to is beyond uniform.
+  """
   grid = Grid(environment_spec.actions, config)
   temperature.check_target_entropy(config, float(np.log(grid.num_values).mean()))
 
@@ -45,11 +70,28 @@ def make_multicategorical_policy(
     outputs = base.mlp(observation, config, grid.exists.size)
     return temperature.logit_scale(config) * grid.to_logits(outputs)
 
+  return grid, network
+
+
+def from_logits(
+  grid: Grid,
+  init: Callable[[jax.Array], base.Params],
+  logits: Callable[[base.Params, base.Observation], jax.Array],
+  soft_value: Callable[[base.Params, base.Observation], jax.Array],
+) -> base.Policy:
+  """Makes the product of the softmaxes of logits [B, D, n].
+
+  Args:
+    grid: the values that the logits are of.
+    init: key -> parameters.
+    logits: (parameters, observation [B, ...]) -> [B, D, n].
+    soft_value: as in `base.Policy`.
+  """
+
   def distribution(
     params: base.Params, observation: base.Observation
   ) -> distrax.Distribution:
-    logits = network.apply(params, observation)  # [B, D, n]
-    return distrax.Independent(distrax.Categorical(logits=logits))
+    return distrax.Independent(distrax.Categorical(logits=logits(params, observation)))
 
   def log_prob(
     params: base.Params, observation: base.Observation, action: jax.Array
@@ -62,13 +104,8 @@ def make_multicategorical_policy(
   ) -> jax.Array:
     return grid.to_action(distribution(params, observation).sample(seed=key))
 
-  def soft_value(params: base.Params, observation: base.Observation) -> jax.Array:
-    log_normalizers = jax.nn.logsumexp(network.apply(params, observation), axis=-1)
-    return temperature.current(config, params) * log_normalizers.sum(-1)  # [B]
-
-  zeros = base.zeros_observation(environment_spec.observations)
   return base.Policy(
-    init=lambda key: network.init(key, zeros),
+    init=init,
     log_prob=log_prob,
     sample=sample,
     mode=lambda params, obs: grid.to_action(distribution(params, obs).mode()),

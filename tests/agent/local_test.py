@@ -195,6 +195,7 @@ def test_statistics_of_observations_grow_by_sampled_batches_only(make_agent, sam
     {'value_bootstrap': 'online', 'munchausen_coefficient': 0.0},
     {'n_step': 3, 'scale_logits_by_temperature': True},
     {'separate_value': False, 'scale_logits_by_temperature': True, 'num_pairs': 2},
+    {'num_q_networks': 2, 'separate_value': False, 'scale_logits_by_temperature': True},
   ],
   ids=lambda overrides: next(iter(overrides)),
 )
