@@ -145,7 +145,7 @@ def batch_loss(
   networks: IQNetworks,
   config: IQConfig,
 ) -> tuple[jax.Array, Metrics]:
-  """Computes Eq. 2 on a batch, summed over the pairs (pi, V).
+  """Computes Eq. 2 on a batch, summed over all that learn by it.
 
   Args:
     params: the online parameters, which the gradient is of.
@@ -155,7 +155,8 @@ def batch_loss(
     config: the hyperparameters.
 
   Returns:
-    The loss, and scalar metrics of the pair that acts: `loss`, `td_error_mean`,
+    The loss, and scalar metrics of the pair that acts (of several Q-networks, what has
+    to do with V or the error is the first's): `loss`, `td_error_mean`,
     `td_error_abs_mean`, `value_mean` (V(s)), `log_policy_mean` and `log_policy_min`
     (log pi(a|s), nats), `munchausen_term_mean` (alpha tau log pi_target(a|s), units of
     reward) and `policy_entropy_per_dim` (nats, or whichever entropy the family names).
@@ -179,7 +180,10 @@ def _pair_loss(
   networks: IQNetworks,
   config: IQConfig,
 ) -> tuple[jax.Array, Metrics]:
-  """Computes Eq. 2 of one pair; the bootstrap is the smallest V of all pairs."""
+  """Computes Eq. 2 of one pair, or summed over the Q-networks that make its policy.
+
+  The bootstrap is the smallest V of all pairs.
+  """
   policy = networks.policy
   one, members = networks.members(params.policy)
   observation, action = transitions.observation, transitions.action

@@ -86,8 +86,11 @@ def test_the_value_is_the_smallest_under_that_policy(setup):
 def test_networks_that_agree_are_one(setup):
   networks, state = setup
   one, (first, *_) = networks.members(state.params.policy)
-  for value in (networks.state_value((first,) * 3, {}, OBSERVATIONS),):
-    np.testing.assert_allclose(value, one.state_value(first, {}, OBSERVATIONS), 1e-5)
+  np.testing.assert_allclose(
+    networks.state_value((first,) * 3, {}, OBSERVATIONS),
+    one.state_value(first, {}, OBSERVATIONS),
+    rtol=1e-5,
+  )
   np.testing.assert_allclose(
     networks.policy.log_prob((first,) * 3, OBSERVATIONS, ACTIONS),
     one.policy.log_prob(first, OBSERVATIONS, ACTIONS),
@@ -115,7 +118,7 @@ def test_each_network_learns_by_equation_2(setup):
   assert found == pytest.approx(float((errors**2).mean(1).sum()), rel=1e-5)
 
 
-def test_networks_differ_and_all_of_them_learn(setup):
+def test_networks_start_apart(setup):
   networks, state = setup
   _, members = networks.members(state.params.policy)
   weights = [np.asarray(params['output']['w']) for params in members]

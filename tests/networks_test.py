@@ -129,6 +129,15 @@ def test_keys_decide_the_parameters():
       ('separate_value', 'False', 'True'),
     ),
     (
+      {
+        'scale_logits_by_temperature': True,
+        'separate_value': False,
+        'num_q_networks': 2,
+      },
+      {'scale_logits_by_temperature': True, 'separate_value': False},
+      ('num_q_networks', '2', '1'),
+    ),
+    (
       {'scale_logits_by_temperature': True},
       {'scale_logits_by_temperature': False},
       ('scale_logits_by_temperature', 'True', 'False'),

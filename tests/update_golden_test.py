@@ -67,6 +67,11 @@ def test_step_is_the_program_of_the_commit_before(name):
     {'munchausen_bound': 1.0},
     {'advantage_bound': 1.0},
     {'scale_logits_by_temperature': True, 'separate_value': False},
+    {
+      'scale_logits_by_temperature': True,
+      'separate_value': False,
+      'num_q_networks': 2,
+    },
   ],
 )
 def test_each_new_field_makes_another_program(fields):

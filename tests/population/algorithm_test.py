@@ -1,5 +1,6 @@
 """Members' SGD steps against single updates: each member's is what it would be alone."""
 
+import dataclasses
 import functools
 
 import jax
@@ -30,6 +31,11 @@ ONE_NETWORK = [
     **SIZES,
   )
   for rate in (3e-4, 1e-3)
+]
+
+# Two of them, whose mean makes one policy.
+ENSEMBLE = [
+  dataclasses.replace(config, num_pairs=1, num_q_networks=2) for config in ONE_NETWORK
 ]
 
 # Its place differs between the versions of JAX.
@@ -66,7 +72,8 @@ def single_step(config):
 
 
 @pytest.mark.parametrize(
-  ('configs', 'num_steps'), [(CONFIGS, 100), (ADAPTIVE, 20), (ONE_NETWORK, 20)]
+  ('configs', 'num_steps'),
+  [(CONFIGS, 100), (ADAPTIVE, 20), (ONE_NETWORK, 20), (ENSEMBLE, 20)],
 )
 def test_members_take_the_steps_that_they_would_take_alone(configs, num_steps):
   with enable_x64(True):
@@ -84,7 +91,7 @@ def test_members_take_the_steps_that_they_would_take_alone(configs, num_steps):
       for batch in stream:
         state, _ = alone(state, batch)
       together = jax.tree.map(lambda x, i=i: np.asarray(x[i]), states)
-      assert together.params.policy['output']['w'].dtype == np.float64
+      assert all(x.dtype == np.float64 for x in jax.tree.leaves(together.params))
       jax.tree.map(
         lambda x, y: np.testing.assert_allclose(x, y, rtol=0, atol=1e-9),
         together,
