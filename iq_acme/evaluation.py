@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import dm_env
+import jax
 import numpy as np
 
 from iq_acme import seeding
@@ -128,7 +129,8 @@ class _Recorder:
     self.episodes: list[tuple[list[Any], list[float]]] = []
 
   def select_action(self, observation: Any) -> Any:
-    self.episodes[-1][0].append(observation)
+    # A copy, for environments may write the next observation over this one.
+    self.episodes[-1][0].append(jax.tree.map(np.array, observation))
     return self._actor.select_action(observation)
 
   def observe_first(self, timestep: dm_env.TimeStep) -> None:

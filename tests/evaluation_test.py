@@ -11,9 +11,27 @@ from iq_acme.episodes import Episode, episode_metrics, run_episodes, summarize
 from iq_acme.networks import make_networks
 
 
-def _evaluate(agent, made=None, **changes):
+class OneArray(runner_fakes.Task):
+  """Writes each observation over the one before."""
+
+  def __init__(self, seed):
+    super().__init__(seed)
+    self._array = np.empty(2, np.float32)
+
+  def reset(self):
+    return self._written(super().reset())
+
+  def step(self, action):
+    return self._written(super().step(action))
+
+  def _written(self, timestep):
+    self._array[:] = timestep.observation
+    return timestep._replace(observation=self._array)
+
+
+def _evaluate(agent, made=None, task_class=runner_fakes.Task, **changes):
   def make(seed):
-    task = runner_fakes.Task(seed)
+    task = task_class(seed)
     if made is not None:
       made.append(task)
     return task
@@ -120,12 +138,13 @@ def test_missing_return_stays_missing():
 # --- What the agent expected, beside what came -------------------------------------------
 
 
-def test_value_is_held_against_the_discounted_return_by_hand(agent):
+@pytest.mark.parametrize('task_class', [runner_fakes.Task, OneArray])
+def test_value_is_held_against_the_discounted_return_by_hand(agent, task_class):
   # Of an observation (x, y): V = 10 + x, entropy x. An episode starts at zeros, and goes
   # on at ones; the mode is paid 4.0 at each of its 7 steps, and gamma is 0.5.
   assess = jax.jit(lambda shift, obs: {'value': shift + obs[:, 0], 'nats': obs[:, 1]})
   agent.make_critic = lambda: Critic(0.5, 10.0, assess)
-  values = _evaluate(agent)
+  values = _evaluate(agent, task_class=task_class)
   assert values['mode_initial_value'] == 10.0
   assert values['mode_discounted_return'] == pytest.approx(4 * (2 - 2 * 0.5**7))
   assert values['mode_nats'] == pytest.approx(6 / 7)
