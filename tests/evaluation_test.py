@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 import runner_fakes
-from tiny_environments import NumberedEnvironment, spec_of
+from tiny_environments import NumberedEnvironment, OneBuffer, spec_of
 
 from iq_acme import acting, critics, evaluation, normalization, seeding, update
 from iq_acme.config import IQConfig
@@ -11,22 +11,8 @@ from iq_acme.episodes import Episode, episode_metrics, run_episodes, summarize
 from iq_acme.networks import make_networks
 
 
-class OneArray(runner_fakes.Task):
-  """Writes each observation over the one before."""
-
-  def __init__(self, seed):
-    super().__init__(seed)
-    self._array = np.empty(2, np.float32)
-
-  def reset(self):
-    return self._written(super().reset())
-
-  def step(self, action):
-    return self._written(super().step(action))
-
-  def _written(self, timestep):
-    self._array[:] = timestep.observation
-    return timestep._replace(observation=self._array)
+class OneBufferTask(OneBuffer, runner_fakes.Task):
+  """As simulators do."""
 
 
 def _evaluate(agent, made=None, task_class=runner_fakes.Task, **changes):
@@ -138,7 +124,7 @@ def test_missing_return_stays_missing():
 # --- What the agent expected, beside what came -------------------------------------------
 
 
-@pytest.mark.parametrize('task_class', [runner_fakes.Task, OneArray])
+@pytest.mark.parametrize('task_class', [runner_fakes.Task, OneBufferTask])
 def test_value_is_held_against_the_discounted_return_by_hand(agent, task_class):
   # Of an observation (x, y): V = 10 + x, entropy x. An episode starts at zeros, and goes
   # on at ones; the mode is paid 4.0 at each of its 7 steps, and gamma is 0.5.

@@ -31,6 +31,24 @@ def tiny_config(**overrides):
   return IQConfig(**(fields | overrides))
 
 
+class OneBuffer:
+  """Mixed into an environment: it writes each observation over the last one."""
+
+  _buffer = None
+
+  def reset(self):
+    return self._in_buffer(super().reset())
+
+  def step(self, action):
+    return self._in_buffer(super().step(action))
+
+  def _in_buffer(self, timestep):
+    if self._buffer is None:
+      self._buffer = np.empty_like(timestep.observation)
+    self._buffer[:] = timestep.observation
+    return timestep._replace(observation=self._buffer)
+
+
 class NumberedEnvironment(dm_env.Environment):
   """Every step has a number n, counted over all episodes from 0.
 

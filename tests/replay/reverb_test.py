@@ -10,7 +10,13 @@ import pytest
 import reverb
 import scipy.stats
 from log_lines import LogLines
-from tiny_environments import REPLAYS, NumberedEnvironment, spec_of, tiny_config
+from tiny_environments import (
+  REPLAYS,
+  NumberedEnvironment,
+  OneBuffer,
+  spec_of,
+  tiny_config,
+)
 
 from iq_acme.agent.builder import IQBuilder
 from iq_acme.replay import shared_ring
@@ -84,20 +90,8 @@ def test_batches_hold_what_was_added_bit_for_bit(open_replay, kind):
       np.testing.assert_array_equal(ours, theirs)
 
 
-class OneBufferEnvironment(NumberedEnvironment):
-  """Writes each observation over the last one, as simulators do."""
-
-  buffer = np.zeros(2, np.float32)
-
-  def reset(self):
-    return self._in_buffer(super().reset())
-
-  def step(self, action):
-    return self._in_buffer(super().step(action))
-
-  def _in_buffer(self, timestep):
-    self.buffer[:] = timestep.observation
-    return timestep._replace(observation=self.buffer)
+class OneBufferEnvironment(OneBuffer, NumberedEnvironment):
+  """As simulators do."""
 
 
 @pytest.mark.parametrize('kind', REPLAYS)
