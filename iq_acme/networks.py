@@ -59,19 +59,14 @@ class IQNetworks:
       return self.policy.soft_value(policy_params, observation)
     return self.value.apply(value_params, observation)
 
-  def members(self, policy_params: Any) -> tuple['IQNetworks', tuple[Any, ...]]:
-    """Returns the networks that learn each by themselves, and their parameters.
+  @property
+  def member(self) -> 'IQNetworks':
+    """The networks of one that learns by itself: of an ensemble's elements, or these."""
+    return dataclasses.replace(self, policy=self.policy.member or self.policy)
 
-    Args:
-      policy_params: of the policy.
-
-    Returns:
-      Networks for one member, and the policy's parameters of each: these networks and
-      one, but for an ensemble.
-    """
-    if self.policy.member is None:
-      return self, (policy_params,)
-    return dataclasses.replace(self, policy=self.policy.member), policy_params
+  def members(self, policy_params: Any) -> tuple[Any, ...]:
+    """Returns the policy's parameters of each that learns by itself, for `member`."""
+    return (policy_params,) if self.policy.member is None else policy_params
 
 
 def make_networks(environment_spec: Any, config: IQConfig | None = None) -> IQNetworks:

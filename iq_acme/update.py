@@ -5,6 +5,7 @@ Shapes: B batch, D action dimensions, K SGD steps.
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -156,22 +157,30 @@ def batch_loss(
 
   Returns:
     The loss, and scalar metrics of the pair that acts (of several Q-networks, what has
-    to do with V or the error is the first's): `loss`, `td_error_mean`,
+    to do with V or the error is of the first): `loss`, `td_error_mean`,
     `td_error_abs_mean`, `value_mean` (V(s)), `log_policy_mean` and `log_policy_min`
     (log pi(a|s), nats), `munchausen_term_mean` (alpha tau log pi_target(a|s), units of
     reward) and `policy_entropy_per_dim` (nats, or whichever entropy the family names).
   """
   bootstraps = params if config.value_bootstrap == 'online' else target_params
   (loss, metrics), *others = (
-    _pair_loss(
-      pair, target_pair, bootstraps, transitions, networks=networks, config=config
+    _member_loss(
+      member,
+      pair,
+      target_pair,
+      bootstraps,
+      transitions,
+      networks=networks,
+      config=config,
     )
     for pair, target_pair in zip(params.pairs, target_params.pairs)
+    for member in networks.members(pair.policy)
   )
   return functools.reduce(jnp.add, (other for other, _ in others), loss), metrics
 
 
-def _pair_loss(
+def _member_loss(
+  member: Any,
   params: IQParams,
   target_params: IQParams,
   bootstrap_params: IQParams,
@@ -180,15 +189,11 @@ def _pair_loss(
   networks: IQNetworks,
   config: IQConfig,
 ) -> tuple[jax.Array, Metrics]:
-  """Computes Eq. 2 of one pair, or summed over the Q-networks that make its policy.
-
-  The bootstrap is the smallest V of all pairs.
-  """
-  policy = networks.policy
-  one, members = networks.members(params.policy)
+  """Computes Eq. 2 of one member of a pair; the bootstrap is the smallest V of all."""
+  policy, one = networks.policy, networks.member
   observation, action = transitions.observation, transitions.action
 
-  v_tm1 = [one.state_value(p, params.value, observation) for p in members]  # [B] each
+  v_tm1 = one.state_value(member, params.value, observation)  # [B]
   v_t = functools.reduce(
     jnp.minimum,
     [
@@ -196,12 +201,12 @@ def _pair_loss(
       for pair in bootstrap_params.pairs
     ],
   )  # [B]
-  log_prob_tm1 = [one.policy.log_prob(p, observation, action) for p in members]
+  log_prob_tm1 = one.policy.log_prob(member, observation, action)  # [B]
   # Nothing is paid for it at 0, and it is an eighth of the matrix products. Members of
   # a population have coefficients that are arrays, of which none is zero for all.
   coefficient = config.munchausen_coefficient
   if not isinstance(coefficient, jax.Array) and coefficient == 0:
-    target_log_prob_tm1 = jnp.zeros_like(log_prob_tm1[0])
+    target_log_prob_tm1 = jnp.zeros_like(log_prob_tm1)
   else:
     target_log_prob_tm1 = policy.log_prob(target_params.policy, observation, action)
 
@@ -215,33 +220,28 @@ def _pair_loss(
       stop_bootstrap_gradients=config.value_bootstrap == 'target',
     )
 
-  td_errors = [
-    jax.vmap(td_error)(
-      v,
-      log_prob,
-      target_log_prob_tm1,
-      transitions.reward,
-      config.discount * transitions.discount,
-      v_t,
-    )
-    for v, log_prob in zip(v_tm1, log_prob_tm1)
-  ]
-  loss = functools.reduce(jnp.add, map(losses.iq_loss, td_errors))
+  td_errors = jax.vmap(td_error)(
+    v_tm1,
+    log_prob_tm1,
+    target_log_prob_tm1,
+    transitions.reward,
+    config.discount * transitions.discount,
+    v_t,
+  )
+  loss = losses.iq_loss(td_errors)
   entropy = policy.entropy(params.policy, observation, action)  # [B]
   num_dimensions = math.prod(action.shape[1:])
   munchausen_scale = config.munchausen_coefficient * config.temperature
   metrics = {
     'loss': loss,
-    'td_error_mean': jnp.mean(td_errors[0]),
-    'td_error_abs_mean': jnp.mean(jnp.abs(td_errors[0])),
-    'value_mean': jnp.mean(v_tm1[0]),
-    'log_policy_mean': jnp.mean(log_prob_tm1[0]),
-    'log_policy_min': jnp.min(log_prob_tm1[0]),
+    'td_error_mean': jnp.mean(td_errors),
+    'td_error_abs_mean': jnp.mean(jnp.abs(td_errors)),
+    'value_mean': jnp.mean(v_tm1),
+    'log_policy_mean': jnp.mean(log_prob_tm1),
+    'log_policy_min': jnp.min(log_prob_tm1),
     'munchausen_term_mean': munchausen_scale * jnp.mean(target_log_prob_tm1),
     f'{policy.entropy_name}_per_dim': jnp.mean(entropy) / num_dimensions,
   }
   if config.center_policy_error:
-    loss += losses.policy_control_variate(
-      td_errors[0], log_prob_tm1[0], config.temperature
-    )
+    loss += losses.policy_control_variate(td_errors, log_prob_tm1, config.temperature)
   return loss, metrics

@@ -40,7 +40,7 @@ def setup():
 
 def q_values(networks, policy_params):
   """Q of all nine actions in one state by Eq. 1, one row for each network."""
-  one, members = networks.members(policy_params)
+  one, members = networks.member, networks.members(policy_params)
   return jnp.stack(
     [
       TEMPERATURE * one.policy.log_prob(params, OBSERVATIONS, ACTIONS)
@@ -85,7 +85,7 @@ def test_the_value_is_the_smallest_under_that_policy(setup):
 
 def test_networks_that_agree_are_one(setup):
   networks, state = setup
-  one, (first, *_) = networks.members(state.params.policy)
+  one, (first, *_) = networks.member, networks.members(state.params.policy)
   np.testing.assert_allclose(
     networks.state_value((first,) * 3, {}, OBSERVATIONS),
     one.state_value(first, {}, OBSERVATIONS),
@@ -120,7 +120,7 @@ def test_each_network_learns_by_equation_2(setup):
 
 def test_networks_start_apart(setup):
   networks, state = setup
-  _, members = networks.members(state.params.policy)
+  members = networks.members(state.params.policy)
   weights = [np.asarray(params['output']['w']) for params in members]
   assert len(weights) == 3
   assert all(np.any(weights[0] != other) for other in weights[1:])
