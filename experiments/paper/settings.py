@@ -267,7 +267,7 @@ MEASURED_PLANS: dict[str, tuple[Study, ...]] = {
   ),
 }
 
-# Of the learning study (docs/learning.md); measured there, one task after the other.
+# Of the learning study (experiments/results/learning); measured, one task after the other.
 LEARNING_PLANS: dict[str, tuple[Study, ...]] = {
   'remedies': tuple(
     Study('What mends the collapse', (task,), REMEDIES, num_seeds=2, num_steps=100_000)
