@@ -19,7 +19,7 @@ if TYPE_CHECKING:
   from iq_acme.agent.iq import IQ, make_iq_agent
   from iq_acme.agent.learner import IQLearner, NonFiniteLossError
   from iq_acme.agent.local import LocalAgent
-  from iq_acme.config import IQConfig, paper_config
+  from iq_acme.config import IQConfig, paper_config, tuned_config
   from iq_acme.distributed import launch, make_distributed_iq
   from iq_acme.environments import make_environment
   from iq_acme.networks import IQNetworks, make_networks
@@ -34,6 +34,7 @@ _HOME = {
   'IQBuilder': 'agent.builder',
   'IQConfig': 'config',
   'paper_config': 'config',
+  'tuned_config': 'config',
   'make_environment': 'environments',
   'IQLearner': 'agent.learner',
   'NonFiniteActionError': 'acting',
@@ -63,6 +64,7 @@ __all__ = [
   'make_networks',
   'paper_config',
   'save_policy',
+  'tuned_config',
 ]
 
 __version__ = '0.1.0'

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from iq_acme.baselines.sac.config import SACHyperparameters
-from iq_acme.config import IQConfig, paper_config
+from iq_acme.config import IQConfig, paper_config, tuned_config
 
 if TYPE_CHECKING:
   import dm_env
@@ -34,24 +34,34 @@ _IQ_ALGORITHMS: dict[str, dict[str, Any]] = {
   'm_iq_autoregressive': {'policy_family': 'autoregressive'},
 }
 NAMES = (*_IQ_ALGORITHMS, 'sac')
+SETTINGS = {'paper': paper_config, 'tuned': tuned_config}
 
 
-def make_config(name: str, task: str, overrides: Mapping[str, Any] = {}) -> Config:
-  """Returns the paper's settings of an algorithm for a task (Section 6), with changes.
+def make_config(
+  name: str,
+  task: str,
+  overrides: Mapping[str, Any] = {},
+  settings: str = 'paper',
+) -> Config:
+  """Returns an algorithm's settings for a task, with changes.
 
   Args:
     name: one of `NAMES`.
     task: an environment name such as 'gym:Humanoid-v4'.
     overrides: values by field.
+    settings: one of `SETTINGS`: what is changed. SAC has the paper's only.
 
   Returns:
     The configuration.
 
   Raises:
-    ValueError: for an unknown name or field, or a value that makes no sense.
+    ValueError: for an unknown name, settings or field, or a value that makes no sense.
   """
   if name not in NAMES:
     raise ValueError(f'algorithm is {name!r}; it must be one of {", ".join(NAMES)}.')
+  if settings not in SETTINGS or (name == 'sac' and settings != 'paper'):
+    allowed = "'paper' for sac" if name == 'sac' else f'one of {", ".join(SETTINGS)}'
+    raise ValueError(f'settings is {settings!r}; it must be {allowed}.')
   config: Config
   if name == 'sac':
     # The paper gives both learning rates for Adroit and Gym, and found no use in a
@@ -60,7 +70,7 @@ def make_config(name: str, task: str, overrides: Mapping[str, Any] = {}) -> Conf
       learning_rate=3e-5 if task.startswith('adroit:') else 3e-4
     )
   else:
-    config = dataclasses.replace(paper_config(task), **_IQ_ALGORITHMS[name])
+    config = dataclasses.replace(SETTINGS[settings](task), **_IQ_ALGORITHMS[name])
   fields = [field.name for field in dataclasses.fields(config)]
   for field in overrides:
     if field not in fields:

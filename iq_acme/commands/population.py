@@ -116,7 +116,7 @@ def make_members() -> 'list[Member]':
     )
   for variation in variations:
     config = run_flags.make_config(variation.algorithm, variation.overrides)
-    variant = variation.variant(algorithms.algorithm_name(config))
+    variant = variation.variant(run_flags.run_name(config))
     settings = run_flags.make_settings(
       config,
       () if alone else (variant, f'seed_{variation.seed}'),

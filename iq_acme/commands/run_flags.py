@@ -43,6 +43,13 @@ _define.list(
   f'What is trained: {", ".join(algorithms.NAMES)}; several for a population. Unset: '
   'm_iq, or what the other flags make of it.',
 )
+_define.enum(
+  'settings',
+  'paper',
+  algorithms.SETTINGS,
+  "What fields are that no flag sets: the paper's for the task, or those that learn "
+  'faster here (docs/learning.md); not for sac, which has the first only.',
+)
 environment_flags.define_options(FLAGS)
 _define.string(
   'demonstrations',
@@ -90,7 +97,9 @@ def make_config(
       does not have, or one that makes another algorithm of the one that is named.
   """
   named = name or _named_algorithm()
-  base = algorithms.make_config(named or 'm_iq', FLAGS.env_name)
+  base = algorithms.make_config(
+    named or 'm_iq', FLAGS.env_name, settings=FLAGS.settings
+  )
   known = {field.name for field in dataclasses.fields(base)}
   given = {**config_flags.given(IQConfig, FLAGS), **overrides}
   for field in given:
@@ -121,6 +130,12 @@ def _named_algorithm() -> str | None:
   return names[0]
 
 
+def run_name(config: algorithms.Config) -> str:
+  """Returns what folders and legends call it, such as 'm_iq' or 'm_iq_tuned'."""
+  name = algorithms.algorithm_name(config)
+  return name if FLAGS.settings == 'paper' else f'{name}_{FLAGS.settings}'
+
+
 def make_settings(
   config: algorithms.Config,
   folder: Sequence[str] = (),
@@ -136,7 +151,7 @@ def make_settings(
   Raises:
     ValueError: for a value that makes no sense.
   """
-  algorithm = algorithms.algorithm_name(config)
+  algorithm = run_name(config)
   given = {
     **config_flags.given(RunSettings, FLAGS),
     **_data_settings(config),

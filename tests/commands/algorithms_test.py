@@ -89,6 +89,26 @@ def test_bad_input_is_refused_by_name(name, overrides, message):
   assert message in str(error.value)
 
 
+@pytest.mark.parametrize(
+  ('task', 'normalizes'), [('gym:Ant-v4', True), ('adroit:pen', False)]
+)
+def test_tuned_settings_are_the_papers_but_for_what_learns_faster(task, normalizes):
+  papers = algorithms.make_config('iq', task)
+  tuned = algorithms.make_config('iq', task, settings='tuned')
+  assert tuned == dataclasses.replace(papers, normalize_observations=normalizes)
+
+
+@pytest.mark.parametrize(
+  ('name', 'settings', 'allowed'),
+  [('sac', 'tuned', "'paper' for sac"), ('m_iq', 'best', 'one of paper, tuned')],
+)
+def test_settings_that_there_are_not_are_refused(name, settings, allowed):
+  with pytest.raises(
+    ValueError, match=f"settings is '{settings}'; it must be {allowed}"
+  ):
+    algorithms.make_config(name, 'gym:Ant-v4', settings=settings)
+
+
 @pytest.mark.parametrize('name', ['m_iq', 'sac'])
 def test_population_of_an_algorithm_takes_its_configurations(name):
   config = algorithms.make_config(name, 'gym:Hopper-v4', {'learning_rate': 0.5})

@@ -15,7 +15,7 @@ from iq_acme.commands import (
   run_flags,
   train,
 )
-from iq_acme.config import IQConfig, paper_config
+from iq_acme.config import IQConfig, paper_config, tuned_config
 from iq_acme.training.settings import RunSettings
 
 _MADE_OF_SEVERAL = (
@@ -136,6 +136,17 @@ def test_every_integer_of_a_command_may_be_written_as_1e6(values):
   ]
   assert len(integers) >= 3
   assert {flag.parser.parse('1e6') for flag in integers} == {1_000_000}
+
+
+def test_tuned_settings_give_way_to_flags_and_are_in_the_runs_name():
+  train.FLAGS.unparse_flags()
+  train.FLAGS(['train', '--settings=tuned', '--temperature=0.1'])
+  config = run_flags.make_config()
+  expected = dataclasses.replace(tuned_config('gym:HalfCheetah-v4'), temperature=0.1)
+  assert config == expected != dataclasses.replace(IQConfig(), temperature=0.1)
+  settings = run_flags.make_settings(config)
+  assert settings.algorithm == 'm_iq_tuned'
+  assert settings.workdir == 'runs/gym_HalfCheetah-v4/m_iq_tuned/seed_0'
 
 
 def test_flags_of_a_run_are_the_fields_of_its_settings():
