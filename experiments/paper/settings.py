@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.learning import design
+from iq_acme.config import paper_config, tuned_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,6 +141,12 @@ def _confirmation(title: str, *variants: Variant) -> tuple[Study, ...]:
   )
 
 
+def _tuned(task: str) -> dict[str, Any]:
+  """Returns what the tuned settings of a task have otherwise than the paper's."""
+  papers, tuned = map(dataclasses.asdict, (paper_config(task), tuned_config(task)))
+  return {name: value for name, value in tuned.items() if value != papers[name]}
+
+
 @dataclasses.dataclass(frozen=True)
 class Comparison:
   """A claim of Section 6 that one algorithm is ahead of another.
@@ -190,6 +197,8 @@ REMEDIES = (
 _TWO_PAIRS = {'num_pairs': 2}
 _NORMALIZED = {'normalize_observations': True}
 _RAW_AND_NORMALIZED = (Variant('m_iq', _NORMALIZED), Variant('m_iq'))
+# As far below uniform, log 11, as SAC's target of -1 for a density on [-1, 1] is.
+_ADAPTS = {'target_entropy_per_dim': 0.7}
 _LOWER_RATE_TASKS = ('gym:Walker2d-v4', 'gym:Humanoid-v4')
 _HALFCHEETAH = ('gym:HalfCheetah-v4',)
 
@@ -280,6 +289,24 @@ LEARNING_PLANS: dict[str, tuple[Study, ...]] = {
     'One policy of two Q-networks',
     *_RAW_AND_NORMALIZED,
     Variant('m_iq', {**design.ENSEMBLE, **_NORMALIZED}),
+  ),
+  'families': tuple(
+    Study(
+      'Policies beyond the paper',
+      (task,),
+      tuple(
+        Variant(variant.algorithm, {**_tuned(task), **variant.overrides})
+        for variant in (
+          Variant('m_iq_autoregressive'),
+          Variant('m_iq', _ADAPTS),
+          Variant('m_iq'),
+        )
+      ),
+      num_seeds=3,
+      num_steps=200_000,
+      first_seed=30,
+    )
+    for task in design.TASKS
   ),
   'one_network_small': tuple(
     Study(

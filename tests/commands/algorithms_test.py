@@ -90,7 +90,8 @@ def test_bad_input_is_refused_by_name(name, overrides, message):
 
 
 @pytest.mark.parametrize(
-  ('task', 'normalizes'), [('gym:Ant-v4', True), ('adroit:pen', False)]
+  ('task', 'normalizes'),
+  [('gym:HalfCheetah-v5', True), ('gym:Ant-v4', False), ('adroit:pen', False)],
 )
 def test_tuned_settings_are_the_papers_but_for_what_learns_faster(task, normalizes):
   papers = algorithms.make_config('iq', task)
