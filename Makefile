@@ -3,7 +3,7 @@
 
 STEPS ?= 100000
 SEED ?= 0
-WORKDIR ?= runs/halfcheetah-m_iq-seed$(SEED)
+WORKDIR ?= runs/halfcheetah-m_iq_tuned-seed$(SEED)
 VENV ?= .venv
 TESTS ?=
 # Test files side by side, a process each; `make test SIDE_BY_SIDE=` runs them in turn.
@@ -33,10 +33,9 @@ $(CORE_INSTALLED): requirements-core.lock setup.py pyproject.toml scripts/make_v
 	@scripts/make_venv.sh $(CORE_VENV) core
 	@touch $@
 
-train: $(INSTALLED)  ## Trains M-IQ on HalfCheetah-v4 into WORKDIR; resumes what is there.
-	$(PYTHON) -m iq_acme train --env_name=gym:HalfCheetah-v4 \
-	  --num_steps=$(STEPS) --seed=$(SEED) --munchausen_coefficient=0.9 \
-	  --workdir=$(WORKDIR)
+train: $(INSTALLED)  ## Trains M-IQ (tuned) on HalfCheetah-v4 into WORKDIR; resumes what is there.
+	$(PYTHON) -m iq_acme train --env_name=gym:HalfCheetah-v4 --settings=tuned \
+	  --num_steps=$(STEPS) --seed=$(SEED) --workdir=$(WORKDIR)
 
 test: $(INSTALLED)  ## Runs the test suite, or only TESTS.
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(TESTS)
