@@ -149,7 +149,9 @@ def test_transitions_of_several_steps_all_arrive_before_the_end(tmp_path):
   assert load_policy(os.path.join(workdir, 'policy.npz')).metadata['actor_steps'] == 700
 
 
-@pytest.mark.parametrize('node', NODES)
+# Whoever is killed is seen and named in the same way; these three are missed by others
+# in ways of their own.
+@pytest.mark.parametrize('node', ['actor/0', 'learner/0', 'replay/0'])
 def test_killed_node_ends_the_program_and_is_named(tmp_path, node):
   workdir = str(tmp_path)
   kind = 'table' if node == 'replay/0' else 'resident'
