@@ -65,6 +65,13 @@ class IQConfig:
     'transition. None bounds nothing, as Eq. 1.',
     optional=True,
   )
+  disadvantage_bound: float | None = fields.number(
+    None,
+    'How far below V(s) the value of an action is learnt exactly, in units of reward; '
+    'what is known to be worse, and should be worse still, has no error. None bounds '
+    'nothing, as Eq. 2.',
+    optional=True,
+  )
   target_entropy_per_dim: float | None = fields.number(
     None,
     'Entropy of the policy per action dimension, in nats, to which the temperature '
@@ -280,6 +287,7 @@ class Hyperparameters(NamedTuple):
   munchausen_coefficient: Any
   munchausen_bound: Any
   advantage_bound: Any
+  disadvantage_bound: Any
   target_entropy_per_dim: Any
   temperature_learning_rate: Any
   discount: Any

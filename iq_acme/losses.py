@@ -57,6 +57,7 @@ def iq_td_error(
   munchausen_coefficient: float,
   munchausen_bound: float | None = None,
   advantage_bound: float | None = None,
+  disadvantage_bound: float | None = None,
   stop_bootstrap_gradients: bool = True,
 ) -> chex.Numeric:
   """Returns the error that Eq. 2 squares.
@@ -85,6 +86,10 @@ def iq_td_error(
       log pi(a|s), in Q and in the Munchausen term, in units of reward; None bounds
       nothing, as in the paper. Beyond it no gradient reaches the policy: what a
       transition still lacks, V learns.
+    disadvantage_bound: how far below V(s) an action's value is learnt exactly, in units
+      of reward; None bounds nothing, as in the paper. Where the action is known to be
+      worse than that, and the target asks for worse still, there is no error: neither
+      does log pi run away from what the softmax never chooses, nor does V follow.
     stop_bootstrap_gradients: whether v_t is a constant (IQ) or lets its gradient
       flow (the residual PCL and Trust-PCL, Section 5).
 
@@ -102,13 +107,17 @@ def iq_td_error(
   munchausen_term = munchausen_coefficient * temperature * target_log_prob_tm1
   if munchausen_bound is not None:
     munchausen_term = jnp.clip(munchausen_term, -munchausen_bound, munchausen_bound)
-  return rlax.td_learning(
+  error = rlax.td_learning(
     v_tm1=implicit_q_value(log_prob_tm1, v_tm1, temperature),
     r_t=r_t + jax.lax.stop_gradient(munchausen_term),
     discount_t=discount_t,
     v_t=v_t,
     stop_target_gradients=stop_bootstrap_gradients,
   )
+  if disadvantage_bound is None:
+    return error
+  is_known = temperature * log_prob_tm1 < -disadvantage_bound
+  return jnp.where(is_known & (error < 0), 0.0, error)
 
 
 def iq_loss(td_errors: chex.Array) -> chex.Array:

@@ -217,6 +217,7 @@ def _member_loss(
       munchausen_coefficient=config.munchausen_coefficient,
       munchausen_bound=config.munchausen_bound,
       advantage_bound=config.advantage_bound,
+      disadvantage_bound=config.disadvantage_bound,
       stop_bootstrap_gradients=config.value_bootstrap == 'target',
     )
 

@@ -14,6 +14,7 @@ OPTIONAL = (
   'policy_learning_rate',
   'munchausen_bound',
   'advantage_bound',
+  'disadvantage_bound',
   'target_entropy_per_dim',
 )
 
@@ -34,6 +35,7 @@ REALS = {
   'policy_learning_rate': (0, -3e-4),
   'munchausen_bound': (0, -1.0),
   'advantage_bound': (0, -1.0),
+  'disadvantage_bound': (0, -1.0),
   'target_entropy_per_dim': (0, -1.0),
   'temperature_learning_rate': (0, -3e-4),
   'samples_per_insert': (0, -1.0),
@@ -86,6 +88,7 @@ ALLOWED = {
   'policy_learning_rate': '(0, infinity)',
   'munchausen_bound': '(0, infinity)',
   'advantage_bound': '(0, infinity)',
+  'disadvantage_bound': '(0, infinity)',
   'target_entropy_per_dim': '(0, infinity)',
   'temperature_learning_rate': '(0, infinity)',
   'samples_per_insert': '(0, infinity)',
@@ -144,6 +147,7 @@ def test_every_field_has_bad_values_above():
     ('policy_learning_rate', None),
     ('munchausen_bound', None),
     ('advantage_bound', None),
+    ('disadvantage_bound', None),
     ('policy_start', 0),
     ('num_pairs', 1),
     ('num_q_networks', 1),
@@ -283,6 +287,7 @@ def test_defaults_are_the_papers():
   assert not config.center_policy_error
   assert config.munchausen_bound is None
   assert config.advantage_bound is None
+  assert config.disadvantage_bound is None
 
 
 @pytest.mark.parametrize(

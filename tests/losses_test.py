@@ -91,6 +91,19 @@ def test_advantage_is_bounded_in_q_and_in_the_munchausen_term():
   assert gradients(END, advantage_bound=0.6)[1] == -0.5  # Within the bound: -tau.
 
 
+def test_action_known_to_be_bad_has_no_error_that_asks_for_worse():
+  # tau log pi: -1, -0.5, -2; errors: 8.65, 1.275, -3.95. Below a bound of 0.6 are the
+  # first and the last, of which the last asks for worse.
+  found = td_errors(*ARGS, disadvantage_bound=0.6)
+  np.testing.assert_allclose(found, [8.65, 1.275, 0.0], rtol=1e-6)
+  assert gradients(CUT, disadvantage_bound=0.6) == (0.0,) * 6
+  assert gradients(GOING_ON, disadvantage_bound=0.6) == gradients(GOING_ON)
+  # Not known yet to be as bad as the bound: Eq. 2 as it is.
+  np.testing.assert_array_equal(
+    td_errors(*ARGS, disadvantage_bound=2.1), td_errors(*ARGS)
+  )
+
+
 def test_control_variate_has_value_zero_and_takes_the_mean_error_from_the_policy():
   errors, log_probs = jnp.array([1.0, 2.0, 6.0]), jnp.array([-1.0, -2.0, -3.0])
   value, slope = jax.value_and_grad(losses.policy_control_variate, argnums=1)(

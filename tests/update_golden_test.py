@@ -66,6 +66,7 @@ def test_step_is_the_program_of_the_commit_before(name):
     {'center_policy_error': True},
     {'munchausen_bound': 1.0},
     {'advantage_bound': 1.0},
+    {'disadvantage_bound': 1.0},
     {'scale_logits_by_temperature': True, 'separate_value': False},
     {
       'scale_logits_by_temperature': True,
