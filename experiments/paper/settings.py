@@ -285,6 +285,11 @@ LEARNING_PLANS: dict[str, tuple[Study, ...]] = {
   'factorial': _screen('Screen of seven settings', {}),
   'factorial_small': _screen('The same screen, small networks', design.SMALL),
   'normalization': _confirmation('Normalised observations', *_RAW_AND_NORMALIZED),
+  'bounded': _confirmation(
+    'Normalised observations, disadvantages bounded',
+    Variant('m_iq', {**_NORMALIZED, 'disadvantage_bound': 10.0}),
+    *_RAW_AND_NORMALIZED,
+  ),
   'ensemble': _confirmation(
     'One policy of two Q-networks',
     *_RAW_AND_NORMALIZED,
