@@ -7,7 +7,7 @@ For each task of a plan, or of the folders that are given, by what each calls it
 algorithm: a figure with the mode's return, V at the first state less the
 discounted return from there, and the entropy per dimension along the mode's episodes,
 over environment steps, a line per variant; and the same at the last step as a table,
-with what each is ahead of the M-IQ of the fewest changes, which is today's.
+with what each is ahead of the M-IQ of the fewest changes.
 Runs that have not come to the plan's last step are left out; those of folders are cut to
 the shortest of their line. Writes `<stem>_<task>.csv`, `.md` and `.png` to
 `experiments/results/learning`.
@@ -86,9 +86,12 @@ def write_all(
     note = f'Runs shown: {count}.'
     if task in planned:
       note = f'{count} of {planned[task]} runs are finished and shown.'
-    tables.write(make_table(task, variants, note), path)
-    draw(task, variants, f'{path}.png')
     written.append(f'{files.readable_path(path)}.csv, .md, .png: {note}')
+    variants, shared = _without_shared(variants)
+    if shared:
+      note += f' All have {shared}.'
+    tables.write(make_table(task, variants, note), path)
+    draw(f'{task} {shared}'.strip(), variants, f'{path}.png')
   return written
 
 
@@ -102,8 +105,8 @@ def load_plan(
     studies: of a plan; those of the same task share a figure.
 
   Returns:
-    What was found by task and the variant's label, less the changes that all variants
-    of the task have, and how many runs the plan has, by task.
+    What was found by task and the variant's label, and how many runs the plan has, by
+    task.
 
   Raises:
     ValueError: if no run is finished, or one has other settings or no such columns.
@@ -119,17 +122,19 @@ def load_plan(
           found.setdefault(task, {})[variant.label] = assessed
   if not found:
     raise ValueError(f'No run of {len(studies)} studies is finished in {root}.')
-  return {task: _without_shared(variants) for task, variants in found.items()}, planned
+  return found, planned
 
 
-def _without_shared(variants: dict[str, Assessed]) -> dict[str, Assessed]:
-  """Takes out of labels the changes that all of them name."""
-  changes = [set(label.split()[1:]) for label in variants]
-  shared = set.intersection(*changes) if len(changes) > 1 else set()
-  return {
+def _without_shared(variants: dict[str, Assessed]) -> tuple[dict[str, Assessed], str]:
+  """Takes out of labels the changes that all of them name, and returns both."""
+  changes = [label.split()[1:] for label in variants]
+  several = len(changes) > 1
+  shared = [word for word in changes[0] if several and all(word in c for c in changes)]
+  without = {
     ' '.join(word for word in label.split() if word not in shared): assessed
     for label, assessed in variants.items()
   }
+  return without, ' '.join(shared)
 
 
 def load_folders(patterns: Sequence[str]) -> dict[str, dict[str, Assessed]]:
@@ -181,15 +186,20 @@ def _curves(folders: Mapping[int, str], column: str) -> data.Curves:
 def load(root: str, task: str, variant: Variant, num_steps: int) -> Assessed | None:
   """Reads the finished runs of a variant on a task; None if there is none.
 
-  Acme's SAC writes no entropy: it is NaN there.
+  Acme's SAC writes no entropy: it is NaN there. An autoregressive policy's is that of
+  each dimension given those before it.
   """
-  has_entropy = variant.algorithm != BASELINE
+  columns = dict(zip(COLUMNS, COLUMNS))
+  if variant.algorithm == BASELINE:
+    del columns[ENTROPY]
+  elif variant.algorithm.endswith('_autoregressive'):
+    columns[ENTROPY] = 'mode_conditional_entropy_per_dim'
   found = {
-    column: data.load_curves(root, task, variant, column, num_steps)
-    for column in (COLUMNS if has_entropy else COLUMNS[:-1])
+    name: data.load_curves(root, task, variant, column, num_steps)
+    for name, column in columns.items()
   }
   returns = found[RETURN]
-  if returns is not None and not has_entropy:
+  if returns is not None and ENTROPY not in found:
     nan = np.full_like(returns.values, np.nan)
     found[ENTROPY] = dataclasses.replace(returns, values=nan)
   return None if returns is None else found
@@ -250,11 +260,11 @@ def make_table(task: str, variants: dict[str, Assessed], note: str) -> tables.Ta
   )
 
 
-def draw(task: str, variants: dict[str, Assessed], path: str) -> None:
+def draw(title: str, variants: dict[str, Assessed], path: str) -> None:
   """Draws return, over-estimation and entropy over steps, a line per variant.
 
   Args:
-    task: an environment name.
+    title: stands above.
     variants: by label.
     path: the picture to write.
   """
@@ -277,7 +287,7 @@ def draw(task: str, variants: dict[str, Assessed], path: str) -> None:
     axes.set_xlabel('environment steps')
     axes.xaxis.set_major_formatter(EngFormatter(sep=''))
     axes.set_xlim(left=0)
-  figure.suptitle(task)
+  figure.suptitle(title)
   has_bands = any(len(assessed[RETURN].seeds) > 1 for assessed in variants.values())
   band = 'line: mean over seeds; band: their standard deviation' if has_bands else None
   lines.legend_below(figure, all_axes[0], band)

@@ -1,6 +1,7 @@
 """Over-estimation of tiny runs written by hand."""
 
 import csv
+import dataclasses
 import glob
 import json
 import os
@@ -11,7 +12,7 @@ import pytest
 from experiments.learning import overestimation
 from experiments.paper import plans
 from experiments.paper.settings import Study, Variant
-from iq_acme.commands import parsing
+from iq_acme.commands import algorithms, parsing
 from iq_acme.storage import files
 
 HOPPER = 'gym:Hopper-v4'
@@ -23,6 +24,7 @@ STUDIES = [Study('Remedies', (HOPPER,), (TODAY, BOUND), num_seeds=2, num_steps=2
 def write_run(root, variant, rows, seed=0):
   """Rows are (return, V, discounted return, entropy) at 0, 10, 20 steps."""
   run = plans.make_run(HOPPER, variant, seed, 20)
+  config = algorithms.make_config(run.algorithm, HOPPER, dict(run.overrides))
   folder = os.path.join(root, run.folder)
   os.makedirs(folder)
   with open(os.path.join(folder, 'config.json'), 'w') as file:
@@ -31,12 +33,14 @@ def write_run(root, variant, rows, seed=0):
         'env_name': HOPPER,
         'algorithm': run.algorithm,
         'seed': seed,
-        'agent': dict(run.overrides),
+        'agent': files.as_json(dataclasses.asdict(config)),
       },
       file,
     )
   with open(os.path.join(folder, 'eval.csv'), 'w') as file:
     names = list(overestimation.COLUMNS[: len(rows[0])])
+    if variant.algorithm == 'm_iq_autoregressive':
+      names[-1] = 'mode_conditional_entropy_per_dim'
     file.write(','.join(['actor_steps', *names]) + '\n')
     for i, row in enumerate(rows):
       file.write(f'{10 * i},{",".join(map(str, row))}\n')
@@ -110,6 +114,14 @@ def test_leads_are_over_the_fewest_changes_and_labels_lack_what_all_have(tmp_pat
     [' m_iq ', '  '],
   ]
   assert 'less that of `m_iq`' in page
+  assert '6 of 6 runs are finished and shown. All have batch_size=64.' in page
+
+
+def test_entropy_is_the_familys_own(tmp_path):
+  variant = Variant('m_iq_autoregressive')
+  write_run(tmp_path, variant, [(1, 2, 3, 0.5)] * 3)
+  assessed = overestimation.load(tmp_path, HOPPER, variant, 20)
+  np.testing.assert_array_equal(assessed[overestimation.ENTROPY].values, [[0.5] * 3])
 
 
 def test_todays_is_the_shortest_of_the_names_that_runs_call_themselves_by(root):
@@ -140,7 +152,7 @@ def test_folders_are_lines_by_what_they_call_their_algorithm(root, tmp_path, cap
   for folder in glob.glob(pattern):
     path = os.path.join(folder, 'config.json')
     config = files.read_json(path)
-    name = 'bounded' if 'advantage_bound' in config['agent'] else 'plain'
+    name = 'bounded' if config['agent']['advantage_bound'] else 'plain'
     files.write_json(path, {**config, 'algorithm': name})
   options = [f'--runs={pattern}', f'--output_dir={tmp_path}', '--stem=tandem']
   assert run(*options) == 0
