@@ -49,7 +49,7 @@ def make_config(
     name: one of `NAMES`.
     task: an environment name such as 'gym:Humanoid-v4'.
     overrides: values by field.
-    settings: one of `SETTINGS`: what is changed. SAC has the paper's only.
+    settings: one of `SETTINGS`, whose values `overrides` change. SAC has one only.
 
   Returns:
     The configuration.
@@ -59,9 +59,10 @@ def make_config(
   """
   if name not in NAMES:
     raise ValueError(f'algorithm is {name!r}; it must be one of {", ".join(NAMES)}.')
-  if settings not in SETTINGS or (name == 'sac' and settings != 'paper'):
-    allowed = "'paper' for sac" if name == 'sac' else f'one of {", ".join(SETTINGS)}'
-    raise ValueError(f'settings is {settings!r}; it must be {allowed}.')
+  if settings not in SETTINGS:
+    raise ValueError(
+      f'settings is {settings!r}; it must be one of {", ".join(SETTINGS)}.'
+    )
   config: Config
   if name == 'sac':
     # The paper gives both learning rates for Adroit and Gym, and found no use in a
@@ -91,6 +92,19 @@ def algorithm_name(config: Config) -> str:
     name = 'm_iq' if munchausen else 'iq'
   is_papers = config.policy_family == IQConfig.policy_family
   return name if is_papers else f'{name}_{config.policy_family}'
+
+
+def run_name(config: Config, task: str, settings: str = 'paper') -> str:
+  """Returns what folders and legends call a run, such as 'm_iq' or 'm_iq_tuned'.
+
+  Args:
+    config: what `make_config` returns.
+    task: the task that it was made for.
+    settings: the settings that it was made from; named if the task has such.
+  """
+  name = algorithm_name(config)
+  is_papers = SETTINGS[settings](task) == paper_config(task)
+  return name if is_papers or name == 'sac' else f'{name}_{settings}'
 
 
 def family(config: Config) -> 'Family':

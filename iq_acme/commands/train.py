@@ -4,8 +4,8 @@
   python -m iq_acme train --algorithm=sac --env_name=gym:Hopper-v4
   python -m iq_acme train --seeds=0-19 --algorithm=m_iq,sac --sweep=temperature=1e-3,1e-2
 
-The algorithm is M-IQ with the paper's settings for the task, or what --algorithm says;
-every field of IQConfig is a flag of the same name. Of those, `sac` takes the ones it has
+The algorithm is M-IQ with the paper's settings for the task, or what --algorithm and
+--settings say; every field of IQConfig is a flag of the same name. Of those, `sac` takes the ones it has
 too. The same command again goes on where the last one stopped.
 
 --seeds, --sweep or several of --algorithm train a population: many runs as one program,

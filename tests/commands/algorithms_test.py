@@ -100,14 +100,27 @@ def test_tuned_settings_are_the_papers_but_for_what_learns_faster(task, normaliz
 
 
 @pytest.mark.parametrize(
-  ('name', 'settings', 'allowed'),
-  [('sac', 'tuned', "'paper' for sac"), ('m_iq', 'best', 'one of paper, tuned')],
+  ('name', 'task', 'settings', 'expected'),
+  [
+    ('m_iq', 'gym:HalfCheetah-v4', 'tuned', 'm_iq_tuned'),
+    ('iq', 'gym:HalfCheetah-v4', 'tuned', 'iq_tuned'),
+    ('m_iq', 'gym:HalfCheetah-v4', 'paper', 'm_iq'),
+    # The same run as with the paper's, and so of the same name.
+    ('m_iq', 'gym:Hopper-v4', 'tuned', 'm_iq'),
+    # It has one setting, and can stand beside those that have two.
+    ('sac', 'gym:HalfCheetah-v4', 'tuned', 'sac'),
+  ],
 )
-def test_settings_that_there_are_not_are_refused(name, settings, allowed):
-  with pytest.raises(
-    ValueError, match=f"settings is '{settings}'; it must be {allowed}"
-  ):
-    algorithms.make_config(name, 'gym:Ant-v4', settings=settings)
+def test_runs_are_named_by_settings_that_change_something(
+  name, task, settings, expected
+):
+  config = algorithms.make_config(name, task, settings=settings)
+  assert algorithms.run_name(config, task, settings) == expected
+
+
+def test_settings_that_there_are_not_are_refused():
+  with pytest.raises(ValueError, match="settings is 'best'; .* one of paper, tuned"):
+    algorithms.make_config('m_iq', 'gym:Ant-v4', settings='best')
 
 
 @pytest.mark.parametrize('name', ['m_iq', 'sac'])
