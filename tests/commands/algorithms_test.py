@@ -119,7 +119,7 @@ def test_runs_are_named_by_settings_that_change_something(
 
 
 def test_settings_that_there_are_not_are_refused():
-  with pytest.raises(ValueError, match="settings is 'best'; .* one of paper, tuned"):
+  with pytest.raises(ValueError, match=r"settings is 'best'; .* one of paper, tuned"):
     algorithms.make_config('m_iq', 'gym:Ant-v4', settings='best')
 
 
