@@ -5,8 +5,8 @@
   python -m iq_acme train --seeds=0-19 --algorithm=m_iq,sac --sweep=temperature=1e-3,1e-2
 
 The algorithm is M-IQ with the paper's settings for the task, or what --algorithm and
---settings say; every field of IQConfig is a flag of the same name. Of those, `sac` takes the ones it has
-too. The same command again goes on where the last one stopped.
+--settings say; every field of IQConfig is a flag of the same name. Of those, `sac` takes
+the ones it has too. The same command again goes on where the last one stopped.
 
 --seeds, --sweep or several of --algorithm train a population: many runs as one program,
 a folder each (docs/population.md). It needs no Acme; without Acme, one seed is one too.
