@@ -40,9 +40,9 @@ import numpy as np
 from experiments import RESULTS
 from experiments.learning import design
 from experiments.learning.effects import Effect, Screen, analyse
+from experiments.learning.settings import LEARNING_PLANS
 from experiments.paper import plans, tables
 from experiments.paper.plans import short_name
-from experiments.paper.settings import LEARNING_PLANS
 from iq_acme.commands import parsing
 from iq_acme.training import metrics_files, panels
 from iq_acme.training.evaluations import read_evaluations

@@ -14,21 +14,25 @@ the shortest of their line. Writes `<stem>_<task>.csv`, `.md` and `.png` to
 """
 
 import dataclasses
+import functools
 import glob
 import os
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from experiments import RESULTS
 from experiments.learning import lines
+from experiments.learning.settings import LEARNING_PLANS
 from experiments.paper import data, plans, tables
 from experiments.paper.comparisons import permutation_p_value
-from experiments.paper.settings import BASELINE, LEARNING_PLANS, Study, Variant
+from experiments.paper.settings import Study, Variant
 from iq_acme.commands import parsing
 from iq_acme.storage import files
-from iq_acme.training import panels, plotting
+from iq_acme.training import metrics_files, panels, plotting
+from iq_acme.training.run_directory import RunDirectory
 
 COLUMNS = RETURN, VALUE, DISCOUNTED, ENTROPY = (
   'mode_return_mean',
@@ -37,6 +41,8 @@ COLUMNS = RETURN, VALUE, DISCOUNTED, ENTROPY = (
   'mode_policy_entropy_per_dim',
 )
 Assessed = Mapping[str, data.Curves]  # Of a variant on a task, by `COLUMNS`.
+# Of any family: each says in the name what its entropy is of.
+_ENTROPY = re.compile(r'mode_\w+_entropy_per_dim')
 # Differences up to this size are drawn to scale, larger ones by their logarithm.
 _LINEAR = 10.0
 
@@ -49,7 +55,7 @@ _define.multi_string(
 _define.string('stem', 'overestimation', 'What the names of the files begin with.')
 _define.string('output_dir', str(RESULTS / 'learning'), 'Folder of tables and figures.')
 _define.enum(
-  'plan', 'remedies', list(LEARNING_PLANS), 'Of experiments/paper/settings.py.'
+  'plan', 'remedies', list(LEARNING_PLANS), 'Of experiments/learning/settings.py.'
 )
 
 
@@ -164,9 +170,9 @@ def load_folders(patterns: Sequence[str]) -> dict[str, dict[str, Assessed]]:
     raise ValueError(f'No evaluations of a run are in {", ".join(patterns)}.')
   by_task: dict[str, dict[str, Assessed]] = {}
   for (task, algorithm), folders in runs.items():
-    by_task.setdefault(task, {})[algorithm] = {
-      column: _curves(folders, column) for column in COLUMNS
-    }
+    by_task.setdefault(task, {})[algorithm] = _assess(
+      functools.partial(_curves, folders)
+    )
   return by_task
 
 
@@ -184,25 +190,29 @@ def _curves(folders: Mapping[int, str], column: str) -> data.Curves:
 
 
 def load(root: str, task: str, variant: Variant, num_steps: int) -> Assessed | None:
-  """Reads the finished runs of a variant on a task; None if there is none.
+  """Reads the finished runs of a variant on a task; None if there is none."""
+  read = functools.partial(data.load_curves, root, task, variant, last_step=num_steps)
+  return _assess(read)
 
-  Acme's SAC writes no entropy: it is NaN there. An autoregressive policy's is that of
-  each dimension given those before it.
+
+def _assess(read: Callable[[str], data.Curves | None]) -> Assessed | None:
+  """Reads all columns; entropy is whichever the policy has, NaN of Acme's SAC.
+
+  Args:
+    read: column of `eval.csv` -> its curves, None if there are no runs.
   """
-  columns = dict(zip(COLUMNS, COLUMNS))
-  if variant.algorithm == BASELINE:
-    del columns[ENTROPY]
-  elif variant.algorithm.endswith('_autoregressive'):
-    columns[ENTROPY] = 'mode_conditional_entropy_per_dim'
-  found = {
-    name: data.load_curves(root, task, variant, column, num_steps)
-    for name, column in columns.items()
+  returns = read(RETURN)
+  if returns is None:
+    return None
+  rows = metrics_files.read_rows(RunDirectory(returns.folders[0]).evaluations)
+  entropy = [name for name in rows[0] if _ENTROPY.fullmatch(name)]
+  nan = np.full_like(returns.values, np.nan)
+  return {
+    RETURN: returns,
+    VALUE: read(VALUE),
+    DISCOUNTED: read(DISCOUNTED),
+    ENTROPY: read(entropy[0]) if entropy else dataclasses.replace(returns, values=nan),
   }
-  returns = found[RETURN]
-  if returns is not None and ENTROPY not in found:
-    nan = np.full_like(returns.values, np.nan)
-    found[ENTROPY] = dataclasses.replace(returns, values=nan)
-  return None if returns is None else found
 
 
 def excess(assessed: Assessed) -> np.ndarray:

@@ -5,10 +5,13 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from experiments.learning.settings import LEARNING_PLANS
 from experiments.paper.settings import (
+  DISCRETE_PLANS,
   EVALUATION_EPISODES,
   EVALUATION_PERIOD,
-  PLANS,
+  MEASURED_PLANS,
+  PAPER_PLANS,
   Study,
   Variant,
   as_text,
@@ -21,6 +24,8 @@ from iq_acme.training.evaluations import read_evaluations
 from iq_acme.training.metrics_files import STEP_COLUMN
 from iq_acme.training.run_directory import RunDirectory
 from iq_acme.training.settings import task_folder
+
+PLANS = {**MEASURED_PLANS, **LEARNING_PLANS, **DISCRETE_PLANS, **PAPER_PLANS}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +102,7 @@ def select(
   """Returns the studies of plans, shrunk to a budget.
 
   Args:
-    names: of `settings.PLANS`; none stands for all that were measured.
+    names: of `PLANS`; none stands for all that were measured.
     steps: environment steps of each run instead of the plan's.
     seeds: seeds of each variant instead of the plan's.
     tasks: the only tasks to keep, by name or by its part behind the colon. One that a

@@ -10,7 +10,8 @@ import pytest
 
 from experiments.learning import design, effects, factorial
 from experiments.paper import plans
-from experiments.paper.settings import EVALUATION_EPISODES, EVALUATION_PERIOD, PLANS
+from experiments.paper.plans import PLANS
+from experiments.paper.settings import EVALUATION_EPISODES, EVALUATION_PERIOD
 from iq_acme.commands import algorithms
 from iq_acme.config import paper_config
 from iq_acme.storage import files

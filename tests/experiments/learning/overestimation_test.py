@@ -21,7 +21,7 @@ BOUND = Variant('m_iq', {'advantage_bound': 10.0})
 STUDIES = [Study('Remedies', (HOPPER,), (TODAY, BOUND), num_seeds=2, num_steps=20)]
 
 
-def write_run(root, variant, rows, seed=0):
+def write_run(root, variant, rows, seed=0, entropy=overestimation.ENTROPY):
   """Rows are (return, V, discounted return, entropy) at 0, 10, 20 steps."""
   run = plans.make_run(HOPPER, variant, seed, 20)
   config = algorithms.make_config(run.algorithm, HOPPER, dict(run.overrides))
@@ -38,9 +38,7 @@ def write_run(root, variant, rows, seed=0):
       file,
     )
   with open(os.path.join(folder, 'eval.csv'), 'w') as file:
-    names = list(overestimation.COLUMNS[: len(rows[0])])
-    if variant.algorithm == 'm_iq_autoregressive':
-      names[-1] = 'mode_conditional_entropy_per_dim'
+    names = [*overestimation.COLUMNS[:-1], entropy][: len(rows[0])]
     file.write(','.join(['actor_steps', *names]) + '\n')
     for i, row in enumerate(rows):
       file.write(f'{10 * i},{",".join(map(str, row))}\n')
@@ -117,11 +115,17 @@ def test_leads_are_over_the_fewest_changes_and_labels_lack_what_all_have(tmp_pat
   assert '6 of 6 runs are finished and shown. All have batch_size=64.' in page
 
 
-def test_entropy_is_the_familys_own(tmp_path):
+@pytest.mark.parametrize('kind', ['conditional', 'base_normal', None])
+def test_entropy_is_the_familys_own(tmp_path, kind):
+  # A plan's runs, and the same by their folders.
   variant = Variant('m_iq_autoregressive')
-  write_run(tmp_path, variant, [(1, 2, 3, 0.5)] * 3)
+  row, expected = ((1, 2, 3), np.nan) if kind is None else ((1, 2, 3, 0.5), 0.5)
+  write_run(tmp_path, variant, [row] * 3, entropy=f'mode_{kind}_entropy_per_dim')
   assessed = overestimation.load(tmp_path, HOPPER, variant, 20)
-  np.testing.assert_array_equal(assessed[overestimation.ENTROPY].values, [[0.5] * 3])
+  folders = overestimation.load_folders([f'{tmp_path}/*/*/seed_0'])
+  for found in (assessed, folders[HOPPER]['m_iq_autoregressive']):
+    entropy = found[overestimation.ENTROPY].values
+    np.testing.assert_array_equal(entropy, [[expected] * 3])
 
 
 def test_todays_is_the_shortest_of_the_names_that_runs_call_themselves_by(root):

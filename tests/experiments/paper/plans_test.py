@@ -4,7 +4,8 @@ import os
 import pytest
 
 from experiments.paper import estimates, jobs, plans
-from experiments.paper.settings import PLANS, SUITES, Study, Variant
+from experiments.paper.plans import PLANS
+from experiments.paper.settings import SUITES, Study, Variant
 from iq_acme.commands import algorithms, environment_flags
 from iq_acme.training.run_directory import RunDirectory
 
